@@ -1,0 +1,274 @@
+"""Meter: the energy of named windows of a run.
+
+Adjacent windows share their edges: ``enter`` ends one window and starts the next with one reading, so that nothing
+falls between them or is counted twice. A reading of all sources takes a few tens of microseconds; nothing spins for a
+counter's tick (only ``align`` does, for micro-benchmarks and ``python -m energy run``).
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from energy import rapl
+from energy.find import find
+from energy.labels import EnergyError
+from energy.reading import Reading, add, component, compose
+from energy.source import Point, Source
+
+_ALIGN_TICKS = 5
+_SPIN_S = 0.0002
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One moment, read once: time and CPU time in s, and a point of every source."""
+
+    time_s: float
+    cpu_s: float
+    points: Mapping[str, Point]
+
+
+@dataclass
+class Window:
+    """What a name has gathered: joules and faults of every source, over one or more stretches of time."""
+
+    within: str | None = None
+    edges: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    joules: dict[str, float] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def reading(self, sources: Sequence[Source]) -> Reading:
+        parts = {s.name: component(s, self.joules.get(s.name), self.faults.get(s.name, "")) for s in sources}
+        return compose(self.seconds, self.cpu_seconds, self.edges, parts, self.within)
+
+
+@dataclass
+class Stretch:
+    """A window that is open, from its last edge on, with the faults seen since."""
+
+    name: str
+    start: Edge
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def end(self, window: Window, end: Edge) -> None:
+        """Add what lies between the two edges to the window."""
+        window.seconds += end.time_s - self.start.time_s
+        window.cpu_seconds += end.cpu_s - self.start.cpu_s
+        for name, last in end.points.items():
+            first = self.start.points[name]
+            fault = self.faults.get(name, "")
+            if first.joules is None or last.joules is None:
+                fault = fault or last.fault or first.fault
+            elif last.joules < first.joules:
+                fault = fault or "the value went back within the window"
+            else:
+                window.joules[name] = window.joules.get(name, 0.0) + last.joules - first.joules
+            if fault:
+                window.faults.setdefault(name, fault)
+
+
+class Meter:
+    """Energy of named windows, one reading a name, each component with its method.
+
+        meter = Meter()
+        meter.enter("setup"); …; meter.enter("train"); …; meter.enter("validate"); …; meter.enter("train"); …
+        meter.close()
+        meter.readings()["train"]["total_j"], meter.readings()["train"]["method"]
+
+    Args:
+        backend: ``auto`` (the best available for each component), ``nvml``, ``nvml-sampled``, ``rapl``,
+            ``codecarbon`` or ``none``.
+        sync: called before every edge, e.g. ``torch.cuda.synchronize``, so that queued work falls into its window.
+        earlier: ``readings()`` of the run that this one resumes; they are added in.
+        gpus: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all.
+        rapl_root: the powercap folder, which containers may mount elsewhere.
+        nvml: a double for the ``pynvml`` module in tests; readings are then marked fake.
+
+    Raises:
+        EnergyError: unknown backend or GPU, or a backend asked for by name that can read nothing here.
+    """
+
+    def __init__(
+        self,
+        backend: str = "auto",
+        sync: Callable[[], object] | None = None,
+        earlier: Mapping[str, Reading] | None = None,
+        *,
+        gpus: Sequence[int | str] | None = None,
+        rapl_root: str | os.PathLike[str] = rapl.ROOT,
+        nvml: Any = None,
+    ) -> None:
+        began_s = time.perf_counter()
+        self.backend = backend
+        self._sync = sync or _nothing
+        self._earlier = dict(earlier or {})
+        self._sources, self._notes = find(backend, gpus, rapl_root, nvml)
+        self._windows: dict[str, Window] = {}
+        self._current: Stretch | None = None
+        self._nested: list[Stretch] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        periods = {source.name: source.period_s for source in self._sources if source.period_s is not None}
+        if periods:
+            threading.Thread(target=_pulse, args=(weakref.ref(self), self._stop, periods), daemon=True).start()
+        self.start_s = time.perf_counter() - began_s
+
+    def enter(self, name: str) -> None:
+        """End the current window and start ``name`` with one shared reading. A name that returns gathers on."""
+        self._refuse_open(name, self._nested)
+        edge = self._edge()
+        with self._lock:
+            again = self._current is not None and self._current.name == name
+            self._end_current(edge)
+            self._current = self._begin(name, edge, None, again)
+
+    @contextmanager
+    def window(self, name: str) -> Iterator[None]:
+        """A window inside (or without) the current one, as a context manager or a decorator; it may nest.
+
+        Its joules are also counted in the windows around it: ``within`` names the next one.
+        """
+        around = [*([self._current] if self._current else []), *self._nested]
+        self._refuse_open(name, around)
+        edge = self._edge()
+        with self._lock:
+            stretch = self._begin(name, edge, around[-1].name if around else None, again=False)
+            self._nested.append(stretch)
+        try:
+            yield
+        finally:
+            if stretch in self._nested:  # else the meter was closed inside, and the window with it
+                edge = self._edge()
+                with self._lock:
+                    self._nested.remove(stretch)
+                    stretch.end(self._windows[name], edge)
+
+    def close(self) -> None:
+        """End every open window, stop the background reads and let the hardware go. May be called again."""
+        if self._stop.is_set():
+            return
+        edge = self._edge()
+        self._stop.set()
+        with self._lock:
+            self._end_current(edge)
+            for stretch in self._nested:
+                stretch.end(self._windows[stretch.name], edge)
+            self._nested.clear()
+            for source in self._sources:
+                source.close()
+
+    def readings(self) -> dict[str, Reading]:
+        """Name -> reading (see ``energy.reading``) of every window; an open one counts up to its last edge."""
+        with self._lock:
+            own = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
+        names = [*self._earlier, *(name for name in own if name not in self._earlier)]
+        both = {name: [d[name] for d in (self._earlier, own) if name in d] for name in names}
+        return {name: found[0] if len(found) == 1 else add(*found) for name, found in both.items()}
+
+    def describe(self) -> dict[str, Any]:
+        """JSON: what reads each component, what was tried before it and why not, and what starting has cost in s."""
+        return {
+            "backend": self.backend,
+            "start_s": self.start_s,
+            "model_start_s": next((source.start_s for source in self._sources if source.start_s is not None), None),
+            "fake": any(source.fake for source in self._sources),
+            "notes": self._notes,
+            "components": {
+                source.name: {
+                    "method": source.method,
+                    "source": source.source,
+                    "boundary": source.boundary,
+                    "uncertainty": source.sensor,
+                    "tick_ms": source.tick_ms,
+                    "reason": source.reason,
+                    "refused": source.refused,
+                    "fake": source.fake,
+                    **source.detail(),
+                }
+                for source in self._sources
+            },
+        }
+
+    def align(self) -> float:
+        """Wait until the slowest counter ticks, and return the wait in s. For micro-benchmarks, never in training.
+
+        A window that starts and ends just after it has far smaller edge errors than its stated bound. Without
+        counters, or when none moves within five ticks, it returns all the same.
+        """
+        slowest = max(self._sources, key=lambda source: source.tick_ms or 0.0)
+        began_s = time.perf_counter()
+        end_s = began_s + _ALIGN_TICKS * (slowest.tick_ms or 0.0) / 1e3
+        with self._lock:
+            first = self._read(slowest)
+            while time.perf_counter() < end_s and self._read(slowest) == first:
+                time.sleep(_SPIN_S)
+        return time.perf_counter() - began_s
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _edge(self) -> Edge:
+        if self._stop.is_set():
+            raise EnergyError("the meter is closed: make a new one")
+        self._sync()
+        with self._lock:
+            used = os.times()
+            cpu_s = used.user + used.system + used.children_user + used.children_system
+            return Edge(time.perf_counter(), cpu_s, {source.name: self._read(source) for source in self._sources})
+
+    def _read(self, source: Source) -> Point:
+        """Read one source; a fault falls on every open window."""
+        point = source.read()
+        if point.fault:
+            for stretch in self._open():
+                stretch.faults.setdefault(source.name, point.fault)
+        return point
+
+    def _open(self) -> list[Stretch]:
+        return [*([self._current] if self._current else []), *self._nested]
+
+    def _begin(self, name: str, edge: Edge, within: str | None, again: bool) -> Stretch:
+        window = self._windows.setdefault(name, Window(within))
+        window.edges += 0 if again else 2
+        return Stretch(name, edge)
+
+    def _end_current(self, edge: Edge) -> None:
+        if self._current is not None:
+            self._current.end(self._windows[self._current.name], edge)
+            self._current = None
+
+    def _refuse_open(self, name: str, stretches: Sequence[Stretch]) -> None:
+        if any(stretch.name == name for stretch in stretches):
+            raise EnergyError(f"the window {name!r} is already open")
+
+    def _touch(self, name: str) -> None:
+        with self._lock:
+            if not self._stop.is_set():
+                self._read(next(source for source in self._sources if source.name == name))
+
+
+def _nothing() -> None:
+    """The sync of code that queues nothing."""
+
+
+def _pulse(meter_ref: "weakref.ref[Meter]", stop: threading.Event, periods: Mapping[str, float]) -> None:
+    """Read each source at its own period until the meter is closed or forgotten."""
+    due_s = {name: time.perf_counter() + period_s for name, period_s in periods.items()}
+    while not stop.wait(max(0.0, min(due_s.values()) - time.perf_counter())):
+        meter = meter_ref()
+        if meter is None:
+            return
+        name = min(due_s, key=lambda key: due_s[key])
+        meter._touch(name)
+        due_s[name] = time.perf_counter() + periods[name]
+        del meter

@@ -1,0 +1,121 @@
+"""Reading: the plain JSON that one window leaves behind, and how two of them add up.
+
+A reading: ``seconds``, ``cpu_seconds`` (this process and its finished children), ``edges``, ``total_j`` with
+``method`` (the worst label it includes), ``by_method`` (J of each label apart: what may be ranked), ``includes`` and
+``lacks`` (component names), ``err_bound`` (relative, of the edges alone, or None), ``fake``, ``within`` (the window
+around a nested one, or None), ``warnings``, and ``components``: name -> ``energy_j`` (None when unavailable),
+``method``, ``source``, ``boundary``, ``uncertainty``, ``err_bound``, ``tick_ms``, ``reason``, ``fake``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from energy.labels import UNAVAILABLE, is_measured, worst
+
+Reading = dict[str, Any]
+WARN_ERR_BOUND = 0.05
+
+
+def component(source: Any, energy_j: float | None, fault: str) -> Reading:
+    """One component's part of a window. Args: a ``Source``; its joules; what went wrong ("" when nothing did)."""
+    part = {
+        "energy_j": None if fault else energy_j,
+        "method": UNAVAILABLE if fault else source.method,
+        "source": source.source,
+        "boundary": source.boundary,
+        "uncertainty": source.sensor,
+        "tick_ms": source.tick_ms,
+        "reason": fault,
+        "fake": source.fake,
+    }
+    return part
+
+
+def compose(
+    seconds: float, cpu_seconds: float, edges: int, components: Mapping[str, Reading], within: str | None
+) -> Reading:
+    """A window's reading from its parts: what is not resolved is voided, bounds are set, the total gets its label.
+
+    A measured component moves in ticks, so a stretch between two edges is off by less than one tick (its edges err in
+    opposite senses), and ``edges`` edges by less than edges/2 ticks: err_bound = tick x edges / 2 / seconds. A window
+    shorter than a tick is not resolved: unavailable, not zero.
+    """
+    parts = {name: _bounded(part, seconds, edges) for name, part in components.items()}
+    known = {name: part for name, part in parts.items() if part["energy_j"] is not None}
+    by_method: dict[str, float] = {}
+    for part in known.values():
+        by_method[part["method"]] = by_method.get(part["method"], 0.0) + part["energy_j"]
+    total_j = sum(by_method.values()) if known else None
+    bounds = [part["err_bound"] for part in known.values()]
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "edges": edges,
+        "total_j": total_j,
+        "method": worst(part["method"] for part in known.values()),
+        "by_method": by_method,
+        "includes": sorted(known),
+        "lacks": sorted(parts.keys() - known.keys()),
+        "err_bound": (
+            sum(part["err_bound"] * part["energy_j"] for part in known.values()) / total_j
+            if total_j and None not in bounds
+            else None
+        ),
+        "fake": any(part["fake"] for part in known.values()),
+        "within": within,
+        "warnings": [text for name, part in parts.items() for text in _warnings(name, part)],
+        "components": parts,
+    }
+
+
+def add(first: Reading, second: Reading) -> Reading:
+    """The reading of two disjoint windows together, as when a resumed run goes on with a saved one.
+
+    A component that is unavailable in one of them is unavailable in the sum; one that only one of them has is kept.
+    """
+    names = [*first["components"], *(name for name in second["components"] if name not in first["components"])]
+    parts = {}
+    for name in names:
+        found = [reading["components"][name] for reading in (first, second) if name in reading["components"]]
+        parts[name] = found[0] if len(found) == 1 else _add_parts(*found)
+    return compose(
+        first["seconds"] + second["seconds"],
+        first["cpu_seconds"] + second["cpu_seconds"],
+        first["edges"] + second["edges"],
+        parts,
+        first["within"],
+    )
+
+
+def _add_parts(first: Reading, second: Reading) -> Reading:
+    missing = None in (first["energy_j"], second["energy_j"])
+    ticks = [part["tick_ms"] for part in (first, second) if part["tick_ms"] is not None]
+    return {
+        "energy_j": None if missing else first["energy_j"] + second["energy_j"],
+        "method": worst((first["method"], second["method"])),
+        **{key: _joined(first[key], second[key]) for key in ("source", "boundary", "uncertainty", "reason")},
+        "tick_ms": max(ticks, default=None),
+        "fake": first["fake"] or second["fake"],
+    }
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def _bounded(part: Reading, seconds: float, edges: int) -> Reading:
+    """The part with its ``err_bound``; voided when the window is shorter than a tick."""
+    tick_s = (part["tick_ms"] or 0.0) / 1e3
+    if not is_measured(part["method"]) or not tick_s:
+        return {**part, "err_bound": None}
+    if seconds < tick_s:
+        why = f"not resolved: a window of {1e3 * seconds:.3g} ms is shorter than one tick ({part['tick_ms']:.3g} ms)"
+        return {**part, "energy_j": None, "method": UNAVAILABLE, "reason": why, "err_bound": None}
+    return {**part, "err_bound": tick_s * edges / 2 / seconds}
+
+
+def _warnings(name: str, part: Reading) -> Iterable[str]:
+    if part["err_bound"] is not None and part["err_bound"] > WARN_ERR_BOUND:
+        yield (
+            f"{name}: too short for a sharp claim: the counter's tick alone may err by up to {part['err_bound']:.0%}"
+        )

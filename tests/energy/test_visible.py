@@ -1,0 +1,52 @@
+"""energy.visible: which boards a process uses."""
+
+import pytest
+
+from energy import EnergyError
+from energy.visible import Board, Missing, choose
+
+BOARDS = [Board(0, None, "a", "GPU-aaaa-1", False), Board(1, None, "b", "GPU-aabb-2", False)]
+
+
+def used(visible: str | None) -> list[int | str]:
+    """NVML indices, or the reason, under a value of CUDA_VISIBLE_DEVICES."""
+    found = choose(BOARDS, None, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    return [board.reason if isinstance(board, Missing) else board.index for board in found]
+
+
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, [0, 1]),
+        ("", []),
+        ("-1", []),
+        ("1", [1]),
+        ("1,0", [1, 0]),
+        (" 1 , 0 ", [1, 0]),
+        ("GPU-aabb-2,GPU-aaaa-1", [1, 0]),
+        ("GPU-aab", [1]),
+        ("GPU-aa", []),
+        ("0,7,1", [0]),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_does(visible, expected):
+    """In its order, by index or by an unambiguous beginning of the UUID, up to the first entry that names no board."""
+    assert used(visible) == expected
+
+
+def test_a_mig_slice_is_refused_in_words():
+    (reason,) = used("MIG-41b9")
+    assert "MIG slice" in reason
+    assert "whole boards only" in reason
+
+
+def test_a_board_cut_into_slices_is_refused_in_words():
+    (found,) = choose([Board(0, None, "a", "GPU-a", True)], None, {})
+    assert isinstance(found, Missing)
+    assert "MIG" in found.reason
+
+
+def test_an_explicit_gpu_that_is_not_there_is_an_error_that_lists_those_that_are():
+    assert [board.index for board in choose(BOARDS, [1, "GPU-aaaa-1"], {"CUDA_VISIBLE_DEVICES": ""})] == [1, 0]
+    with pytest.raises(EnergyError, match=r"no GPU 5 here; NVML sees: 0 .GPU-aaaa-1., 1"):
+        choose(BOARDS, [0, 5], {})
