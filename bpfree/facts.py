@@ -1,0 +1,151 @@
+"""What a run record says beside the result: code, versions, device, memory, parameters, data and its normalisation."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bpfree.registry import PACKAGE
+from bpfree.streams import derive
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Data
+    from bpfree.loop import Loop
+
+PACKAGES = ("bpfree", "torch", "numpy", "torch-geometric", "spikingjelly", "codecarbon", "nvidia-ml-py")
+
+
+def git() -> dict[str, Any] | None:
+    """Commit of the checkout that this code runs from, and whether its tree differs; None for an installed package."""
+    if not (PACKAGE.parent / ".git").exists():
+        return None
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PACKAGE.parent), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def versions() -> dict[str, str | None]:
+    """Python and the packages that can change a number; None: not installed."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def device(used: torch.device) -> dict[str, Any]:
+    """Type, name and driver of the device."""
+    if used.type != "cuda":
+        return {"type": used.type, "name": cpu_name()}
+    return {"type": "cuda", "name": torch.cuda.get_device_name(used), "driver": cuda_driver()}
+
+
+def cpu_name() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def cuda_driver() -> str | None:
+    """Version of the NVIDIA driver, where Linux tells it."""
+    with contextlib.suppress(OSError):
+        return Path("/sys/module/nvidia/version").read_text().strip()
+    return None
+
+
+def seeds(seed: int, split_seed: int | None) -> dict[str, int]:
+    """The seeds that everything random comes from; order and augmentation derive theirs from ``run`` every epoch."""
+    return {"run": seed, "init": derive(seed, "init"), "split": seed if split_seed is None else split_seed}
+
+
+def watch_memory(used: torch.device) -> Callable[[], tuple[int, str]]:
+    """Begin a new peak; the function that is returned says it in bytes, and how it was measured."""
+    if used.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(used)
+        return lambda: (torch.cuda.max_memory_allocated(used), "CUDA allocator peak")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux begins a new VmHWM: proc_pid_clear_refs(5)
+        _resident_peak()
+    except (OSError, KeyError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return lambda: (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "resident peak of the process")
+    return lambda: (_resident_peak(), "resident peak of the run")
+
+
+def _resident_peak() -> int:
+    """Bytes, by Linux's account of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kib, _ = dict(line.split(":", 1) for line in lines)["VmHWM"].split()
+    return int(kib) * 1024
+
+
+def data(loaded: "Data") -> dict[str, Any]:
+    """The data set, with all that a prediction needs to know of it."""
+    spec = dataclasses.asdict(loaded.spec)
+    rows = {part: len(source) for part in ("train", "val", "test") if (source := getattr(loaded, part)) is not None}
+    return {**spec, "sha256": loaded.spec.sha256 or None, "rows": rows, "input": _input(loaded.train)}
+
+
+def _input(source: Any) -> dict[str, Any] | None:
+    """Type of the raw values and the constants of (raw - offset) / scale; None: the net gets values as they are."""
+    if not hasattr(source, "normalise"):
+        return None
+    constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
+    return {"dtype": str(source.rows.dtype).removeprefix("torch."), **constants}
+
+
+@torch.enable_grad()
+def parameters(loop: "Loop") -> dict[str, int | None]:
+    """Numbers of parameters that the rule trains in any phase, that the model file stores, that a prediction uses."""
+    trainer, now = loop.trainer, loop.trainer.phase
+    trained: dict[int, int] = {}
+    for phase in loop.phases:
+        trainer.phase = phase
+        trained |= {id(p): p.numel() for params in trainer.owners().values() for p in params if p.requires_grad}
+    used = _used(loop)
+    trainer.phase = now
+    return {
+        "trained": sum(trained.values()),
+        "stored": sum(tensor.numel() for tensor in trainer.state_dict().values()),
+        "inference": used,
+    }
+
+
+def _used(loop: "Loop") -> int | None:
+    """Parameters that the scores depend on; None when they cannot be traced."""
+    trainer, dtype = loop.trainer, next(loop.trainer.parameters(), torch.empty(0)).dtype
+    with contextlib.closing(loop.data.val.batches(1)) as batches:  # type: ignore[type-var]
+        batch = next(batches)
+    x = batch.x.to(loop.device)
+    batch = dataclasses.replace(batch, x=x.to(dtype) if x.is_floating_point() else x)
+    modes = [(module, module.training) for module in trainer.modules()]
+    trainer.eval()
+    scores: Tensor = trainer.predict(batch)
+    for module, mode in modes:
+        module.training = mode
+    if not scores.requires_grad:
+        return None
+    params = [p for p in trainer.parameters() if p.requires_grad]
+    grads = torch.autograd.grad(scores.sum(), params, allow_unused=True)
+    return sum(p.numel() for p, grad in zip(params, grads, strict=True) if grad is not None)

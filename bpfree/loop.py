@@ -1,0 +1,466 @@
+"""The loop: one for every rule. Batches in, local losses out; backward, step, forget."""
+
+import contextlib
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from bpfree.callbacks import Probe
+from bpfree.checkpoint import NoFolder
+from bpfree.errors import Diverged, InputError, unknown
+from bpfree.functional.metrics import METRICS
+from bpfree.functional.transforms import total_norm
+from bpfree.monitor import EarlyStop, Monitor
+from bpfree.owners import Owner, world
+from bpfree.settings import resolve, setting, settings
+from bpfree.streams import Streams, derive, global_scope
+from bpfree.trainer import Batch, Local, Phase, Trainer
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Source
+
+
+LocalLosses: TypeAlias = Generator[Local, None, None]
+
+
+@settings
+class LoopSettings:
+    """How a run goes, whatever the rule."""
+
+    seed: int = setting(0, "seed of everything random", ge=0, lt=2**63)
+    device: str = setting("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, …")
+    precision: Literal["fp32", "bf16", "fp64"] = setting("fp32", "bf16: products in bfloat16, parameters in fp32")
+    threads: int | None = setting(None, "CPU threads; none: torch's own choice", ge=1)
+    compile: bool = setting(False, "compile every block in place")
+    eval_batch_size: int = setting(1000, "samples in a batch of validation and prediction", ge=1)
+    resident_mb: int = setting(4096, "a split no larger than this stays on the device", unit="MB", ge=0)
+    cache_mb: int = setting(4096, "inputs of a frozen prefix are computed once if they fit into this", unit="MB", ge=0)
+    checkpoint_every: float = setting(60.0, "write a checkpoint when the last is older than this", unit="s", ge=0)
+    observe_every: int = setting(50, "batches between two looks at gradients, dead units and finite losses", ge=1)
+    probe: bool = setting(False, "fit a linear readout on every block after each epoch and record its accuracy")
+
+
+class NoMeter:
+    """The meter of a run that nobody asked to measure."""
+
+    def enter(self, name: str) -> None:
+        """Nothing is read."""
+
+    def readings(self) -> dict:
+        return {}
+
+
+@dataclasses.dataclass
+class Cursor:
+    """Where a run is: ``batch`` batches of epoch ``epoch`` of phase ``phase`` are done."""
+
+    phase: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epochs: int = 0  # since the beginning of the run, over all phases
+    steps: int = 0  # batches since the beginning of the run
+    train_s: float = 0.0  # seconds spent on them
+
+
+class Loop:
+    """One training run; `Trainer.fit` makes it and calls `run`.
+
+    Args:
+        trainer: the rule.
+        data: whatever `bpfree.data.as_data` takes.
+        folder: where checkpoints go (`bpfree.checkpoint.RunFolder`).
+        meter: an ``energy.Meter``; its windows are setup, train, validate, save.
+        callbacks: objects with any of the methods of `bpfree.callbacks.Callback`.
+        **options: `LoopSettings`.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        data: Any,
+        *,
+        folder: Any = None,
+        meter: Any = None,
+        callbacks: Sequence[Any] = (),
+        **options: Any,
+    ):
+        from bpfree.data import as_data
+
+        self.folder, self.meter, self.callbacks = folder or NoFolder(), meter or NoMeter(), list(callbacks)
+        self.cursor = Cursor()
+        self._stop_request = self.stop_reason = ""  # asked for here; agreed on by all processes
+        self.history: list[dict] = []
+        self._window = ("", 0.0)
+        self._enter("setup")
+        (self.settings,) = resolve([LoopSettings], options, trainer.prefer)
+        if self.settings.threads:
+            torch.set_num_threads(self.settings.threads)
+        if self.settings.probe:
+            self.callbacks.insert(0, Probe())
+        self.device = pick_device(self.settings.device)
+        self.data = as_data(data, seed=self.settings.seed)
+        self.trainer, self.rule = trainer, trainer.settings
+        trainer.build(self.data.spec, self.settings.seed)
+        trainer.to(self.device, torch.float64 if self.settings.precision == "fp64" else None)
+        trainer.streams = Streams(self.settings.seed, self.device)
+        if self.settings.compile:
+            for block in trainer.blocks:
+                block.compile()
+        self.bf16 = self.settings.precision == "bf16"
+        self.monitor = Monitor(self.device, torch.float64 if self.settings.precision == "fp64" else torch.float32)
+        self.prefixes: dict[str, str] = {}  # how the input of each phase came about: none, cached, recomputed
+        self._overlapped: tuple[Hashable, Callable[[], None]] | None = None
+        self.saved_at = time.monotonic()
+        self.phases = trainer.phases(self.rule.epochs)
+        self._enter_phase(self.phases[0])
+
+    def _enter_phase(self, phase: Phase) -> None:
+        """Fresh owners, so a fresh optimizer for every stage, and a fresh early stop."""
+        trainer = self.trainer
+        trainer.phase = phase
+        self.owners = {k: Owner(p, trainer.optim(k), trainer.transforms(k)) for k, p in trainer.owners().items()}
+        self.early = EarlyStop(self.rule.patience, self.rule.min_delta, self.data.spec.maximize)
+
+    def stop(self, reason: str) -> None:
+        """Ask the run to end after this batch, with everything saved."""
+        self._stop_request = reason
+
+    # The run ----------------------------------------------------------------------------------------------------------
+
+    def run(self) -> list[dict]:
+        """Train to the end of the last phase, or until asked to stop; returns the history, one entry an epoch."""
+        if self.device.type == "meta":
+            raise InputError("device meta holds no values: train on cpu or cuda")
+        self.data = self.data.to(self.device, self.settings.resident_mb)
+        seed = derive(self.settings.seed, "dropout", world()[0])
+        with global_scope(seed, self.device), _stop_on_signals(self):
+            saved = self.folder.load()
+            if saved:
+                self.load_state_dict(saved)
+            self._call("on_start")
+            while self.cursor.phase < len(self.phases) and not self._stopping():
+                self._run_phase()
+            self._save()
+        self._call("on_end")
+        return self.history
+
+    def _run_phase(self) -> None:
+        cursor, phase = self.cursor, self.trainer.phase
+        self._enter("train")  # a frozen prefix that is computed once is part of the training
+        source = self._prepared_source()
+        self._call("on_phase")
+        while cursor.epoch < phase.epochs and not self.early.done:
+            self._run_epoch(source)
+            if self._stopping():
+                return
+        self.early.restore(self.trainer)
+        cursor.phase, cursor.epoch = cursor.phase + 1, 0
+        if cursor.phase < len(self.phases):
+            self._enter_phase(self.phases[cursor.phase])
+
+    def _run_epoch(self, source: "Source") -> None:
+        trainer, cursor, streams = self.trainer, self.cursor, self.trainer.streams
+        batches = source.batches(
+            self.rule.batch_size,
+            order=torch.randperm(len(source), generator=streams.fresh("order", cursor.epochs)),
+            start=cursor.batch,
+            rng=streams.fresh("augmentation", cursor.epochs),
+            shard=world(),
+        )
+        self._enter("train")
+        self._training_mode()
+        with contextlib.closing(batches):
+            for batch in batches:
+                self.learn(batch)
+                cursor.batch += 1
+                cursor.steps += 1
+                self._call("on_batch")
+                if self._stopping():
+                    return
+                if self._in_any_process(time.monotonic() - self.saved_at > self.settings.checkpoint_every):
+                    self._save()
+                    self._enter("train")
+        trainer.on_epoch()
+        self._share_buffers()
+        self._check_finite()
+        self._enter("validate")
+        value = self.evaluate(self.data.val)
+        cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
+        self.early.update(value, cursor.epochs, trainer)
+        entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
+        self.history.append({**entry, **self.monitor.summary(), "train_s": cursor.train_s})
+        self._call("on_epoch")
+
+    # One batch --------------------------------------------------------------------------------------------------------
+
+    def learn(self, batch: Batch) -> None:
+        """One batch through the rule: every local loss backward, its owner stepped, its gradients forgotten."""
+        trainer, batch = self.trainer, self._cast(batch)
+        self.observing = self.cursor.steps % self.settings.observe_every == 0
+        if self.observing and self.cursor.steps:
+            self._check_finite()
+        _, total = batch.span or (0, len(batch.x))
+        self.share = (len(batch.x) if batch.weight is None else 0) / total
+        if not self.prepared:
+            batch = self._prepare(batch)
+        losses = cast(LocalLosses, trainer.local_losses(batch))
+        with contextlib.closing(losses), self.monitor.watching(trainer.active if self.observing else ()):
+            while (local := self._next(losses)) is not None:
+                self._update(*local)
+                del local
+        self._finish_overlapped()
+        for key, owner in self.owners.items():
+            if owner.grads:
+                owner.reduce(self.share)()
+                self._step(key)
+
+    def _next(self, losses: LocalLosses) -> Local | None:
+        """Resume the rule; a context manager that it left open would leak into the loop."""
+        with self._autocast():
+            local = next(losses, None)
+            leaked = not torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() != self.bf16
+            if leaked:
+                losses.close()
+        name = type(self.trainer).__name__ + ".local_losses"
+        if leaked:
+            raise InputError(f"{name} yields inside a no_grad or autocast block: leave it before the yield")
+        if local is not None and not isinstance(local, Local):
+            raise InputError(f"{name} yields a {type(local).__name__}: yield Local(loss, owner)")
+        if local is not None and local.owner is not None and local.owner not in self.owners:
+            raise unknown("owner", str(local.owner), map(str, self.owners))
+        return local
+
+    def _update(self, loss: Tensor | None, key: Hashable) -> None:
+        if loss is not None:
+            if loss.dim():
+                raise InputError(f"the loss of owner {key} has shape {tuple(loss.shape)}: reduce it to a scalar")
+            loss.backward()
+            self.monitor.record_loss(key, loss, self.cursor.batch)
+        if key is None:
+            return
+        finish = self.owners[key].reduce(self.share)
+        self._finish_overlapped()
+        if self.trainer.overlap and world()[1] > 1:
+            self._overlapped = (key, finish)
+        else:
+            finish()
+            self._step(key)
+
+    def _finish_overlapped(self) -> None:
+        if self._overlapped is not None:
+            key, finish = self._overlapped
+            self._overlapped = None
+            finish()
+            self._step(key)
+
+    def _step(self, key: Hashable) -> None:
+        owner, phase = self.owners[key], self.trainer.phase
+        if self.observing:
+            self.monitor.record_gradient(key, owner.grads, self.cursor.batch)
+        self.trainer.on_grads(key)
+        owner.step((self.cursor.epoch + self.cursor.batch / self.batches) / phase.epochs)
+        self.trainer.on_step(key)
+        owner.clear()
+
+    # Evaluation -------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, source: "Source") -> float:
+        """The task's metric on ``source``; every process evaluates all of it and takes the first one's word."""
+        value = METRICS[self.data.spec.metric](*self.scores(source)).cpu()
+        if world()[1] > 1:
+            dist.broadcast(value, 0)
+        return value.item()
+
+    def scores(self, source: "Source") -> tuple[Tensor, Tensor]:
+        """What the net says ``(N, …)`` and what is true ``(N, …)``."""
+        with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
+            pairs = [
+                (self.trainer.predict(self._cast(batch)).float(), batch.y)
+                for batch in source.batches(self.settings.eval_batch_size)
+            ]
+        scores, targets = zip(*pairs, strict=True)
+        return torch.cat(scores), torch.cat(targets)
+
+    def _prepare(self, batch: Batch) -> Batch:
+        with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
+            return self.trainer.prepare(batch)
+
+    def _prepared_source(self) -> "Source":
+        """The phase's inputs: computed once when they are fixed and fit into the budget, else batch by batch."""
+        from bpfree.data.sources import TensorSource
+
+        trainer, train = self.trainer, self.data.train
+        self.batches = train.steps(self.rule.batch_size)
+        plain = type(trainer).prepare is Trainer.prepare and trainer.first == 0
+        self.prepared, how = plain, "none" if plain else "recomputed"
+        if not plain and trainer.phase.fixed and train.fixed:
+            size = self._prepare(self._cast(next(train.batches(1)))).x.nbytes * len(train)
+            if size <= self.settings.cache_mb * 2**20:
+                batches = train.batches(self.settings.eval_batch_size)
+                x = torch.cat([self._prepare(self._cast(batch)).x for batch in batches])
+                train = TensorSource(x, train.y)
+                self.prepared, how = True, "cached"
+        self.prefixes[trainer.phase.name] = how
+        return train
+
+    # State ------------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """Everything that a run needs to go on as if it had never stopped."""
+        return {
+            "cursor": dataclasses.asdict(self.cursor),
+            "model": self.trainer.state_dict(),
+            "owners": [owner.state_dict() for owner in self.owners.values()],
+            "processes": self._of_all_processes(),
+            "early": self.early.state_dict(),
+            "monitor": self.monitor.state_dict(),
+            "history": self.history,
+            "prefixes": self.prefixes,
+            "energy": self.meter.readings(),
+        }
+
+    def _of_all_processes(self) -> list[dict]:
+        """What differs between processes: random state, and running statistics within an epoch."""
+        own = {"streams": self.trainer.streams.state_dict(), "buffers": dict(self.trainer.named_buffers())}
+        if world()[1] == 1:
+            return [own]
+        found: list[dict] = [{}] * world()[1]
+        dist.all_gather_object(found, own)
+        return found
+
+    def load_state_dict(self, state: dict) -> None:
+        self.cursor = Cursor(**state["cursor"])
+        self._enter_phase(self.phases[min(self.cursor.phase, len(self.phases) - 1)])
+        self.trainer.load_state_dict(state["model"])
+        for owner, saved in zip(self.owners.values(), state["owners"], strict=True):
+            owner.load_state_dict(saved)
+        if len(state["processes"]) != world()[1]:
+            raise InputError(
+                f"this run had {len(state['processes'])} processes, not {world()[1]}: resume it with as many"
+            )
+        own = state["processes"][world()[0]]
+        self.trainer.load_state_dict(own["buffers"], strict=False)
+        self.trainer.streams.load_state_dict(own["streams"])
+        self.early.load_state_dict(state["early"])
+        self.monitor.load_state_dict(state["monitor"])
+        self.history, self.prefixes = state["history"], state["prefixes"]
+
+    def _save(self) -> None:
+        self._check_finite()
+        self._enter("save")
+        self.folder.save(self.state_dict())
+        self.saved_at = time.monotonic()
+
+    # Small things -----------------------------------------------------------------------------------------------------
+
+    def _enter(self, window: str) -> None:
+        """Whatever comes next belongs to ``window``."""
+        if window == self._window[0]:
+            return
+        self.meter.enter(window)
+        now = time.perf_counter()
+        if self._window[0] == "train":
+            self.cursor.train_s += now - self._window[1]
+        self._window = (window, now)
+
+    def _check_finite(self) -> None:
+        bad = self.monitor.not_finite()
+        if bad is None and not total_norm(list(self.trainer.parameters())).isfinite():
+            bad = f"the weights became NaN or infinite by step {self.cursor.batch} of this epoch"
+        if self._in_any_process(bad is not None):
+            raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")
+
+    def _stopping(self) -> bool:
+        """Whether to stop: a signal may reach one process only, at any moment, and all stop after the same batch."""
+        if self._in_any_process(bool(self._stop_request)):
+            self.stop_reason = self._stop_request or "another process was stopped"
+        return bool(self.stop_reason)
+
+    def _in_any_process(self, flag: bool) -> bool:
+        if world()[1] == 1:
+            return flag
+        raised = torch.tensor(float(flag))  # on the CPU: nobody waits for a GPU
+        dist.all_reduce(raised, dist.ReduceOp.MAX)
+        return bool(raised)
+
+    def _share_buffers(self) -> None:
+        """Running statistics are averaged over the processes, so that all validate and keep the same net."""
+        if world()[1] > 1:
+            for buffer in self.trainer.buffers():
+                if buffer.is_floating_point():
+                    dist.all_reduce(buffer)
+                    buffer /= world()[1]
+
+    def _autocast(self) -> contextlib.AbstractContextManager:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+
+    def _cast(self, batch: Batch) -> Batch:
+        """The batch in double precision when the run is."""
+        double = self.settings.precision == "fp64" and batch.x.is_floating_point()
+        return dataclasses.replace(batch, x=batch.x.double()) if double else batch
+
+    def _training_mode(self) -> None:
+        """Training mode for what trains, evaluation mode for the frozen blocks."""
+        self.trainer.train()
+        for block in self.trainer.blocks[: self.trainer.first]:
+            block.eval()
+
+    def _call(self, hook: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook, _ignore)(self)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` or a device by name; an `InputError` if it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        cuda = torch.cuda.device_count()
+        raise InputError(f"device {name!r} is not available here: choose from cpu{', cuda' if cuda else ''}") from None
+    return device
+
+
+@contextlib.contextmanager
+def _evaluating(trainer: Trainer) -> Iterator[None]:
+    """Evaluation mode inside; every module's own mode again outside."""
+    training = [module for module in trainer.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextlib.contextmanager
+def _stop_on_signals(loop: Loop) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run after the current batch, with everything saved; a second one ends it at once."""
+
+    def handle(number: int, frame: Any) -> None:
+        signal.signal(number, previous[signal.Signals(number)])
+        loop.stop(f"stopped by {signal.Signals(number).name}")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+def _ignore(loop: Loop) -> None:
+    """A callback that has no such method."""

@@ -1,0 +1,119 @@
+"""Owners: who is stepped by a local loss. One optimizer, one learning-rate schedule, a list of gradient transforms."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bpfree.settings import setting, settings
+
+Transform = Callable[[Sequence[Tensor]], None]  # changes the gradients of one owner in place
+
+
+@settings
+class OptimSettings:
+    """How one owner's parameters move."""
+
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = setting("adam", "optimizer", search=("adam", "sgd"))
+    lr: float = setting(1e-3, "learning rate", gt=0, search=(1e-4, 1e-1, "log"))
+    momentum: float = setting(0.9, "momentum of sgd and rmsprop", ge=0, lt=1)
+    weight_decay: float = setting(0.0, "weight decay of matrices and kernels; biases have none", ge=0)
+    lr_schedule: Literal["constant", "cosine", "half-linear"] = setting(
+        "constant", "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero"
+    )
+    clip: float | None = setting(None, "clip the norm of an owner's gradient to this", gt=0)
+
+
+def lr_factor(schedule: str, progress: float) -> float:
+    """Share of the base learning rate at ``progress`` in [0, 1] of a phase."""
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    if schedule == "half-linear":
+        return min(1.0, 2 * (1 - progress))
+    return 1.0
+
+
+def world() -> tuple[int, int]:
+    """(rank, number of processes) of this process; (0, 1) outside torchrun."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+class Owner:
+    """The parameters that step together.
+
+    Args:
+        params: trained by this owner; those that need no gradient are left out.
+        optim: how they move.
+        transforms: change the gradients in place, in this order, after reduction and before the optimizer.
+    """
+
+    def __init__(self, params: Iterable[nn.Parameter], optim: OptimSettings, transforms: Sequence[Transform] = ()):
+        self.params = [p for p in params if p.requires_grad]
+        self.optim, self.transforms = optim, transforms
+        self.optimizer = _optimizer(self.params, optim)
+
+    @property
+    def grads(self) -> list[Tensor]:
+        return [p.grad for p in self.params if p.grad is not None]
+
+    def reduce(self, share: float) -> Callable[[], None]:
+        """Start the sum over processes, each weighted by its ``share`` of the batch; the returned call waits for it.
+
+        Absent gradients count as zeros, so that every process sends one flat buffer of the same length.
+        """
+        if world()[1] == 1 or not self.params:
+            return _nothing
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.params])
+        work = dist.all_reduce(flat.mul_(share), async_op=True)
+
+        def wait() -> None:
+            work.wait()
+            for p, part in zip(self.params, flat.split([p.numel() for p in self.params]), strict=True):
+                p.grad = part.view_as(p)
+
+        return wait
+
+    def step(self, progress: float) -> None:
+        """Transforms, then one optimizer step at the learning rate of ``progress`` in [0, 1] of the phase."""
+        grads = self.grads
+        for transform in self.transforms:
+            transform(grads)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optim.lr * lr_factor(self.optim.lr_schedule, progress)
+        self.optimizer.step()
+
+    def clear(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    def state_dict(self) -> dict:
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "transforms": [t.state_dict() for t in self.transforms if hasattr(t, "state_dict")],
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        stateful = [t for t in self.transforms if hasattr(t, "load_state_dict")]
+        for transform, saved in zip(stateful, state["transforms"], strict=True):
+            transform.load_state_dict(saved)
+
+
+def _nothing() -> None:
+    """What there is to wait for in a single process."""
+
+
+def _optimizer(params: list[nn.Parameter], optim: OptimSettings) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in params if p.ndim > 1], "weight_decay": optim.weight_decay},
+        {"params": [p for p in params if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    fused = {"fused": True} if all(p.device.type in ("cpu", "cuda") for p in params) else {}
+    if optim.optimizer == "sgd":
+        return torch.optim.SGD(groups, optim.lr, momentum=optim.momentum, **fused)
+    if optim.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, optim.lr, momentum=optim.momentum)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[optim.optimizer](groups, optim.lr, **fused)

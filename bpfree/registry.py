@@ -1,0 +1,114 @@
+"""Names to classes. The folder is the registry: rule ``mono-forward`` is the file ``rules/mono_forward.py``."""
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from bpfree.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from bpfree.trainer import Trainer
+
+PACKAGE = Path(__file__).parent
+
+
+def names(folder: str) -> dict[str, str]:
+    """Name -> first line of the docstring for every file in ``rules`` or ``nets``, without importing any."""
+    files = sorted(path for path in (PACKAGE / folder).glob("*.py") if not path.name.startswith("_"))
+    return {path.stem.replace("_", "-"): first_line(path) for path in files}
+
+
+def first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+
+
+def plugins() -> dict[str, importlib.metadata.EntryPoint]:
+    """Other packages' rules, by entry points in the group ``bpfree.rules``."""
+    return {point.name: point for point in importlib.metadata.entry_points(group="bpfree.rules")}
+
+
+def rule(name: str) -> type["Trainer"]:
+    """The Trainer subclass called ``name``: a built-in rule, a plug-in, or ``FILE.py:Class``.
+
+    Raises:
+        InputError: no such rule (with the nearest names), or a file that does not hold one.
+    """
+    if file := file_and_class(name):
+        found = _from_file(name, *file)
+    elif name in names("rules"):
+        found = _only_trainer(importlib.import_module(f"bpfree.rules.{name.replace('-', '_')}"), name)
+    elif name in plugins():
+        found = plugins()[name].load()
+    else:
+        raise unknown("rule", name, [*names("rules"), *plugins()])
+    if inspect.isabstract(found):
+        raise InputError(f"{name} is not complete: it must define {' and '.join(sorted(found.__abstractmethods__))}")
+    return found
+
+
+def file_and_class(name: str) -> tuple[Path, str] | None:
+    """The parts of ``FILE.py:Class``, the class "" when it is left out; None: not the name of a file."""
+    match = re.fullmatch(r"(.*\.py)(?::(\w+))?", name)
+    return (Path(match[1]), match[2] or "") if match else None
+
+
+def net(name: str) -> tuple[Callable[..., list], type]:
+    """(build, Settings) of the net called ``name``."""
+    if name not in names("nets"):
+        raise unknown("net", name, names("nets"))
+    module = importlib.import_module(f"bpfree.nets.{name.replace('-', '_')}")
+    return module.build, module.Settings
+
+
+def source_hash(name: str) -> str | None:
+    """SHA-256 of a rule that comes as ``FILE.py:Class``; None for one that has a name."""
+    file = file_and_class(name)
+    return hashlib.sha256(file[0].read_bytes()).hexdigest() if file else None
+
+
+def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
+    if not file.is_file():
+        raise InputError(f"rule file {file} does not exist: give --algo FILE.py:Class")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except Exception as error:
+        raise InputError(f"rule file {file} does not import: {type(error).__name__}: {error}") from error
+    if not wanted:
+        return _only_trainer(module, str(file))
+    found: Any = getattr(module, wanted, None)
+    if found is None:
+        raise unknown(f"class in {file}", wanted, _trainers(module))
+    if not _is_trainer(found):
+        raise InputError(f"{name} is not a Trainer: subclass bpfree.Trainer")
+    return found
+
+
+def _only_trainer(module: ModuleType, name: str) -> type["Trainer"]:
+    found = _trainers(module)
+    if len(found) != 1:
+        has = ", ".join(found) or "none"
+        raise InputError(
+            f"{name} must define exactly one public Trainer subclass, it has {has}: name it as FILE.py:Class"
+        )
+    return next(iter(found.values()))
+
+
+def _trainers(module: ModuleType) -> dict[str, type["Trainer"]]:
+    classes = inspect.getmembers(module, _is_trainer)
+    return {name: cls for name, cls in classes if cls.__module__ == module.__name__ and not name.startswith("_")}
+
+
+def _is_trainer(thing: object) -> bool:
+    from bpfree.trainer import Trainer
+
+    return isinstance(thing, type) and issubclass(thing, Trainer) and thing is not Trainer

@@ -1,0 +1,144 @@
+"""Settings: one declaration makes flags, file checks, help and search spaces.
+
+A rule, net or data source declares a dataclass with `settings` and its fields with `setting`. All of them share one
+flat namespace, so ``--lr 0.01``, ``--set lr=0.01``, ``lr: 0.01`` in a file and ``MonoForward(lr=0.01)`` mean the same.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, dataclass_transform
+
+import pydantic
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from bpfree.errors import InputError, unknown
+
+
+@dataclass_transform(field_specifiers=(pydantic.Field,), kw_only_default=True)
+def settings(cls: type) -> type:
+    """Make ``cls`` a checked, keyword-only, immutable dataclass."""
+    config = pydantic.ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
+    return pydantic_dataclass(cls, frozen=True, kw_only=True, config=config)
+
+
+def setting(default: Any, help: str, *, unit: str = "", search: Sequence | None = None, **limits: Any) -> Any:
+    """Declare one setting.
+
+    Args:
+        default: value when nothing is said.
+        help: one line for people.
+        unit: printed beside the value, for example ``"s"``.
+        search: ``(low, high)``, ``(low, high, "log")`` or a list of choices: the range a search may use.
+        **limits: ``ge``, ``gt``, ``le``, ``lt``, as pydantic has them.
+    """
+    extra: dict[str, Any] = {"unit": unit, "search": search}
+    return pydantic.Field(default, description=help, json_schema_extra=extra, **limits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One setting as a reader sees it: ``range`` is text such as ``> 0`` or ``sgd | adam``."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    unit: str
+    range: str
+    search: Sequence | None
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def options(cls: type) -> list[Option]:
+    """What can be set on ``cls``, in the order of declaration."""
+    hints = typing.get_type_hints(cls)
+    found = []
+    for field in dataclasses.fields(cls):
+        info: Any = field.default
+        limits = [f"{sign} {getattr(m, key):g}" for m in info.metadata for key, sign in _SIGNS if hasattr(m, key)]
+        extra = info.json_schema_extra
+        kind, choices = _kind(hints[field.name])
+        found.append(
+            Option(
+                field.name,
+                kind,
+                info.default,
+                info.description,
+                extra["unit"],
+                " | ".join(choices) or ", ".join(limits),
+                extra["search"],
+            )
+        )
+    return found
+
+
+_SIGNS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
+
+
+def _kind(hint: Any) -> tuple[str, list[str]]:
+    """Type of a setting as text, and its choices when it is one of a few."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "choice", [str(a) for a in args]
+    if origin in (types.UnionType, typing.Union):
+        kind, choices = _kind(next(a for a in args if a is not type(None)))
+        return f"{kind} or none", choices
+    if origin is tuple:
+        return f"list of {_kind(args[0])[0]}", []
+    return getattr(hint, "__name__", str(hint)), []
+
+
+def build(cls: type, values: Mapping[str, Any]) -> Any:
+    """An instance of ``cls`` from values that may be text; one clear line when one is wrong."""
+    by_name = {option.name: option for option in options(cls)}
+    for name in values:
+        if name not in by_name:
+            raise unknown("setting", name, by_name)
+    try:
+        return cls(**{name: _from_text(value, by_name[name]) for name, value in values.items()})
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        option = by_name[str(first["loc"][0])]
+        given = values.get(option.name, option.default)
+        expected = " ".join(filter(None, (option.type if not option.range else "", option.range, option.unit)))
+        raise InputError(f"{option.name} = {given!r} is not valid: expected {expected} ({option.help})") from None
+
+
+def _from_text(value: Any, option: Option) -> Any:
+    """``"1000,500"`` to a tuple, ``"none"`` to None; pydantic reads numbers and booleans itself."""
+    if not isinstance(value, str):
+        return value
+    if option.type.endswith("or none") and value.lower() == "none":
+        return None
+    if option.type.startswith("list"):
+        return tuple(part.strip() for part in value.strip("[]() ").split(",") if part.strip())
+    return value
+
+
+def resolve(classes: Iterable[type], values: Mapping[str, Any], prefer: Mapping[str, Any] | None = None) -> list[Any]:
+    """Share flat ``values`` out over several settings classes; ``prefer`` are a rule's own defaults.
+
+    Raises:
+        InputError: a key that none of the classes knows, or a value out of range.
+    """
+    classes = list(classes)
+    names = [{field.name for field in dataclasses.fields(cls)} for cls in classes]
+    known = set().union(*names)
+    for key in values:
+        if key not in known:
+            raise unknown("setting", key, known)
+    merged = {**(prefer or {}), **values}
+    return [
+        build(cls, {k: v for k, v in merged.items() if k in mine}) for cls, mine in zip(classes, names, strict=True)
+    ]
+
+
+def as_dict(*instances: Any) -> dict[str, Any]:
+    """Several settings as one flat dictionary that a config file can hold."""
+    flat = {key: value for instance in instances for key, value in dataclasses.asdict(instance).items()}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()}

@@ -1,0 +1,230 @@
+"""The trainer: a learning rule is a generator of local losses, and the loop consumes them one at a time.
+
+At each ``yield`` the loop runs backward, steps the owner and drops the gradients, so a block's graph is gone before the
+next block runs and memory is flat in depth. The generator resumes after the update.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from bpfree import registry
+from bpfree.functional.transforms import ClipNorm
+from bpfree.owners import OptimSettings, Transform
+from bpfree.settings import resolve, setting, settings
+from bpfree.streams import Streams, derive, global_scope
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@dataclasses.dataclass
+class Batch:
+    """A mini-batch as a rule sees it.
+
+    Attributes:
+        x: inputs ``(B, …)``, on the trainer's device, normalised and augmented.
+        y: targets ``(B,)`` int64 classes, or what the task asks for, or None.
+        index: rows of the data set ``(B,)`` int64, or None.
+        weight: None, or ``(B,)``: all zero in the one case that this process holds nothing but padding.
+        graph: the graph that ``x`` lives on, or None.
+        span: (first row, total rows) of this batch within the batch that all processes share.
+    """
+
+    x: Tensor
+    y: Any = None
+    index: Tensor | None = None
+    weight: Tensor | None = None
+    graph: Any = None
+    span: tuple[int, int] | None = None
+
+
+class Local(NamedTuple):
+    """A local loss and the owner of the parameters that it trains.
+
+    ``loss``: a scalar, or None when the rule has filled ``.grad`` itself. ``owner``: a key of ``Trainer.owners()``, or
+    None: every owner that then holds gradients steps once, when the generator ends.
+    """
+
+    loss: Tensor | None
+    owner: Hashable
+
+
+class Phase(NamedTuple):
+    """A stretch of training: which blocks train, for how many epochs, under early stopping of its own.
+
+    ``fixed``: `Trainer.prepare` gives a sample the same input in every epoch, so it may be computed once.
+    """
+
+    name: str
+    blocks: Sequence[int]
+    epochs: int
+    fixed: bool = True
+
+
+@settings
+class RuleSettings(OptimSettings):
+    """What every rule can be told."""
+
+    epochs: int = setting(10, "epochs of a phase, at most", ge=1)
+    batch_size: int = setting(128, "samples in a batch, over all processes", ge=1, search=(32, 512, "log"))
+    patience: int | None = setting(None, "stop a phase after this many epochs without improvement", ge=1)
+    min_delta: float = setting(0.0, "what counts as an improvement of the validation metric", ge=0)
+
+
+class Trainer(nn.Module, ABC):
+    """Base class of all learning rules; a subclass writes `local_losses` and `predict`.
+
+    Args:
+        blocks: the net as a list of modules; None: built from ``net`` and the data's shapes when training starts.
+        net: name of a net in ``bpfree/nets``.
+        **values: settings of the rule, and of the net when it is built here.
+
+    Raises:
+        InputError: an unknown setting or a value out of range.
+    """
+
+    Settings: ClassVar[type] = RuleSettings
+    prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
+    hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
+    batch_separable: ClassVar[bool] = True  # the loss is a mean over samples
+    overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
+
+    spec: "Spec"
+    streams: Streams
+    phase: Phase
+
+    def __init__(self, blocks: Sequence[nn.Module] | None = None, *, net: str = "mlp", **values: Any):
+        super().__init__()
+        build, net_settings = registry.net(net) if blocks is None else (None, None)
+        classes = [self.Settings] if net_settings is None else [self.Settings, net_settings]
+        self.settings, *chosen = resolve(classes, values, self.prefer)
+        self._build_net = build and partial(build, settings=chosen[0], hidden_only=self.hidden_only)
+        self.blocks: nn.ModuleList = None if blocks is None else nn.ModuleList(blocks)  # type: ignore[assignment]
+        self.heads = nn.ModuleList()
+
+    # What a rule writes -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        """The local losses of a batch; ``batch.x`` is what `prepare` gave: the input of the first active block."""
+
+    @abstractmethod
+    def predict(self, batch: Batch) -> Tensor:
+        """Class scores ``(B, C)``, or what the task asks for, from the blocks trained so far; no side effects."""
+
+    def setup(self) -> None:
+        """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded."""
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        """Who is stepped together: by default block k with its head, if it has one."""
+        heads = dict(enumerate(self.heads))
+        return {
+            k: [*block.parameters(), *(heads[k].parameters() if k in heads else ())]
+            for k, block in enumerate(self.blocks)
+        }
+
+    def optim(self, owner: Hashable) -> OptimSettings:
+        """How an owner's parameters move."""
+        return self.settings
+
+    def transforms(self, owner: Hashable) -> list[Transform]:
+        """What happens to an owner's gradients, in this order, before its optimizer."""
+        return [ClipNorm(self.settings.clip)] if self.settings.clip else []
+
+    def phases(self, epochs: int) -> list[Phase]:
+        """The schedule: by default one phase in which all blocks train."""
+        return [Phase("all", range(len(self.blocks)), epochs)]
+
+    def prepare(self, batch: Batch) -> Batch:
+        """What precedes the active blocks: by default the frozen ones below. No gradients, evaluation mode."""
+        h = batch.x
+        for block in self.blocks[: self.first]:
+            h = block(h)
+        return dataclasses.replace(batch, x=h)
+
+    def on_grads(self, owner: Hashable) -> None:
+        """The owner's gradients are there; its transforms and step come next."""
+
+    def on_step(self, owner: Hashable) -> None:
+        """The owner has stepped."""
+
+    def on_epoch(self) -> None:
+        """All batches of an epoch are done; validation comes next."""
+
+    @property
+    def readouts(self) -> Sequence[str]:
+        """Values of the setting ``readout`` that the trained net can be read with."""
+        return ()
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        """How often a sample goes through the net in (a training step, a prediction)."""
+        return 1, 1
+
+    # What a rule reads ------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> list[tuple[int, nn.Module]]:
+        """The blocks that train in this phase, as (k, block)."""
+        return [(k, self.blocks[k]) for k in self.phase.blocks]
+
+    @property
+    def first(self) -> int:
+        """Index of the first block that trains in this phase; the ones below are frozen."""
+        return min(self.phase.blocks, default=0)
+
+    @property
+    def trained(self) -> list[tuple[int, nn.Module]]:
+        """The blocks trained so far, this phase's included, as (k, block)."""
+        return list(enumerate(self.blocks[: max(self.phase.blocks, default=-1) + 1]))
+
+    @cached_property
+    def features(self) -> list[int]:
+        """Number of features ``n_k`` that block k puts out for one sample."""
+        like = next(self.blocks.parameters(), torch.empty(0))
+        h, sizes = like.new_zeros(2, *self.spec.shape), []
+        modes = [block.training for block in self.blocks]
+        with torch.no_grad():
+            for block, mode in zip(self.blocks, modes, strict=True):
+                h = block.eval()(h)
+                block.train(mode)
+                sizes.append(h[0].numel())
+        return sizes
+
+    def uniform(self, batch: Batch, purpose: str, *shape: int) -> Tensor:
+        """Uniform draws in [0, 1) for the rows of ``batch``, ``(B, *shape)``; the same on any number of processes."""
+        start, total = batch.span or (0, len(batch.x))
+        draws = torch.rand(total, *shape, generator=self.streams[purpose], device=self.streams[purpose].device)
+        return draws[start : start + len(batch.x)].to(batch.x.device)
+
+    # What a user calls ------------------------------------------------------------------------------------------------
+
+    def build(self, spec: "Spec", seed: int = 0) -> None:
+        """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it."""
+        if hasattr(self, "spec"):
+            return
+        with global_scope(derive(seed, "init"), torch.device("cpu")):
+            if self.blocks is None:
+                self.blocks = nn.ModuleList(self._build_net(spec))
+            self.spec = spec
+            self.setup()
+        self.phase = self.phases(self.settings.epochs)[-1]
+
+    @final
+    def fit(self, data: Any, **options: Any) -> list[dict]:
+        """Train on ``data`` and keep the best state; returns the history, one entry an epoch.
+
+        Args:
+            data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader.
+            **options: settings of the loop (`bpfree.loop.LoopSettings`): seed, device, precision, … and the objects
+                ``folder``, ``meter``, ``callbacks``.
+        """
+        from bpfree.loop import Loop
+
+        return Loop(self, data, **options).run()
