@@ -1,0 +1,67 @@
+"""Data: what can be trained on, by name or from the user's own arrays.
+
+``SOURCES`` maps the name before the colon of ``--data`` to the class that reads it. A new kind of data is one file with
+one `Reader` and one row here. Nothing in this file imports torch.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bpfree.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Data as Data
+    from bpfree.data.base import Source as Source
+    from bpfree.data.reader import Reader
+    from bpfree.data.settings import DataSettings
+
+SOURCES = {
+    "mnist": "bpfree.data.mnist:Mnist",
+    "npz": "bpfree.data.npz:Npz",
+    "folder": "bpfree.data.folder:Folder",
+}
+
+
+def reader_of(name: str) -> "Reader":
+    """The reader for a data name such as ``mnist`` or ``npz:digits.npz``; its ``Settings`` say what can be set.
+
+    Raises:
+        InputError: a name that does not exist (nearest names), a path missing or given where none belongs.
+    """
+    kind, colon, where = name.partition(":")
+    if kind not in SOURCES:
+        raise unknown("data", kind, SOURCES)
+    module, _, cls = SOURCES[kind].partition(":")
+    found: type[Reader] = getattr(importlib.import_module(module), cls)
+    if found.wants and not where:
+        raise InputError(f"data {kind!r} needs to know where: write {kind}:{found.wants}")
+    if colon and not found.wants:
+        raise InputError(f"data {kind!r} takes nothing after its name: write {kind}, not {name}")
+    return found(name, where)
+
+
+def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":
+    """Read, check, split and normalise the data called ``name``.
+
+    Args:
+        name: ``mnist``, ``npz:FILE``, ``folder:DIR``.
+        settings: the reader's settings, or a mapping of some of them.
+        seed: of the run; seeds the splits unless ``split_seed`` is set.
+
+    Raises:
+        InputError: anything wrong with the name, the settings or the data.
+    """
+    return reader_of(name).load(settings, seed)
+
+
+def describe(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> dict[str, Any]:
+    """What ``bpfree data NAME`` prints: rows, shape, classes, counts, pixel statistics, hash, origin and licence."""
+    return reader_of(name).describe(settings, seed)
+
+
+def as_data(data: Any, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":
+    """What ``Trainer.fit`` was given, as a `Data`; see `bpfree.data.convert` for all that is accepted."""
+    from bpfree.data.convert import as_data as convert
+
+    return convert(data, settings, seed)

@@ -1,0 +1,150 @@
+"""``folder:DIR``: images in ``train/<class>/`` and, if there is a test part, ``test/<class>/``."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bpfree.data.payload import sha256_of_files
+from bpfree.data.reader import Raw, Reader
+from bpfree.data.rows import Rows
+from bpfree.data.settings import DataSettings
+from bpfree.errors import InputError
+
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+_MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+
+
+class Folder(Reader):
+    """PNG and JPEG images; the classes are the sorted folder names under ``train``.
+
+    All images have the size of the first one and are turned into its kind, gray or colour. They are decoded when they
+    are used, which is once for a split that is then resident. The hash is over the bytes of all files.
+    """
+
+    wants = "DIR"
+
+    def read(self, settings: DataSettings) -> Raw:
+        root = Path(settings.data_dir).expanduser() / Path(self.where).expanduser()
+        if not (root / "train").is_dir():
+            what = "has no train folder" if root.is_dir() else "is not a folder"
+            raise InputError(f"{root} {what}: expected {root}/train/<class>/*.png or *.jpg")
+        names = _classes(root / "train")
+        if len(names) < 2:
+            held = f"holds one class only, {names[0]}" if names else "holds no class folders"
+            raise InputError(f"{root / 'train'} {held}: expected at least two")
+        train, y = _list(root / "train", names)
+        test, y_test = _list(root / "test", names) if (root / "test").is_dir() else ([], [])
+        size, mode = _kind(train[0])
+        digest = sha256_of_files(_checked(root, sorted(train + test), size))
+        return Raw(
+            self.name,
+            f"image folder {root}",
+            digest,
+            FileRows(train, size, mode),
+            torch.tensor(y),
+            FileRows(test, size, mode) if test else None,
+            torch.tensor(y_test) if test else None,
+            tuple(names),
+        )
+
+
+class FileRows(Rows):
+    """Images decoded when they are gathered.
+
+    Args:
+        files: one a row.
+        size: width and height that every image must have.
+        mode: ``L`` (gray) or ``RGB``.
+    """
+
+    dtype = torch.uint8
+    workers = min(8, os.cpu_count() or 1)
+
+    def __init__(self, files: list[Path], size: tuple[int, int], mode: str) -> None:
+        self.files, self.size, self.mode = files, size, mode
+        self.shape = (1 if mode == "L" else 3, size[1], size[0])
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def gather(self, index: Tensor) -> Tensor:
+        out = torch.empty((len(index), *self.shape), dtype=torch.uint8)
+        for i, row in enumerate(index.tolist()):
+            out[i] = self._decode(self.files[row])
+        return out
+
+    def _decode(self, file: Path) -> Tensor:
+        try:
+            with Image.open(file) as image:
+                _same_size(file, image.size, self.size)
+                pixels = np.array(image.convert(self.mode))  # (H, W) or (H, W, 3)
+        except _BROKEN as error:
+            raise _corrupt(file, error) from None
+        return torch.from_numpy(pixels).view(self.size[1], self.size[0], -1).permute(2, 0, 1)
+
+
+_BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a damaged file
+
+
+def _corrupt(file: Path, error: BaseException) -> InputError:
+    return InputError(f"cannot read image {file}: expected a complete PNG or JPEG ({error})")
+
+
+def _same_size(file: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise InputError(
+            f"{file} is {size[0]}x{size[1]} pixels but the first image is {expected[0]}x{expected[1]}: "
+            f"all images must have one size"
+        )
+
+
+def _classes(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _list(folder: Path, names: list[str]) -> tuple[list[Path], list[int]]:
+    """The image files under ``folder``, class by class in sorted order, and the class of each."""
+    files: list[Path] = []
+    y: list[int] = []
+    for name in _classes(folder):
+        if name not in names:
+            raise InputError(f"{folder / name} is a class that is not in train: expected one of {', '.join(names)}")
+        found = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise InputError(f"class folder {folder / name} holds no image: expected *.png or *.jpg")
+        files += found
+        y += [names.index(name)] * len(found)
+    return files, y
+
+
+def _kind(file: Path) -> tuple[tuple[int, int], str]:
+    """Size (width, height) of an image and the mode to decode to."""
+    try:
+        with Image.open(file) as image:
+            size, mode = image.size, image.mode
+    except _BROKEN as error:
+        raise _corrupt(file, error) from None
+    if mode not in _MODES:
+        raise InputError(f"{file} has pixels of mode {mode}: expected 8-bit gray or colour")
+    return size, _MODES[mode]
+
+
+def _checked(root: Path, files: list[Path], size: tuple[int, int]) -> Iterator[tuple[str, bytes]]:
+    """Relative path and bytes of each file; its header is checked on the way, its pixels are not decoded."""
+    for file in files:
+        content = file.read_bytes()
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                found, mode = image.size, image.mode
+        except _BROKEN as error:
+            raise _corrupt(file, error) from None
+        _same_size(file, found, size)
+        if mode not in _MODES:
+            raise InputError(f"{file} has pixels of mode {mode}: expected 8-bit gray or colour")
+        yield file.relative_to(root).as_posix(), content

@@ -1,0 +1,154 @@
+"""The user's own torch DataLoader and Dataset as splits."""
+
+from collections.abc import Generator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+from bpfree.data import payload
+from bpfree.data.base import Source, move
+from bpfree.data.rows import ArrayRows, Rows, unit
+from bpfree.errors import InputError
+from bpfree.trainer import Batch
+
+
+class LoaderSource(Source):
+    """A DataLoader used as it is: its order, batch size and transforms are its own.
+
+    ``batches`` therefore ignores its batch size, order and generator, gives no row numbers, and reaches batch ``start``
+    by reading and dropping the ones before it, so a run resumed within an epoch is exact only if the loader is.
+
+    Args:
+        loader: of pairs (x, y), with a length.
+        name: for messages.
+        shape: of one example.
+        classes: number of classes, or None when not known yet.
+        device: where batches go.
+    """
+
+    fixed = False
+    y = None
+
+    def __init__(
+        self,
+        loader: DataLoader,
+        name: str,
+        shape: tuple[int, ...],
+        classes: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.loader, self.name, self.shape, self.classes = loader, name, shape, classes
+        self.device = torch.device(device)
+
+    def __len__(self) -> int:
+        return len(self.loader.dataset)  # type: ignore[arg-type]
+
+    def to(self, device: torch.device | str, resident_mb: float) -> "LoaderSource":
+        """The same loader, its batches sent to ``device``; never made resident."""
+        return LoaderSource(self.loader, self.name, self.shape, self.classes, device)
+
+    def steps(self, batch_size: int) -> int:
+        return len(self.loader)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        order: Tensor | None = None,
+        start: int = 0,
+        rng: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Generator[Batch, None, None]:
+        if shard[1] > 1:
+            raise InputError("a DataLoader cannot be shared out over processes: give its dataset instead")
+        return self._produce(start)
+
+    def _produce(self, start: int) -> Generator[Batch, None, None]:
+        for item in islice(self.loader, start, None):
+            x, y = pair(item, f"a batch of the {self.name} loader")
+            x = payload.examples(x, f"x of the {self.name} loader")
+            y = payload.labels(y, len(x), f"y of the {self.name} loader", self.classes)
+            if tuple(x.shape[1:]) != self.shape:
+                raise InputError(
+                    f"the {self.name} loader gives {tuple(x.shape[1:])} after {self.shape}: expected the same"
+                )
+            x = unit(ArrayRows(x))(x)
+            yield Batch(move(x, self.device), move(y, self.device), span=(0, len(x)))
+
+
+class DatasetRows(Rows):
+    """Rows of a map-style Dataset, read when they are gathered.
+
+    By one thread, since its code may not be ready for more; and not fixed, since it may hold random transforms.
+    """
+
+    workers, fixed = 1, False
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        x, _ = read(dataset, 0)
+        self.shape, self.dtype = tuple(x.shape), x.dtype
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def gather(self, index: Tensor) -> Tensor:
+        out = torch.empty((len(index), *self.shape), dtype=self.dtype)
+        for i, row in enumerate(index.tolist()):
+            out[i] = _like(read(self.dataset, row)[0], row, self.shape, self.dtype)
+        return payload.examples(out, "a batch of the dataset")
+
+
+def stack(dataset: Dataset) -> tuple[Any, Any]:
+    """All examples and labels of a map-style Dataset, each row read once."""
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        return dataset.tensors
+    first, _ = read(dataset, 0)
+    xs = torch.empty((len(dataset), *first.shape), dtype=first.dtype)  # type: ignore[arg-type]
+    ys = []
+    for row in range(len(xs)):
+        x, y = read(dataset, row)
+        xs[row] = _like(x, row, tuple(first.shape), first.dtype)
+        ys.append(y)
+    return xs, ys
+
+
+def known_labels(dataset: Any) -> Any:
+    """Labels that a Dataset states without reading its examples, else None."""
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        return dataset.tensors[1]
+    if isinstance(dataset, Subset):
+        whole = known_labels(dataset.dataset)
+        return None if whole is None else torch.as_tensor(whole)[torch.as_tensor(dataset.indices)]
+    return None if getattr(dataset, "target_transform", None) else getattr(dataset, "targets", None)
+
+
+def pair(item: Any, name: str) -> tuple[Any, Any]:
+    """``item`` as (x, y)."""
+    if isinstance(item, Sequence) and len(item) == 2:
+        return item[0], item[1]
+    raise InputError(f"{name} is not a pair (x, y): expected one example and its label")
+
+
+def read(dataset: Dataset, row: int) -> tuple[Tensor, Any]:
+    """Row ``row`` of a Dataset: its example as a tensor, and its label."""
+    x, y = pair(dataset[row], f"dataset row {row}")
+    if isinstance(x, np.ndarray):
+        x = torch.as_tensor(x)
+    if not isinstance(x, Tensor):
+        raise InputError(
+            f"x of dataset row {row} is a {type(x).__name__}: expected a tensor or array (give the dataset a transform)"
+        )
+    return x, y.item() if isinstance(y, Tensor) and y.numel() == 1 else y
+
+
+def _like(x: Tensor, row: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if tuple(x.shape) != shape or x.dtype != dtype:
+        raise InputError(
+            f"dataset row {row} is {x.dtype} of shape {tuple(x.shape)} but row 0 {dtype} of {shape}: expected the same"
+        )
+    return x

@@ -1,0 +1,78 @@
+"""``npz:FILE``: a compressed numpy file in the layout of keras."""
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bpfree.data.reader import Raw, Reader, from_arrays
+from bpfree.data.settings import DataSettings
+from bpfree.errors import InputError
+
+_NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+
+class Npz(Reader):
+    """Arrays ``x_train``, ``y_train`` and, if there is a test part, ``x_test``, ``y_test``.
+
+    Shapes: features ``(N, F)``, gray images ``(N, H, W)``, colour images ``(N, H, W, C)`` or ``(N, C, H, W)``.
+    """
+
+    wants = "FILE"
+
+    def read(self, settings: DataSettings) -> Raw:
+        path = Path(settings.data_dir).expanduser() / Path(self.where).expanduser()
+        arrays = read_npz(path)
+        images = {k: channels_first(v, f"{k} of {path}") if k.startswith("x") else v for k, v in arrays.items()}
+        x, y, x_test, y_test = (images.get(name) for name in _NAMES)
+        names = [f"{name} of {path}" for name in _NAMES]
+        return from_arrays(self.name, f"file {path}", x, y, x_test, y_test, names=names)
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a keras-layout file.
+
+    Raises:
+        InputError: no such file, not an npz file, cut short or damaged, arrays missing, or arrays of Python objects.
+    """
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    damaged = InputError(f"{path} is damaged, cut short or not an .npz file: write it with numpy.savez_compressed")
+    if not zipfile.is_zipfile(path):
+        raise damaged
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            wanted = _NAMES if "x_test" in file.files or "y_test" in file.files else _NAMES[:2]
+            missing = [name for name in wanted if name not in file.files]
+            if missing:
+                held = ", ".join(file.files) or "nothing"
+                raise InputError(f"{path} lacks {' and '.join(missing)}: expected {', '.join(_NAMES)}; it holds {held}")
+            return {name: file[name] for name in wanted}
+    except _DAMAGED as error:
+        if "allow_pickle" in str(error):
+            raise InputError(f"{path} holds pickled Python objects: expected plain numeric arrays") from None
+        raise damaged from None
+
+
+# What zipfile, zlib and numpy raise for a file with wrong bytes in it, each for another place.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError)
+
+
+def channels_first(x: Any, name: str) -> np.ndarray:
+    """Images ``(N, H, W)`` or ``(N, H, W, C)`` as ``(N, C, H, W)``, C one of 1, 3, 4; features ``(N, F)`` as they are.
+
+    When both the second and the last axis could be the channels, the last one is, as in keras.
+    """
+    if x.ndim == 3:
+        return x[:, None]
+    if x.ndim == 4 and x.shape[3] in (1, 3, 4):
+        return x.transpose(0, 3, 1, 2)
+    if x.ndim == 2 or (x.ndim == 4 and x.shape[1] in (1, 3, 4)):
+        return x
+    raise InputError(
+        f"{name} has shape {x.shape}: expected (N, features), (N, height, width) or (N, height, width, channels) "
+        f"with 1, 3 or 4 channels"
+    )

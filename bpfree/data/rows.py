@@ -1,0 +1,128 @@
+"""Raw examples on the host, before normalisation: an array, or anything that can be read row by row."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class Rows(ABC):
+    """Examples that can be gathered by row number.
+
+    Attributes:
+        shape: of one example, channels first.
+        dtype: ``torch.uint8`` for pixels 0..255, or a floating type for values taken as they are.
+        workers: threads that may gather at the same time.
+        fixed: whether a row is the same each time it is gathered.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    workers: int = 2
+    fixed: bool = True
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def gather(self, index: Tensor) -> Tensor:
+        """A new tensor ``(B, *shape)`` with the rows ``index`` ``(B,)`` int64."""
+
+    @property
+    def numel(self) -> int:
+        """Numbers in one example."""
+        return math.prod(self.shape)
+
+    def take(self, index: Tensor) -> "Rows":
+        """The rows ``index`` ``(M,)`` int64 as rows of their own, without a copy."""
+        return _Taken(self, index)
+
+    def chunks(self, chunk_bytes: int) -> Iterator[slice]:
+        """Slices over all rows, each of at most ``chunk_bytes`` of raw data (but at least one row)."""
+        step = max(1, chunk_bytes // max(1, self.numel * self.dtype.itemsize))
+        for first in range(0, len(self), step):
+            yield slice(first, min(first + step, len(self)))
+
+
+class ArrayRows(Rows):
+    """Rows of one tensor ``(N, …)`` in memory."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x, self.shape, self.dtype = x, tuple(x.shape[1:]), x.dtype
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def gather(self, index: Tensor) -> Tensor:
+        return self.x.index_select(0, index)
+
+
+class _Taken(Rows):
+    """Some rows of others."""
+
+    def __init__(self, rows: Rows, index: Tensor) -> None:
+        self.rows, self.index = rows, index
+        self.shape, self.dtype, self.workers, self.fixed = rows.shape, rows.dtype, rows.workers, rows.fixed
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def gather(self, index: Tensor) -> Tensor:
+        return self.rows.gather(self.index[index])
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """(raw - offset) / scale, both ``(C, 1, …)`` or one number, in torch's default floating type."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Floats ``(B, *shape)``; may reuse the memory of ``raw``."""
+        x = raw.to(torch.get_default_dtype())
+        return x.sub_(self.offset.to(x.dtype)).div_(self.scale.to(x.dtype))
+
+    @property
+    def black(self) -> Tensor:
+        """What a raw 0 becomes, ``(C, 1)`` or ``(1, 1)``."""
+        return self(torch.zeros_like(self.offset)).reshape(-1, 1)
+
+
+def unit(rows: Rows) -> Normalise:
+    """Bytes to 0..1, floats as they are."""
+    return Normalise(torch.zeros(1), torch.tensor([_white(rows)]))
+
+
+def standard(rows: Rows) -> Normalise:
+    """Each channel of ``rows`` to mean 0 and standard deviation 1; a constant channel keeps its scale."""
+    mean, std = statistics(rows)
+    std = torch.where(std > 0, std, 1.0)
+    shape = (-1, *[1] * (len(rows.shape) - 1))
+    return Normalise((mean * _white(rows)).view(shape), (std * _white(rows)).view(shape))
+
+
+def statistics(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Mean and population standard deviation of each channel, ``(C,)`` each in float64, bytes counted as 0..1.
+
+    The channel is the first axis of an image ``(C, H, W)`` and of a row of features ``(F,)``; examples of any other
+    shape count as one channel. Chunks are merged as in Chan, Golub & LeVeque 1983.
+    """
+    channels = rows.shape[0] if len(rows.shape) in (1, 3) else 1
+    count, mean, squares = 0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+    for part in rows.chunks(1 << 22):
+        x = rows.gather(torch.arange(part.start, part.stop)).reshape(part.stop - part.start, channels, -1).double()
+        n = x.shape[0] * x.shape[2]
+        part_mean = x.mean((0, 2))
+        delta = part_mean - mean
+        squares += (x - part_mean[:, None]).square().sum((0, 2)) + delta.square() * (count * n / (count + n))
+        mean, count = mean + delta * (n / (count + n)), count + n
+    return mean / _white(rows), (squares / count).sqrt() / _white(rows)
+
+
+def _white(rows: Rows) -> float:
+    return 255.0 if rows.dtype == torch.uint8 else 1.0

@@ -1,0 +1,83 @@
+"""Stratified, seeded choice of rows."""
+
+import torch
+from torch import Tensor
+
+from bpfree.errors import InputError
+
+
+def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Hold out a stratified part of the rows.
+
+    Of a class with n rows, n·fraction rounded up or down are held out, but at least one and at most n - 1; which
+    classes round up is chosen so that the total comes as near as it can to N·fraction.
+
+    Args:
+        y: labels ``(N,)`` int64, 0..C-1.
+        fraction: share to hold out, between 0 and 1.
+        seed: of the choice.
+
+    Returns:
+        Rows kept and rows held out, each ascending int64.
+
+    Raises:
+        InputError: a part that would be empty, or a class that cannot be in both parts.
+    """
+    counts = torch.bincount(y)
+    classes, n = len(counts), len(y)
+    if not 0 < fraction < 1:
+        raise InputError(f"val_fraction = {fraction} is not valid: expected > 0, < 1")
+    held = round(n * fraction)
+    if held < classes or n - held < classes:
+        empty, rows = ("validation", held) if held < classes else ("training", n - held)
+        raise InputError(
+            f"val_fraction = {fraction:g} of {n} rows leaves {rows} {empty} rows, fewer than the {classes} classes: "
+            f"each class needs a row in both parts"
+        )
+    if counts.min() < 2:
+        c = int(counts.argmin())
+        raise InputError(f"class {c} has {int(counts[c])} training row(s): a validation split needs at least 2 of each")
+    return _choose(y, _apportion(counts, held).clamp(min=1).minimum(counts - 1), seed)
+
+
+def subset(y: Tensor, rows: int, seed: int) -> Tensor:
+    """``rows`` of the rows of ``y``, stratified: ascending int64.
+
+    Raises:
+        InputError: more rows than there are, or fewer than one for each class.
+    """
+    counts = torch.bincount(y)
+    if not len(counts) <= rows <= len(y):
+        raise InputError(
+            f"subset = {rows} is not valid: expected between {len(counts)} (one row a class) and {len(y)} "
+            f"(the training rows after the validation split)"
+        )
+    _, chosen = _choose(y, _apportion(counts, rows, least=1), seed)
+    return chosen
+
+
+def _apportion(counts: Tensor, total: int, least: int = 0) -> Tensor:
+    """Share ``total`` out in proportion to ``counts`` by largest remainder: ``(C,)``, each >= ``least``."""
+    n = int(counts.sum())
+    share = counts * total // n
+    share = share.clamp(min=least)
+    remainder = (counts * total) - share * n  # exact: integers, in units of 1/n
+    while int(share.sum()) < total:
+        c = int(remainder.argmax())
+        share[c] += 1
+        remainder[c] -= n
+    while int(share.sum()) > total:  # only when some class was lifted to ``least``
+        c = int(torch.where(share > least, remainder, remainder.max() + 1).argmin())
+        share[c] -= 1
+        remainder[c] += n
+    return share
+
+
+def _choose(y: Tensor, take: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The rows left and, for each class c, ``take[c]`` rows chosen at random."""
+    rng = torch.Generator().manual_seed(seed)
+    chosen = torch.zeros(len(y), dtype=torch.bool)
+    for c, k in enumerate(take.tolist()):
+        rows = (y == c).nonzero()[:, 0]
+        chosen[rows[torch.randperm(len(rows), generator=rng)[:k]]] = True
+    return (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
