@@ -1,0 +1,100 @@
+"""Forward-Forward's mathematics: normalisation, goodness, the loss and the two streams. Hinton, arXiv 2212.13345."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def rms_normalise(h: Tensor, eps: float = 1e-8) -> Tensor:
+    """``h / (sqrt(mean(h^2)) + eps)`` over all features of a sample, so that the next layer cannot read its length."""
+    flat = h.flatten(1)
+    rms = flat.square().mean(1, dtype=torch.promote_types(h.dtype, torch.float32), keepdim=True).sqrt()
+    return (flat * (1 / (rms + eps)).to(h.dtype)).view_as(h)
+
+
+def goodness(a: Tensor, reduction: str) -> Tensor:
+    """Sum or mean of squares of a sample's activities: ``a (B, …)`` -> ``(B,)``, in at least single precision."""
+    flat = a.flatten(1)
+    total = SumOfSquares.apply(flat)
+    return total if reduction == "sum" else total / flat.shape[1]
+
+
+class SumOfSquares(torch.autograd.Function):
+    """``g = sum_j a_j^2`` of ``a (B, n)``, ``dg/da = 2 a``; autograd's own keeps three more tensors of that size."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor) -> Tensor:
+        ctx.save_for_backward(a)
+        return a.square().sum(1, dtype=torch.promote_types(a.dtype, torch.float32))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (a,) = ctx.saved_tensors
+        return a * (2 * grad[:, None]).to(a.dtype)
+
+
+def logits(a: Tensor, reduction: str, threshold: float | None, temperature: float) -> Tensor:
+    """``(g - theta) / T`` of activities ``a (B, …)``; theta is by default the layer's width for sum, 2 for mean."""
+    default = a[0].numel() if reduction == "sum" else 2.0
+    return (goodness(a, reduction) - (default if threshold is None else threshold)) / temperature
+
+
+def goodness_loss(logits: Tensor) -> Tensor:
+    """Mean of ``softplus(-l)`` over the first half (positives) and ``softplus(l)`` over the second (negatives).
+
+    ``logits (2B,)`` are ``(g - theta) / T``, so that ``sigmoid`` of them is the probability of being positive.
+    """
+    positive = torch.zeros_like(logits)
+    positive[: len(logits) // 2] = 1
+    return F.binary_cross_entropy_with_logits(logits, positive)
+
+
+def overlay(x: Tensor, label: Tensor) -> Tensor:
+    """Replace the first C values of every flattened sample by ``label (B, C)``, or ``(C,)`` for all of them."""
+    flat = x.flatten(1).clone()
+    flat[:, : label.shape[-1]] = label
+    return flat.view_as(x)
+
+
+def uniform_negatives(y: Tensor, draws: Tensor, classes: int) -> Tensor:
+    """A wrong label for each sample, all equally likely: ``y (B,)``, ``draws (B,)`` in [0, 1) -> ``(B,)``."""
+    return (y + 1 + (draws * (classes - 1)).long()) % classes
+
+
+def hard_negatives(y: Tensor, draws: Tensor, logits: Tensor) -> Tensor:
+    """A wrong label for each sample, in proportion to ``softmax(logits (B, C))`` without the true class."""
+    masked = logits.double().scatter(1, y[:, None], -torch.inf)
+    cumulative = masked.softmax(1).cumsum(1)
+    label = (cumulative <= draws[:, None].double() * cumulative[:, -1:]).sum(1)
+    last = (cumulative < cumulative[:, -1:]).sum(1)  # rounding must not step past the last class that is possible
+    return torch.minimum(label, last)
+
+
+def hybrid(x: Tensor, noise: Tensor, blurs: int = 6) -> Tensor:
+    """Negatives without labels: each image shares a mask of large patches with the next one of the batch.
+
+    The mask is ``noise (B, 1, H, W)``, uniform in [0, 1), blurred by [1/4, 1/2, 1/4] in both directions, cut at 0.5.
+    """
+    kernel = noise.new_ones(3) / 4
+    kernel[1] = 0.5
+    for _ in range(blurs):
+        noise = F.conv2d(noise, kernel.view(1, 1, 3, 1), padding=(1, 0))
+        noise = F.conv2d(noise, kernel.view(1, 1, 1, 3), padding=(0, 1))
+    mask = (noise > 0.5).to(x.dtype)
+    return mask * x + (1 - mask) * x.roll(1, 0)
+
+
+def through(block: nn.Module, x: Tensor, drive: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Pre-activation and activity of a block that ends in a ReLU, ``drive`` added before it; else its output twice."""
+    if not (isinstance(block, nn.Sequential) and isinstance(block[-1], nn.ReLU)):
+        out = block(x) if drive is None else block(x) + drive
+        return out, out
+    z = x
+    for part in list(block)[:-1]:
+        z = part(z)
+    z = z if drive is None else z + drive
+    return z, block[-1](z)

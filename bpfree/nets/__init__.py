@@ -1,0 +1,1 @@
+"""Nets as lists of blocks, without training logic."""

@@ -1,0 +1,46 @@
+"""Convolutional net: 3x3 convolutions, each followed by an activation and 2x2 pooling.
+
+Block k is ``h -> pool(relu(norm(conv3x3(h))))``; Mono-Forward's published net has 64, 128, 256 and 512 channels and
+average pooling. Unless a rule brings its own heads, a linear classifier on the flattened map is the last block.
+"""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import PositiveInt
+from torch import nn
+
+from bpfree.errors import InputError
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@settings
+class Settings:
+    channels: tuple[PositiveInt, ...] = setting((64, 128, 256, 512), "channels of the convolutions, all positive")
+    pool: Literal["avg", "max"] = setting("avg", "pooling after every convolution")
+    norm: Literal["none", "batch"] = setting("none", "normalisation between convolution and activation")
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Blocks for images of ``spec.shape`` (channels, height, width)."""
+    if len(spec.shape) != 3:
+        raise InputError(
+            f"net cnn needs images (channels, height, width), not inputs of shape {spec.shape}: try --net mlp"
+        )
+    planes, height, width = spec.shape
+    if min(height, width) >> len(settings.channels) == 0:
+        raise InputError(
+            f"{len(settings.channels)} poolings leave nothing of {height}x{width} pixels: fewer --channels"
+        )
+    pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[settings.pool]
+    blocks: list[nn.Module] = []
+    for channels in settings.channels:
+        norm = [nn.BatchNorm2d(channels)] if settings.norm == "batch" else []
+        blocks.append(nn.Sequential(nn.Conv2d(planes, channels, 3, padding=1), *norm, nn.ReLU(), pool(2)))
+        planes = channels
+    if not hidden_only:
+        pixels = (height >> len(settings.channels)) * (width >> len(settings.channels))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(planes * pixels, spec.classes)))
+    return blocks

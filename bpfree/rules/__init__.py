@@ -1,0 +1,1 @@
+"""Learning rules, one file each: the file is the name."""

@@ -1,0 +1,61 @@
+"""Backpropagation: one global loss, one owner. The baseline.
+
+Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 323, 1986. Deep supervision,
+the control BP-DS, is after Lee et al., arXiv 1409.5185, in the form that arXiv 2501.09238 compares Mono-Forward to.
+
+    L = CE(f(x), y) + w * sum_k CE(M_k a_k, y),        nothing detached; w = 0 is plain backpropagation
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+f             ``blocks``, in order    (B, …) -> (B, C)
+M_k           ``heads[k]``            (C, n_k), no bias; only with ``deep_supervision``
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Differences from the paper: none known; w is a setting.
+Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
+inference.
+"""
+
+from collections.abc import Hashable, Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    deep_supervision: bool = setting(False, "add a class loss on every hidden block (control BP-DS)")
+    auxiliary_weight: float = setting(0.3, "w, weight of the hidden blocks' losses", ge=0, search=(0.03, 1.0, "log"))
+
+
+class Backprop(Trainer):
+    """Global gradient descent on the whole net."""
+
+    Settings = Settings
+
+    def setup(self) -> None:
+        if self.settings.deep_supervision:
+            self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features[:-1])
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        return {"net": list(self.parameters())}
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        auxiliary = []
+        h = batch.x
+        for k, block in enumerate(self.blocks):
+            h = block(h)
+            if k < len(self.heads):
+                auxiliary.append(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y))
+        yield Local(F.cross_entropy(h, batch.y) + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
+
+    def predict(self, batch: Batch) -> Tensor:
+        h = batch.x
+        for block in self.blocks:
+            h = block(h)
+        return h

@@ -1,0 +1,219 @@
+"""Forward-Forward: every layer learns to tell real data from wrong data by how active it is.
+
+Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", arXiv 2212.13345. Two streams run forward, a
+positive (image with its label) and a negative one (image with a wrong label); each layer descends a loss of its own:
+
+    xhat = h_{k-1} / rms(h_{k-1}),   a_k = relu(W_k xhat + b_k),   g_k = sum_j a_kj^2
+
+    L_k = mean softplus((theta - g_k)/T) over positives, softplus((g_k - theta)/T) over negatives
+
+    dL_k/da_k = -(1 - p) a_k / B (positives),   p a_k / B (negatives),   p = sigmoid((g_k - theta)/T),   T = 1
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+W_k, b_k      ``blocks[k]``           (n_k, n_{k-1}), (n_k,)
+readout       ``heads[k]``            (C, n_k), no bias, zero at first; trained on neutral labels
+m_k           ``activity_k``          (n_k,) running mean activity of the positives, for peer normalisation
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label, or class logits.
+Goodness and readout leave out the first block when there are more.
+Differences from the paper: settings follow Hinton's released recipe (threshold n_k, peer normalisation on the
+pre-activation of positives); the sequential schedule, one layer after another, is an addition.
+Costs: two streams a step, and one neutral stream where a readout is trained; C forward passes a prediction with the
+energy readout, one with softmax. A readout keeps the neutral activities of all blocks, so memory is flat in depth only
+without one. ``--compile`` has no effect on training, which reads pre-activations inside the blocks.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from math import prod
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.functional import forward_forward as ff
+from bpfree.owners import OptimSettings
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    schedule: Literal["simultaneous", "sequential"] = setting("simultaneous", "all layers in one sweep or one by one")
+    goodness: Literal["sum", "mean"] = setting("sum", "sum or mean of squared activities")
+    threshold: float | None = setting(None, "theta; none: the layer's width for sum, 2 for mean", ge=0)
+    temperature: float = setting(1.0, "T of the logit (g - theta) / T", gt=0)
+    negatives: Literal["hard", "uniform", "hybrid"] = setting(
+        "hard", "wrong labels by the softmax readout's belief or uniform; hybrid: unlabelled mixtures of two images"
+    )
+    readout: Literal["softmax", "energy"] = setting(
+        "softmax", "linear softmax on neutral activities, or the candidate label of highest goodness"
+    )
+    peer: float = setting(
+        0.03, "strength of peer normalisation: units less active than their peers are pushed up", ge=0
+    )
+    readout_lr: float = setting(0.01, "learning rate of the softmax readout", gt=0)
+    readout_decay: float = setting(0.003, "weight decay of the softmax readout", ge=0)
+
+
+@dataclass
+class Streams(Batch):
+    """``x (2B, …)``: positives, then negatives; ``neutral``: the readout's inputs by block, ``(B, n_k)`` each."""
+
+    neutral: dict[int, Tensor] = field(default_factory=dict)
+
+
+class ForwardForward(Trainer):
+    """Every layer tells real from wrong data by its goodness."""
+
+    Settings = Settings
+    hidden_only = True
+    batch_separable = False  # peer normalisation follows the batch's mean activity
+    prefer = {
+        "optimizer": "sgd",
+        "lr": 1e-3,
+        "weight_decay": 0.002,
+        "lr_schedule": "half-linear",
+        "batch_size": 100,
+        "epochs": 30,
+        "hidden": (1000, 1000, 1000),
+        "init": "lecun_normal",
+    }
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the label is part of the input; mixtures of images need none."""
+        return self.settings.negatives != "hybrid"
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return (*(["softmax"] if len(self.heads) else []), *(["energy"] if self.labelled else []))
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return 2 + bool(len(self.heads)), 1 if self.settings.readout == "softmax" else self.spec.classes
+
+    def setup(self) -> None:
+        chosen = self.settings
+        if not self.labelled and len(self.spec.shape) != 3:
+            raise InputError(
+                f"negatives = hybrid mixes images, not inputs of shape {self.spec.shape}: use uniform or hard"
+            )
+        if chosen.readout == "energy" and not self.labelled:
+            raise InputError("readout = energy needs labels in the input: use softmax with negatives = hybrid")
+        if self.spec.classes > prod(self.spec.shape):
+            raise InputError(f"{self.spec.classes} class labels do not fit into inputs of shape {self.spec.shape}")
+        if chosen.readout == "softmax" or chosen.negatives == "hard":
+            alone = chosen.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone
+            for k, n in enumerate(self.features):
+                self.heads.append(nn.Linear(n, self.spec.classes, bias=False) if k or alone else nn.Identity())
+            for weight in self.heads.parameters():
+                nn.init.zeros_(weight)
+        for k, n in enumerate(self.features):
+            self.register_buffer(f"activity_{k}", torch.full((n,), 0.5))
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        owners: dict[Hashable, list[nn.Parameter]] = {k: [*block.parameters()] for k, block in enumerate(self.blocks)}
+        if len(self.heads):
+            owners["readout"] = list(self.heads.parameters())
+        return owners
+
+    def optim(self, owner: Hashable) -> OptimSettings:
+        chosen = self.settings
+        if owner != "readout":
+            return chosen
+        return replace(chosen, lr=chosen.readout_lr, weight_decay=chosen.readout_decay)
+
+    def phases(self, epochs: int) -> list[Phase]:
+        blocks = range(len(self.blocks))
+        if self.settings.schedule == "simultaneous":
+            return [Phase("all", blocks, epochs, fixed=False)]
+        return [Phase(f"block {k}", (k,), epochs, fixed=False) for k in blocks]
+
+    def prepare(self, batch: Batch) -> Streams:
+        """Both streams at the first active block; negatives are drawn anew for every batch."""
+        neutral = self.neutral(batch.x) if len(self.heads) else {}
+        if self.labelled:
+            labels = (batch.y, self.wrong_labels(batch, neutral))
+            pair = [ff.overlay(batch.x, F.one_hot(y, self.spec.classes).to(batch.x)) for y in labels]
+        else:
+            pair = [batch.x, ff.hybrid(batch.x, self.uniform(batch, "negatives", 1, *self.spec.shape[1:]))]
+        h = torch.cat(pair)
+        for block in self.blocks[: self.first]:
+            h = block(ff.rms_normalise(h))
+        same = {f.name: getattr(batch, f.name) for f in fields(batch)}
+        return Streams(**{**same, "x": h}, neutral=neutral)
+
+    def wrong_labels(self, batch: Batch, neutral: dict[int, Tensor]) -> Tensor:
+        """A wrong label ``(B,)`` for each sample, by the readout's belief or uniform."""
+        draws = self.uniform(batch, "negatives")
+        if self.settings.negatives == "hard":
+            return ff.hard_negatives(batch.y, draws, self.read(neutral))
+        return ff.uniform_negatives(batch.y, draws, self.spec.classes)
+
+    def local_losses(self, batch: Streams) -> Iterator[Local]:  # type: ignore[override]
+        if batch.neutral:
+            yield Local(F.cross_entropy(self.read(batch.neutral), batch.y), owner="readout")
+            batch.neutral.clear()
+        chosen, a = self.settings, batch.x
+        del batch.x  # only the first block needs it, and the loop holds the batch
+        for k, block in self.active:
+            a = ff.rms_normalise(a.detach())
+            z, a = ff.through(block, a)  # (2B, …) both
+            if chosen.peer:
+                self.push_peers(k, z, a)
+            del z
+            loss = ff.goodness_loss(ff.logits(a, chosen.goodness, chosen.threshold, chosen.temperature))
+            yield Local(loss, owner=k)
+
+    def push_peers(self, k: int, z: Tensor, a: Tensor) -> None:
+        """Add ``peer * (m - mean(m)) / B`` to the gradient of each positive's pre-activation, dead units included."""
+        m, half = getattr(self, f"activity_{k}"), len(a) // 2
+        m.lerp_(a.detach()[:half].flatten(1).mean(0, dtype=m.dtype), 0.1)
+        push = ((m - m.mean()) * (self.settings.peer / half)).view(a.shape[1:])
+
+        def add(grad: Tensor) -> Tensor:
+            grad[:half] += push.to(grad.dtype)  # in place: nobody else reads it, and it is as large as the activities
+            return grad
+
+        z.register_hook(add)
+
+    def neutral(self, x: Tensor) -> dict[int, Tensor]:
+        """Normalised activities ``(B, n_k)`` of the blocks that count, for images whose label says nothing."""
+        classes = self.spec.classes
+        h = ff.overlay(x, x.new_full((classes,), 1 / classes)) if self.labelled else x
+        found, h = {}, ff.rms_normalise(h)
+        for k, block in self.trained:
+            h = ff.rms_normalise(block(h))
+            if k in self.counted:
+                found[k] = h.flatten(1)
+        return found
+
+    @property
+    def counted(self) -> range:
+        """The blocks whose goodness and activities count: all trained so far but the first, unless it is alone."""
+        return range(min(1, len(self.trained) - 1), len(self.trained))
+
+    def read(self, neutral: dict[int, Tensor]) -> Tensor:
+        """Class logits ``(B, C)`` of the softmax readout."""
+        return torch.stack([self.heads[k](h) for k, h in neutral.items()]).sum(0)
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Summed goodness ``(B,)`` of the blocks that count."""
+        total: Any = 0.0
+        for k, block in self.trained:
+            x = block(ff.rms_normalise(x))
+            if k in self.counted:
+                total = total + ff.goodness(x, self.settings.goodness)
+        return total
+
+    def predict(self, batch: Batch) -> Tensor:
+        if self.settings.readout == "softmax":
+            return self.read(self.neutral(batch.x))
+        labels = torch.eye(self.spec.classes, dtype=batch.x.dtype, device=batch.x.device)
+        return torch.stack([self.energy(ff.overlay(batch.x, label)) for label in labels], 1)

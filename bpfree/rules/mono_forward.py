@@ -1,0 +1,102 @@
+"""Mono-Forward: local class scores train every layer.
+
+Gong, Li, Abdulla, "Mono-Forward: Backpropagation-Free Algorithm for Efficient Neural Network Training Harnessing Local
+Errors", arXiv 2501.09238. Each block k projects its activation to class scores and descends its own cross-entropy:
+
+    a_k = relu(W_k a_{k-1} + b_k),   G_k = M_k a_k,   L_k = CE(softmax(G_k), y)
+
+    dL_k/dM_k = E_k^T a_k,   dL_k/dW_k = ((E_k M_k) * 1[a_k > 0])^T a_{k-1},   E_k = (softmax(G_k) - Y) / B
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+W_k, b_k      ``blocks[k]``           (n_k, n_{k-1}), (n_k,)
+M_k           ``heads[k]``            (C, n_k), no bias
+M_0           ``input_head``          (C, n_0), no bias; only with ``train_m0``
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Differences from the paper: all layers may train in one sweep (``schedule=simultaneous``, the default; the paper trains
+layer by layer, ``sequential``); ``joint`` sums the losses without detaching, the control MF-Joint; M_0, a linear
+classifier of the raw input that influences nothing else, is left out unless ``train_m0``; the best state of each stage
+is kept.
+Costs: one forward pass a step and a prediction; sum_k C·n_k extra parameters, those of the last head used at inference.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterator
+from math import prod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    schedule: Literal["simultaneous", "sequential", "joint"] = setting(
+        "simultaneous", "all layers in one sweep, one layer after another, or one summed loss through the whole net"
+    )
+    readout: Literal["last", "sum"] = setting("last", "class scores of the last block, or summed over the blocks")
+    train_m0: bool = setting(False, "also train M_0, a linear classifier of the raw input")
+
+
+class MonoForward(Trainer):
+    """Every block descends the cross-entropy of its own class scores."""
+
+    Settings = Settings
+    hidden_only = True
+    overlap = True
+    prefer = {"lr_schedule": "cosine"}
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return "last", "sum"
+
+    def setup(self) -> None:
+        self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features)
+        self.input_head = (
+            nn.Linear(prod(self.spec.shape), self.spec.classes, bias=False) if self.settings.train_m0 else None
+        )
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        owners = super().owners()
+        if self.input_head is not None:
+            owners["input"] = list(self.input_head.parameters())
+        return owners
+
+    def phases(self, epochs: int) -> list[Phase]:
+        if self.settings.schedule != "sequential":
+            return super().phases(epochs)
+        m0 = [] if self.input_head is None else [Phase("input", (), epochs)]
+        return [*m0, *(Phase(f"block {k}", (k,), epochs) for k in range(len(self.blocks)))]
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        if self.settings.schedule == "joint":
+            losses = [F.cross_entropy(scores, batch.y) for scores in self.scores(batch.x)]
+            yield Local(torch.stack(losses).sum(), owner=None)
+            return
+        if self.input_head is not None and self.phase.name in ("all", "input"):
+            yield Local(F.cross_entropy(self.input_head(batch.x.flatten(1)), batch.y), owner="input")
+        h = batch.x
+        for k, block in self.active:
+            h = block(h.detach())  # (B, n_k)
+            yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)
+
+    def scores(self, h: Tensor) -> Iterator[Tensor]:
+        """Class scores ``G_k (B, C)`` of the input, if M_0 is trained, and of every block trained so far."""
+        if self.input_head is not None:
+            yield self.input_head(h.flatten(1))
+        for k, block in self.trained:
+            h = block(h)
+            yield self.heads[k](h.flatten(1))
+
+    def predict(self, batch: Batch) -> Tensor:
+        scores = self.scores(batch.x)
+        if self.settings.readout == "sum":
+            return torch.stack(list(scores)).sum(0)
+        return deque(scores, maxlen=1)[0]

@@ -1,0 +1,126 @@
+"""Recurrent Forward-Forward: layers driven from below and from above settle over time, each learning by its goodness.
+
+Hinton, "The Forward-Forward Algorithm: Some Preliminary Investigations", arXiv 2212.13345: the recurrent net. A static
+image is a video of equal frames; the label is clamped above the top layer; xhat = x / rms(x):
+
+    a_k(t) = relu(W_k xhat_{k-1}(t-1) + V_k xhat_{k+1}(t-1) + b_k),   x_k(t) = d x_k(t-1) + (1 - d) a_k(t)
+
+    L_k(t) = mean softplus((theta - g_k)/T) with right labels, softplus((g_k - theta)/T) with wrong ones
+
+    g_k = sum_j x_kj(t)^2
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+W_k, b_k      ``blocks[k]``           (n_k, n_{k-1}), (n_k,)
+V_k           ``heads[k]``            (n_k, n_{k+1}), no bias; the top one (n_L, C)
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label.
+Differences from the paper: which activity carries the goodness, the initial states (one pass from below) and the choice
+of wrong labels (uniform) are not given there.
+Costs: two streams of ``frames + 1`` passes a step; C times ``last + 1`` passes a prediction. Updates are local in time.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.functional import forward_forward as ff
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    goodness: Literal["sum", "mean"] = setting("sum", "sum or mean of squared activities")
+    threshold: float | None = setting(None, "theta; none: the layer's width for sum, 2 for mean", ge=0)
+    temperature: float = setting(1.0, "T of the logit (g - theta) / T", gt=0)
+    frames: int = setting(8, "time steps of training", ge=1)
+    first: int = setting(3, "first time step whose goodness is counted in prediction", ge=1)
+    last: int = setting(5, "last time step whose goodness is counted in prediction", ge=1)
+    damping: float = setting(0.3, "share d of the old state in the new one", ge=0, lt=1)
+
+
+class RecurrentForwardForward(Trainer):
+    """Forward-Forward with top-down input, local in time."""
+
+    Settings = Settings
+    hidden_only = True
+    prefer = {
+        "optimizer": "sgd",
+        "lr": 3e-4,
+        "lr_schedule": "half-linear",
+        "batch_size": 100,
+        "epochs": 30,
+        "hidden": (500, 500),
+        "init": "lecun_normal",
+    }
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return 2 * (self.settings.frames + 1), self.spec.classes * (self.settings.last + 1)
+
+    def setup(self) -> None:
+        if self.settings.first > self.settings.last:
+            raise InputError(f"first = {self.settings.first} is after last = {self.settings.last}: make it no larger")
+        if any(isinstance(layer, nn.Conv2d) for layer in self.modules()):
+            raise InputError("recurrent-forward-forward needs fully connected blocks: use --net mlp")
+        above = [*self.features[1:], self.spec.classes]
+        self.heads.extend(nn.Linear(up, n, bias=False) for n, up in zip(self.features, above, strict=True))
+        for weight in self.heads.parameters():
+            nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        chosen, classes = self.settings, self.spec.classes
+        wrong = ff.uniform_negatives(batch.y, self.uniform(batch, "negatives"), classes)
+        label = F.one_hot(torch.cat([batch.y, wrong]), classes).to(batch.x)  # (2B, C)
+        image = ff.rms_normalise(torch.cat([batch.x, batch.x]))  # (2B, …)
+        states = self.bottom_up(image)
+        for _ in range(chosen.frames):
+            seen = self.seen(image, states, label)
+            for k, _block in self.active:
+                x = self.update(k, states[k], seen)
+                states[k] = x.detach()
+                yield Local(
+                    ff.goodness_loss(ff.logits(x, chosen.goodness, chosen.threshold, chosen.temperature)), owner=k
+                )
+                del x
+
+    def bottom_up(self, image: Tensor) -> list[Tensor]:
+        """First states, ``(B, n_k)`` each: one pass from below, without the layers above."""
+        h, states = image, []
+        with torch.no_grad():
+            for _, block in self.trained:
+                h = block(h)
+                states.append(h)
+                h = ff.rms_normalise(h)
+        return states
+
+    def seen(self, image: Tensor, states: list[Tensor], label: Tensor) -> list[Tensor]:
+        """What the layers see of each other: entry k is below layer k, entry k + 2 above it."""
+        return [image, *map(ff.rms_normalise, states), ff.rms_normalise(label)]
+
+    def update(self, k: int, state: Tensor, seen: list[Tensor]) -> Tensor:
+        """The next state of layer k, ``(B, n_k)``."""
+        _, a = ff.through(self.blocks[k], seen[k], self.heads[k](seen[k + 2]))
+        return self.settings.damping * state + (1 - self.settings.damping) * a
+
+    def energy(self, image: Tensor, label: Tensor) -> Tensor:
+        """Goodness ``(B,)`` of all layers over the counted time steps."""
+        states, total = self.bottom_up(image), torch.zeros(len(image), device=image.device)
+        for t in range(1, self.settings.last + 1):
+            seen = self.seen(image, states, label)
+            states = [self.update(k, state, seen) for k, state in enumerate(states)]
+            if t >= self.settings.first:
+                total = total + sum(ff.goodness(x, self.settings.goodness) for x in states)
+        return total
+
+    def predict(self, batch: Batch) -> Tensor:
+        image = ff.rms_normalise(batch.x)
+        labels = torch.eye(self.spec.classes, dtype=image.dtype, device=image.device)
+        return torch.stack([self.energy(image, label.expand(len(image), -1)) for label in labels], 1)
