@@ -1,0 +1,192 @@
+"""The command line. It holds no logic: every command calls what Python users call, and prints what comes back."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bpfree.errors import BpfreeError, InputError
+
+_OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}  # settings are read by bpfree.flags
+_UsageError: Any = typer.BadParameter.__base__
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Train neural networks without backpropagation.",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+Data = Annotated[str | None, typer.Option(help="mnist, npz:FILE or folder:DIR  [default: mnist]")]
+Net = Annotated[str | None, typer.Option(help="the net  [default: mlp]")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]
+Backend = Annotated[str, typer.Option(help="energy meter: auto, nvml, nvml-sampled, rapl, codecarbon or none")]
+
+
+@app.command(context_settings=_OPEN, add_help_option=False)
+def train(
+    context: typer.Context,
+    algo: Annotated[str | None, typer.Option(help="the learning rule: a name or FILE.py:Class")] = None,
+    data: Data = None,
+    net: Net = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run  [default: runs/<a new one>]")] = None,
+    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings")] = None,
+    set_: Set = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, only the closing table")] = False,
+    meter: Backend = "auto",
+    help_: Annotated[bool, typer.Option("--help", "-h", help="also lists the settings, with --algo")] = False,
+) -> None:
+    """Train once. Every setting is a flag: bpfree train --algo RULE --help lists them.
+
+    What counts: flags before --set before the file given with --config before the rule's own defaults.
+    """
+    from bpfree import flags, show
+
+    named = {key: value for key, value in (("algo", algo), ("data", data), ("net", net)) if value is not None}
+    if help_:
+        typer.echo(context.get_help())
+        if "algo" in named:
+            show.settings_of(**named)
+        return
+    from bpfree import run
+
+    values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
+    base = {**(run.read_config(resume) if resume else {"data": "mnist", "net": "mlp"}), **values}
+    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    if "algo" not in base:
+        flags.misspelt(context.args, own)
+        raise InputError("no rule given: bpfree train --algo NAME; bpfree list shows them")
+    classes = run.settings_of(base["algo"], base["data"], base["net"]).values()
+    values |= flags.parse(context.args, classes, own)
+    callbacks = [] if quiet or as_json else [show.progress()]
+    command = shlex.join(["bpfree", *sys.argv[1:]])
+    record = run.train(out=out, resume=resume, meter=meter, callbacks=callbacks, command=command, **values)
+    if run.is_first_process():
+        print(json.dumps(record, indent=1)) if as_json else show.closing(record)
+    if record["status"] == "stopped":
+        folder = record["extra"]["folder"]
+        typer.echo(f"{record['error']}: everything is saved; go on with bpfree train --resume {folder}", err=True)
+        raise typer.Exit(130)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="folder of a run")],
+    file: Annotated[Path | None, typer.Argument(help="examples: a .npy array (N, …), or one image")] = None,
+    data: Annotated[str | None, typer.Option(help="or judge on the test part of this data set")] = None,
+    readout: Annotated[str | None, typer.Option(help="another readout of the same net")] = None,
+    device: Annotated[str | None, typer.Option(help="where to compute  [default: as in training]")] = None,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict with a trained run: a class a line for FILE, or the metric on a data set."""
+    from bpfree import flags, model, show
+
+    if (file is None) == (data is None):
+        raise InputError("give one of FILE and --data")
+    chosen = {key: value for key, value in (("readout", readout), ("device", device)) if value is not None}
+    loaded = model.load(run, **chosen)
+    if file is not None:
+        show.predictions(loaded.classes(model.read_examples(file, loaded)), as_json)
+        return
+    show.mapping(model.judge(loaded, str(data), flags.pairs(set_ or ())), as_json)
+
+
+@app.command(name="list")
+def list_(as_json: AsJson = False) -> None:
+    """List rules, nets, data and recipes."""
+    from bpfree import show
+
+    show.everything(as_json)
+
+
+@app.command()
+def info(rule: Annotated[str, typer.Argument(help="a rule: a name or FILE.py:Class")]) -> None:
+    """Explain a rule: paper, equations, shapes, settings, owners, cost."""
+    from bpfree import show
+
+    show.rule(rule)
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="mnist, npz:FILE or folder:DIR")],
+    seed: Annotated[int, typer.Option(help="of the validation split")] = 0,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a data set: rows, shape, classes, statistics, hash, origin."""
+    from bpfree import flags, show
+    from bpfree.data import describe
+
+    show.mapping(describe(name, flags.pairs(set_ or ()), seed), as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, meter: Backend = "auto") -> None:
+    """Show devices, energy meters, folders and versions, and why one is missing."""
+    from bpfree import doctor
+
+    doctor.show(doctor.examine(meter), as_json)
+
+
+@app.command()
+def reproduce(
+    recipe: Annotated[str, typer.Argument(help="name of a recipe (bpfree list shows them), or a YAML file")],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the runs  [default: runs/reproduce/<recipe>, or <recipe>-changed]")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="other seeds, such as 0,1,2")] = None,
+    set_: Set = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
+    meter: Backend = "auto",
+) -> None:
+    """Run a recipe for each of its seeds and hold the result against its target. Finished seeds are not run again."""
+    from bpfree import flags, show
+    from bpfree import reproduce as study
+
+    found = study.load(recipe, seeds, flags.pairs(set_ or ()))
+    callbacks = [] if quiet or as_json else [show.progress()]
+    command = shlex.join(["bpfree", *sys.argv[1:]])
+    summary = study.run(found, out, meter=meter, callbacks=callbacks, command=command)
+    print(json.dumps(summary, indent=1)) if as_json else show.summary(summary)
+    raise typer.Exit({"stopped": 130, "missed": 1}.get(summary["verdict"], 0))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """What the command ``bpfree`` runs: one line on standard error and an exit code for what went wrong."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        return app(arguments, prog_name="bpfree", standalone_mode=False) or 0
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in bpfree list | head -1
+        sys.stdout = None  # type: ignore[assignment]
+        return 1
+    except BpfreeError as error:
+        return _error(str(error), error.exit_code)
+    except _UsageError as error:
+        return _error(error.format_message() or "a command is missing: see bpfree --help", 2)
+    except Exception as error:
+        from energy import EnergyError
+
+        if isinstance(error, EnergyError):
+            return _error(str(error), 2)
+        raise
+
+
+def _error(message: str, code: int) -> int:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    return code

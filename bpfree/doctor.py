@@ -1,0 +1,81 @@
+"""``bpfree doctor``: what this machine offers, and why something is missing."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bpfree import facts
+from bpfree import show as screen
+from energy import Meter
+
+EXTRAS = {"torch-geometric": "graph", "spikingjelly": "snn"}  # package -> the extra of bpfree that installs it
+
+
+def examine(meter: str = "auto") -> dict[str, Any]:
+    """Devices, energy meters, folders and versions as plain JSON."""
+    import torch
+
+    devices = {"cpu": f"{facts.cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch"}
+    for i in range(torch.cuda.device_count()):
+        devices[f"cuda:{i}"] = f"{torch.cuda.get_device_name(i)}, {_gib(torch.cuda.mem_get_info(i)[1])}"
+    if not torch.cuda.is_available():
+        built = "torch sees no GPU" if torch.version.cuda else "this torch is built for the CPU only"
+        devices["cuda"] = f"not available: {built}"
+    with Meter(meter) as found:
+        meters = found.describe()
+    runs = Path("runs").resolve()
+    return {
+        "devices": devices,
+        "meters": meters,
+        "folders": {
+            "runs": f"{runs} ({_writable(runs)})",
+            "package": str(facts.PACKAGE),
+            "recipes": str(_recipes()),
+        },
+        "versions": {name: version or _missing(name) for name, version in facts.versions().items()},
+    }
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    screen.table(found["devices"].items(), "devices")
+    rows = []
+    for name, part in found["meters"]["components"].items():
+        rows.append((name, part["method"], part["source"] or part["reason"]))
+        rows += [("", "not better because", reason) for reason in part["refused"]]
+    rows += [(name, "none", reason) for name, reason in found["meters"]["notes"].items()]
+    screen.table(rows, "energy meters")
+    screen.table(found["folders"].items(), "folders")
+    screen.table(found["versions"].items(), "versions")
+
+
+def _recipes() -> Path:
+    from bpfree.reproduce import folder
+
+    return folder()
+
+
+def _missing(name: str) -> str:
+    if name == "bpfree":
+        return f"not installed: running from {facts.PACKAGE}"
+    extra = EXTRAS.get(name)
+    where = f"pip install 'bpfree[{extra}]'" if extra else f"pip install {name}"
+    return f"not installed: {where} ({sys.executable})"
+
+
+def _writable(path: Path) -> str:
+    """Whether runs can be written there, and how much fits."""
+    import shutil
+
+    existing = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not os.access(existing, os.W_OK):
+        return f"not writable: {existing} belongs to somebody else, choose another place with --out"
+    return f"{_gib(shutil.disk_usage(existing).free)} free"
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

@@ -1,0 +1,162 @@
+"""The way back from a run's folder to a model that predicts."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bpfree.checkpoint import MODEL, RECORD
+from bpfree.data import payload, reader_of
+from bpfree.data.base import Spec
+from bpfree.data.reader import as_settings
+from bpfree.data.rows import Normalise
+from bpfree.errors import InputError, unknown
+from bpfree.functional.metrics import METRICS
+from bpfree.loop import pick_device
+from bpfree.run import GIVEN, plan, read_config
+from bpfree.trainer import Batch, Trainer
+from energy import record as energy_record
+
+OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # what may differ between training and prediction
+
+
+class Model:
+    """A trained net with its rule's way of predicting.
+
+    Attributes:
+        trainer: the rule with its net, in evaluation mode.
+        record: the run's record.
+        config: the run's configuration.
+    """
+
+    def __init__(self, trainer: Trainer, record: Mapping[str, Any], config: Mapping[str, Any], device: torch.device):
+        self.trainer, self.record, self.config, self.device = trainer, record, config, device
+
+    def predict(self, x: Any) -> Tensor:
+        """Class scores ``(N, C)`` on the CPU, or what the task asks for.
+
+        Args:
+            x: raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
+                images may come without their channel axis and colour images with it last. Bytes count as 0..255,
+                floats as in training: 0..1 when the training data were bytes. Normalised here as in training.
+
+        Raises:
+            InputError: another shape or type, NaN or infinity.
+        """
+        x = self._normalised(payload.examples(x, "x"))
+        dtype = torch.float64 if self.config["precision"] == "fp64" else torch.float32
+        low = self.config["precision"] == "bf16"
+        autocast = torch.autocast(self.device.type, torch.bfloat16) if low else contextlib.nullcontext()
+        with torch.no_grad(), autocast:
+            parts = x.split(self.config["eval_batch_size"])
+            scores = [self.trainer.predict(Batch(part.to(self.device, dtype))).float().cpu() for part in parts]
+        return torch.cat(scores)
+
+    def classes(self, x: Any) -> list[str]:
+        """The name of the most likely class of every row."""
+        names = self.record["data"]["class_names"]
+        return [names[c] if names else str(c) for c in self.predict(x).argmax(1).tolist()]
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        x, given = _shaped(x, self.trainer.spec.shape), self.record["data"]["input"]
+        if given is None:
+            return x.float()
+        bytes_now, bytes_then = x.dtype == torch.uint8, given["dtype"] == "uint8"
+        if bytes_now != bytes_then:
+            x = x.double() * 255 if bytes_then else x.double() / 255
+        constants = (torch.tensor(given[name], dtype=torch.float64) for name in ("offset", "scale"))
+        return Normalise(*constants)(x.clone())
+
+
+def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``x`` as ``(N, *shape)``."""
+    if tuple(x.shape[1:]) == shape:
+        return x
+    if (1, *x.shape[1:]) == shape:
+        return x[:, None]
+    if x.dim() == 4 and (x.shape[3], *x.shape[1:3]) == shape:
+        return x.permute(0, 3, 1, 2)
+    wanted = ", ".join(map(str, shape))
+    raise InputError(f"x has shape {tuple(x.shape)}: this model was trained on examples of ({wanted})")
+
+
+def load(run_dir: str | os.PathLike[str], **overrides: Any) -> Model:
+    """The model of a run that is finished or was stopped.
+
+    Args:
+        run_dir: the run's folder.
+        **overrides: ``readout`` (one that the rule offers), ``device``, ``precision``, ``eval_batch_size``.
+
+    Raises:
+        InputError: no run, no model in it yet, a damaged file, or an override that is not about prediction.
+    """
+    path = Path(run_dir)
+    for key in overrides:
+        if key not in OVERRIDES:
+            raise unknown("override", key, OVERRIDES)
+    config, record = read_config(path), energy_record.read(path / RECORD)
+    if not (path / MODEL).exists():
+        raise InputError(f"{path} holds no model yet: go on with bpfree train --resume {path}")
+    readout = overrides.pop("readout", None)
+    values = {**config, **overrides}
+    algo, data, net = (values.pop(key) for key in ("algo", "data", "net"))
+    chosen = plan(algo, None if data.startswith(GIVEN) else data, net, values)
+    device = pick_device(chosen.loop_settings.device)
+    trainer = chosen.build()
+    trainer.build(_spec(record["data"]))
+    trainer.to(device, torch.float64 if chosen.loop_settings.precision == "fp64" else None)
+    trainer.load_state_dict(_weights(path / MODEL))
+    trainer.phase = trainer.phases(trainer.settings.epochs)[record["extra"]["phase"]]
+    if readout is not None:
+        if readout not in trainer.readouts:
+            raise unknown("readout of this run", readout, trainer.readouts)
+        trainer.settings = dataclasses.replace(trainer.settings, readout=readout)
+    return Model(trainer.eval(), record, {**chosen.config, **({"readout": readout} if readout else {})}, device)
+
+
+def _spec(data: Mapping[str, Any]) -> Spec:
+    fields = {field.name: data[field.name] for field in dataclasses.fields(Spec)}
+    names = None if fields["class_names"] is None else tuple(fields["class_names"])
+    return Spec(**{**fields, "shape": tuple(fields["shape"]), "class_names": names, "sha256": fields["sha256"] or ""})
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is damaged ({error}): restore the file or train again") from error
+
+
+def read_examples(path: Path, model: Model) -> Any:
+    """Raw examples from a ``.npy`` array ``(N, …)`` or one image, in the form that `Model.predict` takes."""
+    if not path.is_file():
+        raise InputError(f"no such file: {path}")
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L" if model.trainer.spec.shape[0] == 1 else "RGB"))[None]
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"cannot read {path}: expected a .npy array or a PNG or JPEG image ({error})") from None
+
+
+def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric of a model on the test part of the data called ``name``, normalised as in the model's training."""
+    reader = reader_of(name)
+    raw = reader.read(as_settings(settings, reader.Settings))
+    if raw.x_test is None or raw.y_test is None:
+        raise InputError(f"{name} has no test part: nothing to judge on")
+    x = raw.x_test
+    parts = [model.predict(x.gather(torch.arange(part.start, part.stop))) for part in x.chunks(1 << 24)]
+    metric = model.trainer.spec.metric
+    value = METRICS[metric](torch.cat(parts), raw.y_test).item()
+    return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}

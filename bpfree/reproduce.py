@@ -1,0 +1,159 @@
+"""Recipes: the exact configuration behind a stated number, and running it again.
+
+A recipe is a flat configuration, as in ``config.yaml``, with a few words more:
+
+    about: Mono-Forward, 2x1000 on MNIST, at its own convergence      # one line
+    target: {test: 0.984}       # the mean over seeds must reach it; or by readout: {energy: 0.9855, softmax: 0.985}
+    seeds: [0, 1, 2, 3, 4]
+    algo: mono-forward
+    hidden: [1000, 1000]
+    ...
+
+Recipes are the files ``examples/recipes/*.yaml`` of the checkout; an installed package has them in ``bpfree/recipes``.
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bpfree import flags
+from bpfree.errors import InputError, unknown
+from bpfree.registry import PACKAGE
+
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as it will be run; ``changed``: settings or seeds were altered, so that its target does not judge it."""
+
+    name: str
+    about: str
+    target: Mapping[str, float]
+    seeds: Sequence[int]
+    config: Mapping[str, Any]
+    changed: bool
+
+
+def folder() -> Path:
+    """Where the recipes are: beside the package in a checkout, inside it when installed."""
+    checkout = PACKAGE.parent / "examples" / "recipes"
+    return checkout if checkout.is_dir() else PACKAGE / "recipes"
+
+
+def names() -> dict[str, str]:
+    """Name -> what it is about."""
+    return {path.stem: str(flags.read_yaml(path).get("about", "")) for path in sorted(folder().glob("*.yaml"))}
+
+
+def load(name: str, seeds: str | None = None, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe called ``name``, or in the file ``name``.
+
+    Args:
+        seeds: other seeds than its own, such as ``"0,1"``.
+        changes: settings to alter, for example to shorten it.
+
+    Raises:
+        InputError: no such recipe, or a file that is not one.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"{unknown('recipe', name, names())}; bpfree list says what each is about")
+    config = flags.read_yaml(path)
+    about, target, own = (config.pop(key, None) for key in ("about", "target", "seeds"))
+    if "algo" not in config or not isinstance(target or {}, dict):
+        raise InputError(f"{path} is not a recipe: expected algo, settings, and target: {{test: 0.98}}")
+    chosen = _seeds(seeds) if seeds else _seeds(",".join(map(str, own or [0])))
+    changed = bool(changes) or (seeds is not None and chosen != own)
+    return Recipe(path.stem, str(about or ""), target or {}, chosen, {**config, **(changes or {})}, changed)
+
+
+def run(
+    recipe: Recipe,
+    out: Path | None = None,
+    *,
+    meter: str = "auto",
+    callbacks: Sequence[Any] = (),
+    command: str | None = None,
+) -> dict[str, Any]:
+    """Run every seed in a folder of its own under ``out``, and sum up; a finished one is read, another one resumed.
+
+    Args:
+        out: None: ``runs/reproduce/NAME``, or ``NAME-changed`` for a changed recipe.
+
+    Returns:
+        The summary, also in ``out/summary.json``: ``figures`` maps ``test`` and every readout to mean, sd, n and
+        values; ``verdict`` is ``reached``, ``missed``, ``changed`` (a shortened recipe), ``no target`` or ``stopped``.
+    """
+    from bpfree.checkpoint import CONFIG, write_atomically
+    from bpfree.run import train
+
+    out = out or Path("runs") / "reproduce" / (recipe.name + ("-changed" if recipe.changed else ""))
+    records = []
+    for seed in recipe.seeds:
+        path = out / f"s{seed}"
+        values: dict[str, Any] = {"resume" if (path / CONFIG).exists() else "out": path, **recipe.config, "seed": seed}
+        records.append(train(**values, meter=meter, callbacks=callbacks, command=command))
+        if records[-1]["status"] == "stopped":
+            break
+    summary = summarise(recipe, records, out)
+    text = json.dumps(summary, indent=1) + "\n"
+    write_atomically(out / SUMMARY, lambda file: file.write(text.encode()))
+    return summary
+
+
+def summarise(recipe: Recipe, records: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
+    """Mean, standard deviation (n - 1) and n of the finished runs against the target."""
+    done = [record for record in records if record["status"] == "finished"]
+    results = [record["result"] for record in done]
+    readouts = results[0]["readouts"] if results else {}
+    figures = {"test": _figures([result["test"] for result in results])}
+    figures |= {name: _figures([result["readouts"][name] for result in results]) for name in readouts}
+    return {
+        "recipe": recipe.name,
+        "about": recipe.about,
+        "target": dict(recipe.target),
+        "verdict": _verdict(recipe, records, figures),
+        "metric": records[0]["result"]["metric"],
+        "figures": figures,
+        "epochs": [result["epochs"] for result in results],
+        "train_s": statistics.fmean(record["time"]["train_s"] for record in done) if done else None,
+        "seeds": [record["seed"] for record in done],
+        "config": dict(recipe.config),
+        "folder": str(out),
+    }
+
+
+def _figures(values: Sequence[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.fmean(known) if known else None,
+        "sd": statistics.stdev(known) if len(known) > 1 else None,
+        "n": len(known),
+        "values": known,
+    }
+
+
+def _verdict(recipe: Recipe, records: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
+    if any(record["status"] == "stopped" for record in records):
+        return "stopped"
+    if recipe.changed or not recipe.target:
+        return "changed" if recipe.changed else "no target"
+    sign = 1 if records[0]["result"]["direction"] == "max" else -1
+    for name, target in recipe.target.items():
+        if name not in figures:
+            raise unknown(f"figure in the target of {recipe.name}", name, figures)
+        mean = figures[name]["mean"]
+        if mean is None or sign * mean < sign * target:
+            return "missed"
+    return "reached"
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"seeds {text} are not valid: expected whole numbers such as 0,1,2") from None

@@ -1,0 +1,193 @@
+"""What the command line prints: tables in a terminal, aligned plain text elsewhere."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bpfree import flags, registry
+from bpfree.settings import options
+
+if TYPE_CHECKING:
+    from bpfree.callbacks import Progress
+
+console = Console(highlight=False, markup=False)
+
+
+def table(rows: Iterable[Sequence[str]], title: str = "", headers: Sequence[str] = ()) -> None:
+    """Rows of text as columns."""
+    rows = [tuple(map(str, row)) for row in rows]
+    if console.is_terminal:
+        grid = Table(title=title or None, title_justify="left", title_style="bold", box=None, show_header=bool(headers))
+        for i in range(len(rows[0]) if rows else 0):
+            grid.add_column(headers[i] if headers else "", style="cyan" if i == 0 else "", overflow="fold")
+        for row in rows:
+            grid.add_row(*row)
+        console.print(grid)
+        return
+    if title:
+        print(title)
+    lines = [*([tuple(headers)] if headers else []), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def mapping(values: Mapping[str, Any], as_json: bool = False, title: str = "") -> None:
+    """Names and values, one a line."""
+    if as_json:
+        print(json.dumps(values, indent=1))
+    else:
+        table([(key.replace("_", " "), _text(value)) for key, value in values.items()], title)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value)
+
+
+def progress() -> "Progress":
+    """The progress line for a run; the other processes of a distributed one are silent."""
+    from bpfree.callbacks import Callback, Progress
+    from bpfree.run import is_first_process
+
+    return Progress() if is_first_process() else Callback()  # type: ignore[return-value]
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+def closing(record: Mapping[str, Any]) -> None:
+    """The table that ends a training."""
+    result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
+    metric = result["metric"]
+    peak = f"{memory['peak_bytes'] / 2**20:,.0f} MiB ({memory['method']})" if memory["peak_bytes"] else "-"
+    rows = [(f"test {metric}", number(result["test"], metric)), (f"validation {metric}", number(result["val"], metric))]
+    if len(result["readouts"]) > 1:
+        rows[1:1] = [(f"  readout {name}", number(value, metric)) for name, value in result["readouts"].items()]
+    rows += [
+        ("epochs", f"{result['epochs']}"),
+        ("training time", seconds(record["time"]["train_s"])),
+        ("training energy", energy(record["energy"].get("train"))),
+        ("peak memory", peak),
+        ("run", folder),
+        ("load", f'bpfree.load("{folder}").predict(x)'),
+    ]
+    table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
+
+
+def number(value: float | None, metric: str) -> str:
+    """A metric as people read it; "-" when there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.2%}" if metric == "accuracy" else f"{value:.6g}"
+
+
+def seconds(value: float | None) -> str:
+    from bpfree.callbacks import clock
+
+    if value is None:
+        return "-"
+    return f"{value:.1f} s" if value < 60 else f"{value:.0f} s ({clock(value)})"
+
+
+def energy(reading: Mapping[str, Any] | None) -> str:
+    """Joules with their label; "-" when nothing could be read."""
+    from energy import show as show_joules
+
+    if reading is None or reading["total_j"] is None:
+        return "-"
+    return show_joules(reading["total_j"], reading["method"]).replace("(est.)", f"(est., {reading['method']})")
+
+
+def predictions(classes: Sequence[str], as_json: bool) -> None:
+    print(json.dumps(list(classes)) if as_json else "\n".join(classes))
+
+
+def summary(found: Mapping[str, Any]) -> None:
+    """A recipe's outcome against its target."""
+    metric, rows = found["metric"], []
+    for name, figures in found["figures"].items():
+        sd = "-" if figures["sd"] is None else number(figures["sd"], metric)
+        target = found["target"].get(name)
+        rows.append((name, number(figures["mean"], metric), sd, str(figures["n"]), number(target, metric)))
+    table(rows, f"{found['recipe']}: {found['about']}", ("test " + metric, "mean", "sd", "n", "target"))
+    print(f"  {found['verdict']}; training time a seed {seconds(found['train_s'])}; runs in {found['folder']}")
+
+
+# Rules, nets, data ----------------------------------------------------------------------------------------------------
+
+
+def everything(as_json: bool) -> None:
+    """Rules, nets, data and recipes, each with one line. Imports no torch."""
+    from bpfree import data, reproduce
+
+    plugins = {name: f"plug-in {point.value}" for name, point in registry.plugins().items()}
+    found = {
+        "rules": {**registry.names("rules"), **plugins},
+        "nets": registry.names("nets"),
+        "data": {name: _first_line(where) for name, where in data.SOURCES.items()},
+        "recipes": reproduce.names(),
+    }
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for title, rows in found.items():
+        table(rows.items(), title)
+
+
+def _first_line(where: str) -> str:
+    module = where.partition(":")[0].split(".")[1:]
+    text = registry.first_line(registry.PACKAGE.joinpath(*module).with_suffix(".py")).replace("``", "")
+    return text.partition(": ")[2] or text
+
+
+def settings_of(algo: str, data: str = "mnist", net: str = "mlp") -> None:
+    """Every setting of a rule, its net, its data and the run, with defaults, ranges and help."""
+    from bpfree import run
+
+    prefer = registry.rule(algo).prefer
+    for title, cls in run.settings_of(algo, data, net).items():
+        rows = []
+        for option in options(cls):
+            flag = option.flag + (" / --no-" + option.flag[2:] if option.type == "bool" else "")
+            kind = option.range or option.type
+            unit = f" [{option.unit}]" if option.unit else ""
+            rows.append((flag, flags.preferred(option, prefer), kind, option.help + unit))
+        table(rows, f"\nSettings of the {title}", ("flag", "default", "takes", ""))
+
+
+def rule(name: str) -> None:
+    """A rule's docstring, settings, owners and cost."""
+    cls = registry.rule(name)
+    text = sys.modules[cls.__module__].__doc__ if cls.__module__ in sys.modules else None
+    print((text or cls.__doc__ or "(no description)").strip() + "\n")
+    mapping(_costs(cls))
+    settings_of(name)
+
+
+def _costs(cls: type) -> dict[str, Any]:
+    """Owners and passes of the rule on the default net and images of 28x28, 10 classes."""
+    from bpfree.data.base import Spec
+
+    spec = Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", "")
+    try:
+        trainer = cls()
+        trainer.build(spec)
+        owners = {str(key): sum(p.numel() for p in params) for key, params in trainer.owners().items()}
+    except Exception as error:  # a rule for other data than images, or one that is still being written
+        return {"owners": f"not known without its data ({type(error).__name__}: {error})"}
+    return {
+        "owners": "; ".join(f"{key}: {n:,} parameters" for key, n in owners.items()) or "none",
+        "phases": ", ".join(phase.name for phase in trainer.phases(trainer.settings.epochs)),
+        "forward passes": f"{trainer.forward_passes[0]:g} a step, {trainer.forward_passes[1]:g} a prediction",
+        "readouts": " ".join(trainer.readouts) or None,
+    }
