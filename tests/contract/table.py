@@ -1,0 +1,97 @@
+"""The contract table: one canonical small setting per rule variant, what it must reach, and what it opts out of.
+
+To add a rule, add a row. ``reach`` is the test accuracy to reach on `small.digits()`: 1,500 real MNIST digits to learn
+from, 1,000 to be tested on, where the nearest class mean is right 78 times in 100 and chance 10 times.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+FLAT, SEPARATE, OWN_GRADIENTS = "flat memory", "two processes", "only the owner's gradients"  # may be opted out of
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant.
+
+    Attributes:
+        algo: name of the rule.
+        values: settings for `small.digits`.
+        reach: test accuracy to reach there.
+        small: settings instead of the net's in ``values`` where only a few 7x7 digits are learned.
+        but: promise -> why this variant cannot give it.
+    """
+
+    algo: str
+    values: Mapping[str, Any]
+    reach: float
+    small: Mapping[str, Any] = field(default_factory=lambda: {"hidden": (12, 11, 10)})
+    but: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tiny(self) -> dict[str, Any]:
+        """The same variant on `small.tiny`: two epochs of batches of 8."""
+        return {**self.values, "epochs": 2, "batch_size": 8, **self.small}
+
+
+_GLOBAL = {FLAT: "one loss through the whole net keeps every activation until backward"}
+_JOINT = {**_GLOBAL, OWN_GRADIENTS: "its one summed loss trains every owner at once"}
+_PEER = {SEPARATE: "peer normalisation follows the mean activity of the process's part of the batch"}
+_HYBRID = {SEPARATE: "a negative mixes an image with the next one of the process's part of the batch"}
+_READOUT = {FLAT: "the softmax readout is one linear map on the activities of all blocks together"}
+_BATCH_NORM = {
+    SEPARATE: "batch normalisation follows the statistics of the process's part of the batch",
+    FLAT: "every convolution halves the image, so a deeper net is another net; the other rows show it",
+}
+_RECURRENT = {FLAT: "every layer sees the states of its neighbours, so all states live at the same time"}
+
+_BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
+_FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
+_FF_ADAM = {**_FF, "optimizer": "adam", "lr": 3e-3}
+_CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
+
+ROWS = {
+    "backprop": Row("backprop", _BASE, 0.85, but=_GLOBAL),
+    "backprop, deep supervision": Row("backprop", {**_BASE, "deep_supervision": True}, 0.85, but=_GLOBAL),
+    "mono-forward": Row("mono-forward", _BASE, 0.84),
+    "mono-forward, sequential": Row("mono-forward", {**_BASE, "schedule": "sequential"}, 0.84),
+    "mono-forward, joint": Row("mono-forward", {**_BASE, "schedule": "joint"}, 0.84, but=_JOINT),
+    "mono-forward, M_0": Row(
+        "mono-forward", {**_BASE, "schedule": "sequential", "train_m0": True, "readout": "sum"}, 0.84
+    ),
+    "mono-forward, batch norm": Row("mono-forward", _CNN, 0.84, small={"channels": (4, 5)}, but=_BATCH_NORM),
+    "forward-forward": Row("forward-forward", _FF, 0.78, but={**_PEER, **_READOUT}),
+    "forward-forward, uniform and energy": Row(
+        "forward-forward",
+        {**_FF_ADAM, "negatives": "uniform", "readout": "energy", "temperature": 10.0},
+        0.78,
+        but=_PEER,
+    ),
+    "forward-forward, sequential": Row(
+        "forward-forward", {**_FF, "epochs": 6, "schedule": "sequential"}, 0.78, but={**_PEER, **_READOUT}
+    ),
+    "forward-forward, unsupervised": Row(
+        "forward-forward", {**_FF, "epochs": 12, "negatives": "hybrid", "peer": 0.0}, 0.78, but={**_HYBRID, **_READOUT}
+    ),
+    "forward-forward, mean goodness": Row(
+        "forward-forward",
+        {**_FF_ADAM, "goodness": "mean", "threshold": 1.0, "temperature": 0.1, "peer": 0.0, "negatives": "uniform"}
+        | {"readout": "energy"},
+        0.78,
+    ),
+    "recurrent-forward-forward": Row(
+        "recurrent-forward-forward",
+        {**_FF, "hidden": (60, 60), "epochs": 4, "temperature": 6.0},
+        0.74,
+        but=_RECURRENT,
+    ),
+}
+
+
+def rows(promise: str | None = None) -> pytest.MarkDecorator:
+    """Run a test for every row, but for those that opt out of ``promise``; the test gets ``row``."""
+    chosen = [pytest.param(row, id=name) for name, row in ROWS.items() if promise not in row.but]
+    return pytest.mark.parametrize("row", chosen)

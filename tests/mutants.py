@@ -1,0 +1,436 @@
+"""Planted faults: each changes one place of the source, and the tests named beside it must fail.
+
+    python tests/mutants.py [NAME …]       all of them, or some; exit code 1 if one survives
+    pytest tests/test_mutants.py           the same as part of the suite
+
+A fault is a substitution that must match exactly once, so that a change of the source which makes it vacuous fails
+loudly. It is planted in a copy of the package; the tests then run against that copy, in a fork of a process that has
+torch imported but not bpfree. Only failing tests count: an error on collection does not. ``GRID`` has a cell for every
+rule and fault; a cell without a fault says why it does not apply.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import forked
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 150
+
+STEPS, PREDICT = "contract/test_steps.py::", "contract/test_predictions.py::"
+MF, FF = "oracles/test_hand_mono_forward.py::", "oracles/test_hand_forward_forward.py::"
+BP, REC = "oracles/test_hand_backprop.py::", "oracles/test_hand_recurrent.py::"
+HAND_MF, HAND_FF = MF + "test_update_is_the_hand_gradient", FF + "test_update_is_the_hand_gradient"
+HAND_BP, HAND_REC = BP + "test_update_is_the_hand_gradient", REC + "test_one_frame_is_the_hand_gradient"
+ALL = ("backprop", "forward-forward", "mono-forward", "recurrent-forward-forward")
+DRAWING = ("forward-forward", "recurrent-forward-forward")
+_RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
+RESUME = {rule: _RESUME.format(rule) for rule in ALL}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault.
+
+    Attributes:
+        file: within the package.
+        old, new: the text that is there exactly once, and the fault.
+        tests: node ids within ``tests/`` of which at least one must fail.
+        rules: rules that share this code: of the contract rows of each, at least one must fail.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: Sequence[str]
+    rules: Sequence[str] = ()
+
+
+_BP, _MF, _FF = "rules/backprop.py", "rules/mono_forward.py", "rules/forward_forward.py"
+_REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
+
+MUTANTS = {
+    # In the rules ------------------------------------------------------------------------------------------------
+    "backprop: sign flip": Mutant(
+        _BP, "yield Local(F.cross_entropy(h, batch.y)", "yield Local(-F.cross_entropy(h, batch.y)", [HAND_BP]
+    ),
+    "backprop: off-by-one label": Mutant(
+        _BP, "yield Local(F.cross_entropy(h, batch.y)", "yield Local(F.cross_entropy(h, (batch.y + 1) % 3)", [HAND_BP]
+    ),
+    "backprop: wrong owner": Mutant(
+        _BP,
+        '"net": list(self.parameters())',
+        '"net": list(self.blocks.parameters())',
+        [STEPS + "test_every_parameter_has_exactly_one_owner"],
+    ),
+    "backprop: detached between blocks": Mutant(
+        _BP, "h = block(h)\n            if", "h = block(h.detach())\n            if", [HAND_BP]
+    ),
+    "backprop: auxiliary weight forgotten": Mutant(
+        _BP,
+        "self.settings.auxiliary_weight * sum(auxiliary)",
+        "sum(auxiliary)",
+        [BP + "test_deep_supervision_adds_the_weighted_losses_of_the_hidden_layers"],
+    ),
+    "mono-forward: sign flip": Mutant(
+        _MF,
+        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(-F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        [HAND_MF],
+    ),
+    "mono-forward: missing detach": Mutant(
+        _MF,
+        "h = block(h.detach())",
+        "h = block(h)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "mono-forward: off-by-one label": Mutant(
+        _MF,
+        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), (batch.y + 1) % 3), owner=k)",
+        [HAND_MF],
+    ),
+    "mono-forward: wrong owner": Mutant(
+        _MF,
+        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=0)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "mono-forward: blocks above the phase read out": Mutant(
+        _MF,
+        "in self.trained:",
+        "in enumerate(self.blocks):",
+        [PREDICT + "test_a_phase_predicts_with_the_blocks_trained_so_far"],
+    ),
+    "forward-forward: sign flip": Mutant(_FF, "yield Local(loss, owner=k)", "yield Local(-loss, owner=k)", [HAND_FF]),
+    "forward-forward: missing detach": Mutant(
+        _FF,
+        "ff.rms_normalise(a.detach())",
+        "ff.rms_normalise(a)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "forward-forward: positive and negative swapped": Mutant(
+        _FF,
+        "(batch.y, self.wrong_labels(batch, neutral))",
+        "(self.wrong_labels(batch, neutral), batch.y)",
+        [HAND_FF],
+    ),
+    "forward-forward: loss of the streams swapped": Mutant(
+        _MATH, "positive[: len(logits) // 2] = 1", "positive[len(logits) // 2 :] = 1", [HAND_FF]
+    ),
+    "forward-forward: off-by-one label": Mutant(
+        _FF,
+        "ff.overlay(batch.x, F.one_hot(y, ",
+        "ff.overlay(batch.x, F.one_hot((y + 1) % self.spec.classes, ",
+        [HAND_FF],
+    ),
+    "forward-forward: wrong owner": Mutant(
+        _FF,
+        "yield Local(loss, owner=k)",
+        "yield Local(loss, owner=0)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "forward-forward: state not saved": Mutant(
+        _FF,
+        'self.register_buffer(f"activity_{k}", torch.full((n,), 0.5))',
+        'setattr(self, f"activity_{k}", torch.full((n,), 0.5))',
+        [RESUME["forward-forward"]],
+    ),
+    "forward-forward: a negative may be right": Mutant(
+        _MATH,
+        "(y + 1 + (draws",
+        "(y + (draws",
+        ["functional/test_forward_forward.py::test_uniform_negatives_are_never_the_true_class"],
+    ),
+    "forward-forward: readout sees an empty label": Mutant(
+        _FF,
+        "x.new_full((classes,), 1 / classes)",
+        "x.new_zeros(classes)",
+        [FF + "test_readout_descends_the_cross_entropy_of_neutral_activities"],
+    ),
+    "forward-forward: first block counted": Mutant(
+        _FF,
+        "range(min(1, len(self.trained) - 1), ",
+        "range(0, ",
+        [FF + "test_energy_readout_is_the_goodness_of_each_candidate_label"],
+    ),
+    "forward-forward: temperature forgotten": Mutant(_MATH, ") / temperature", ")", [HAND_FF]),
+    "forward-forward: peers pushed down": Mutant(
+        _FF, "(m - m.mean())", "(m.mean() - m)", [FF + "test_peer_normalisation_pushes_the_pre_activation_of_positives"]
+    ),
+    "forward-forward: peers from the negatives": Mutant(
+        _FF,
+        "grad[:half] +=",
+        "grad[half:] +=",
+        [FF + "test_peer_normalisation_pushes_the_pre_activation_of_positives"],
+    ),
+    "recurrent-forward-forward: sign flip": Mutant(
+        _REC, "ff.goodness_loss(ff.logits(", "-ff.goodness_loss(ff.logits(", [HAND_REC]
+    ),
+    "recurrent-forward-forward: missing detach": Mutant(
+        _REC,
+        "states[k] = x.detach()",
+        "states[k] = x",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "recurrent-forward-forward: positive and negative swapped": Mutant(
+        _REC, "torch.cat([batch.y, wrong])", "torch.cat([wrong, batch.y])", [HAND_REC]
+    ),
+    "recurrent-forward-forward: off-by-one label": Mutant(
+        _REC, "torch.cat([batch.y, wrong])", "(torch.cat([batch.y, wrong]) + 1) % classes", [HAND_REC]
+    ),
+    "recurrent-forward-forward: wrong owner": Mutant(
+        _REC, "owner=k", "owner=0", [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"]
+    ),
+    "recurrent-forward-forward: a layer sees itself": Mutant(_REC, "seen[k + 2]", "seen[k + 1]", [HAND_REC]),
+    # In what all rules share -------------------------------------------------------------------------------------
+    "loop: forgotten clearing of gradients": Mutant(
+        "loop.py",
+        "        owner.clear()\n",
+        "",
+        [STEPS + "test_gradients_are_forgotten_before_the_rule_goes_on"],
+        ALL,
+    ),
+    "loop: test data in validation": Mutant(
+        "loop.py",
+        "value = self.evaluate(self.data.val)",
+        "value = self.evaluate(self.data.test)",
+        [STEPS + "test_training_never_reads_the_test_part"],
+        ALL,
+    ),
+    "loop: training mode at test": Mutant(
+        "loop.py",
+        "        module.training = False\n",
+        "        pass\n",
+        [PREDICT + "test_prediction_runs_in_evaluation_mode"],
+        ALL,
+    ),
+    "loop: batch norm in training mode at test": Mutant(
+        "loop.py",
+        "        module.training = False\n",
+        "        pass\n",
+        [PREDICT + "test_a_prediction_does_not_depend_on_the_other_rows_of_its_batch[mono-forward, batch norm]"],
+    ),
+    "loop: optimizer state not restored": Mutant(
+        "loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", [*RESUME.values()], ALL
+    ),
+    "loop: random state not restored": Mutant(
+        "loop.py",
+        'self.trainer.streams.load_state_dict(own["streams"])',
+        "pass",
+        [RESUME[rule] for rule in DRAWING],
+        DRAWING,
+    ),
+    "loop: early stop not restored": Mutant(
+        "loop.py",
+        'self.early.load_state_dict(state["early"])',
+        "pass",
+        [*RESUME.values(), _RESUME.format("forward-forward, mean goodness")],
+        ALL,
+    ),
+    "loop: diagnostics not restored": Mutant(
+        "loop.py", 'self.monitor.load_state_dict(state["monitor"])', "pass", [*RESUME.values()], ALL
+    ),
+    "loop: best state not restored": Mutant(
+        "loop.py",
+        "        self.early.restore(self.trainer)\n",
+        "",
+        ["test_loop.py::test_patience_stops_the_phase_and_the_best_state_comes_back"],
+    ),
+    "loop: frozen blocks in training mode": Mutant(
+        "loop.py",
+        "            block.eval()\n",
+        "            pass\n",
+        ["test_loop.py::test_frozen_blocks_are_in_evaluation_mode_and_training_ones_are_not"],
+    ),
+    "loop: leaks not noticed": Mutant(
+        "loop.py",
+        "            if leaked:\n",
+        "            leaked = False\n            if leaked:\n",
+        ["test_loop.py::test_a_yield_inside_a_context_manager_is_an_error"],
+    ),
+    "loop: rate of the run, not of the phase": Mutant(
+        "loop.py",
+        "(self.cursor.epoch + self.cursor.batch",
+        "(self.cursor.epochs + self.cursor.batch",
+        ["test_loop.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
+    ),
+    "streams: global state not restored": Mutant(
+        "streams.py",
+        'torch.set_rng_state(state.pop("global"))',
+        'state.pop("global")',
+        ["test_loop.py::test_dropout_augmentation_momentum_and_early_stop_resume_exactly"],
+    ),
+    "owners: biases decay": Mutant(
+        "owners.py",
+        '"weight_decay": 0.0',
+        '"weight_decay": optim.weight_decay',
+        ["test_owners.py::test_weight_decay_shrinks_matrices_and_kernels_but_no_bias"],
+    ),
+    "owners: processes weighted alike": Mutant(
+        "owners.py",
+        "flat.mul_(share)",
+        "flat.div_(world()[1])",
+        ["contract/test_processes.py::test_two_processes_equal_one[a ragged last batch]"],
+    ),
+    "owners: half-linear falls at once": Mutant(
+        "owners.py",
+        "min(1.0, 2 * (1 - progress))",
+        "1 - progress",
+        ["test_owners.py::test_half_linear_schedule_is_constant_to_half_then_falls_to_zero"],
+    ),
+    "monitor: any change is an improvement": Mutant(
+        "monitor.py", "> self.min_delta", "!= self.min_delta", ["test_monitor.py::test_early_stop_by_hand"]
+    ),
+    "monitor: best state by reference": Mutant(
+        "monitor.py", "tensor.detach().clone()", "tensor.detach()", ["test_monitor.py::test_the_best_state_is_a_copy"]
+    ),
+    "checkpoint: not synced before its name": Mutant(
+        "checkpoint.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        ["test_checkpoint.py::test_a_write_is_on_disk_before_it_gets_its_name"],
+    ),
+    "checkpoint: folder shared": Mutant(
+        "checkpoint.py",
+        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ["test_checkpoint.py::test_two_processes_cannot_own_one_folder"],
+    ),
+}
+
+SHARED = {  # faults that sit in code that every rule runs through
+    "forgotten clearing": "loop: forgotten clearing of gradients",
+    "test data in validation": "loop: test data in validation",
+    "training mode at test": "loop: training mode at test",
+    "state not saved": "loop: optimizer state not restored",
+}
+OWN = ("sign flip", "missing detach", "positive and negative swapped", "off-by-one label", "wrong owner")
+NOT_APPLICABLE = {
+    ("backprop", "missing detach"): "nothing is detached in it",
+    ("backprop", "positive and negative swapped"): "it has one stream",
+    ("mono-forward", "positive and negative swapped"): "it has one stream",
+}
+
+
+def rules() -> list[str]:
+    """Rules in the package, by file name: nothing of bpfree is imported here."""
+    files = (ROOT / "bpfree" / "rules").glob("*.py")
+    return sorted(path.stem.replace("_", "-") for path in files if not path.name.startswith("_"))
+
+
+def missing_cells() -> list[tuple[str, str]]:
+    """Rules and faults without a mutant and without a reason."""
+    shared = [(rule, fault) for rule in rules() for fault, name in SHARED.items() if rule not in MUTANTS[name].rules]
+    own = [(rule, fault) for rule in rules() for fault in OWN if f"{rule}: {fault}" not in MUTANTS]
+    return [cell for cell in shared + own if cell not in NOT_APPLICABLE]
+
+
+def plant(mutant: Mutant | None, where: Path) -> None:
+    """A copy of the package in ``where``, with the fault.
+
+    Raises:
+        ValueError: the place does not exist exactly once, so the fault would change nothing or too much.
+    """
+    ignore = shutil.ignore_patterns("__pycache__", "*.npz")
+    shutil.copytree(ROOT / "bpfree", where / "bpfree", ignore=ignore)
+    for data in (ROOT / "bpfree").rglob("*.npz"):
+        (where / data.relative_to(ROOT)).symlink_to(data)
+    if mutant is None:
+        return
+    path = where / "bpfree" / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1 or mutant.old == mutant.new:
+        raise ValueError(f"{mutant.file} has {text.count(mutant.old)} of {mutant.old!r}: not applicable, write it anew")
+    path.write_text(text.replace(mutant.old, mutant.new))
+
+
+def run_tests(overlay: str, tests: Sequence[str], log: str, result) -> None:
+    """In a process of its own: the tests against the copy; sends (exit code, ids of failed tests)."""
+    sys.dont_write_bytecode = True
+    for variable in [name for name in os.environ if name.startswith("PYTEST_")]:
+        del os.environ[variable]
+    os.environ["PYTHONPATH"] = overlay
+    sys.path.insert(0, overlay)
+    os.chdir(ROOT)
+    import pytest
+
+    failed: list[str] = []
+
+    class Reports:
+        def pytest_runtest_logreport(self, report) -> None:
+            if report.failed:
+                failed.append(report.nodeid)
+
+    with open(log, "w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        code = pytest.main([*options, *(f"{ROOT}/tests/{test}" for test in tests)], plugins=[Reports()])
+    import bpfree
+
+    assert bpfree.__path__[0].startswith(overlay)
+    result.send((int(code), failed))
+
+
+def attempt(mutant: Mutant | None, tests: Sequence[str]) -> tuple[int, list[str], str]:
+    """Exit code of pytest, failed tests and the log of one mutant, or of the package as it is."""
+    context = forked.context()
+    with tempfile.TemporaryDirectory() as folder:
+        plant(mutant, Path(folder))
+        log = Path(folder) / "log"
+        receive, send = context.Pipe(duplex=False)
+        tests = [test.removesuffix("::") for test in tests]
+        process = context.Process(target=run_tests, args=(folder, tests, str(log), send))
+        process.start()
+        send.close()
+        try:
+            code, failed = receive.recv() if receive.poll(TIMEOUT_S) else (-1, [])
+        except EOFError:
+            code, failed = -2, []
+        process.kill()
+        process.join()
+        return code, failed, log.read_text() if log.exists() else ""
+
+
+def survivors(name: str) -> str:
+    """Why the mutant called ``name`` is not caught; empty when it is."""
+    mutant = MUTANTS[name]
+    code, failed, log = attempt(mutant, mutant.tests)
+    if code != 1:
+        return f"{name}: pytest ended with {code}, not with failed tests\n{log[-3000:]}"
+    missed = [rule for rule in mutant.rules if not any(_is_of(node, rule) for node in failed)]
+    return f"{name}: not noticed for {', '.join(missed)}\n{log[-3000:]}" if missed else ""
+
+
+def _is_of(node: str, rule: str) -> bool:
+    """Whether a node id such as ``…[mono-forward, joint-within an epoch]`` is of a row of ``rule``."""
+    row = node.partition("[")[2]
+    return row.startswith(rule) and row[len(rule) : len(rule) + 1] in (",", "-", "]")
+
+
+def clean_tests() -> list[str]:
+    """Every test that some mutant relies on, once."""
+    return sorted({test for mutant in MUTANTS.values() for test in mutant.tests})
+
+
+def main(names: Sequence[str]) -> int:
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(survivors, names or MUTANTS))
+    for name, why in zip(names or MUTANTS, found, strict=True):
+        print(f"{'SURVIVED' if why else 'caught':9} {name}")
+    for why in filter(None, found):
+        print("\n" + why)
+    for cell, reason in NOT_APPLICABLE.items():
+        print(f"{'n/a':9} {': '.join(cell)} ({reason})")
+    print(f"{sum(not why for why in found)} of {len(found)} caught")
+    return int(any(found) or bool(missing_cells()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""The convolutional net."""
+
+import pytest
+import torch
+from torch import nn
+
+from bpfree.data.base import Spec
+from bpfree.errors import InputError
+from bpfree.nets import cnn
+
+
+def spec(*shape: int) -> Spec:
+    return Spec("s", shape, 10, None, "classification", "accuracy", True, "", "")
+
+
+def test_published_net_has_these_maps_on_cifar():
+    """Flattened map sizes of Mono-Forward's notes for 32x32: 16384, 8192, 4096, 2048."""
+    h, sizes = torch.zeros(1, 3, 32, 32), []
+    for block in cnn.build(spec(3, 32, 32), cnn.Settings(), hidden_only=True):
+        h = block(h)
+        sizes.append(h.numel())
+    assert sizes == [16384, 8192, 4096, 2048]
+
+
+def test_published_net_has_these_maps_on_mnist():
+    """12544, 6272, 2304, 512 for 28x28."""
+    h, sizes = torch.zeros(1, 1, 28, 28), []
+    for block in cnn.build(spec(1, 28, 28), cnn.Settings(), hidden_only=True):
+        h = block(h)
+        sizes.append(h.numel())
+    assert sizes == [12544, 6272, 2304, 512]
+
+
+def test_classifier_gives_one_score_a_class():
+    h = torch.zeros(2, 1, 9, 11)
+    for block in cnn.build(spec(1, 9, 11), cnn.Settings(channels=(4, 5)), hidden_only=False):
+        h = block(h)
+    assert h.shape == (2, 10)
+
+
+def test_batch_norm_stands_between_convolution_and_activation():
+    block = cnn.build(spec(1, 8, 8), cnn.Settings(channels=(4,), norm="batch"), hidden_only=True)[0]
+    assert [type(part) for part in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d]
+
+
+def test_max_pooling_by_option():
+    block = cnn.build(spec(1, 8, 8), cnn.Settings(channels=(4,), pool="max"), hidden_only=True)[0]
+    assert isinstance(block[-1], nn.MaxPool2d)
+
+
+def test_flat_inputs_are_refused_with_a_way_out():
+    with pytest.raises(InputError, match=r"needs images.*--net mlp"):
+        cnn.build(spec(20), cnn.Settings(), hidden_only=True)
+
+
+def test_too_many_poolings_are_refused():
+    with pytest.raises(InputError, match="4 poolings leave nothing of 8x15"):
+        cnn.build(spec(1, 8, 15), cnn.Settings(), hidden_only=True)
+
+
+def test_as_many_poolings_as_fit_are_fine():
+    blocks = cnn.build(spec(1, 16, 16), cnn.Settings(), hidden_only=True)
+    h = torch.zeros(1, 1, 16, 16)
+    for block in blocks:
+        h = block(h)
+    assert h.shape[2:] == (1, 1)

@@ -1,0 +1,93 @@
+"""Small real data and small runs that many tests share."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import bpfree.data
+from bpfree import registry
+from bpfree.data.base import Data, Spec
+from bpfree.data.sources import TensorSource
+from bpfree.loop import Loop
+from bpfree.trainer import Batch, Trainer
+
+
+@lru_cache(1)
+def mnist() -> tuple[Tensor, Tensor]:
+    """MNIST's training images ``(60000, 28, 28)`` uint8 and labels, straight from the embedded file."""
+    with np.load(Path(bpfree.data.__file__).with_name("mnist.npz")) as arrays:
+        return torch.from_numpy(arrays["x_train"]), torch.from_numpy(arrays["y_train"]).long()
+
+
+def digits(train: int = 1500, val: int = 500, test: int = 1000, *, pool: int = 1, classes: int = 10) -> Data:
+    """Disjoint rows of MNIST in 0..1, ``pool`` x ``pool`` pixels averaged into one, of the first classes."""
+    images, labels = mnist()
+    rows = (labels < classes).nonzero()[: train + val + test, 0]
+    x = F.avg_pool2d(images[rows, None].float() / 255, pool)
+    train_set, val_set, test_set = (
+        TensorSource(*part)
+        for part in zip(x.split([train, val, test]), labels[rows].split([train, val, test]), strict=True)
+    )
+    spec = Spec("digits", tuple(x.shape[1:]), classes, None, "classification", "accuracy", True, "", "MNIST")
+    return Data(spec, train_set, val_set, test_set)
+
+
+def tiny(train: int = 22, val: int = 8, test: int = 16, classes: int = 10) -> Data:
+    """A few 7x7 digits, for promises that do not depend on how well anything learns."""
+    return digits(train, val, test, pool=4, classes=classes)
+
+
+def make(algo: str, **values: Any) -> Trainer:
+    """A trainer of the rule called ``algo``."""
+    return registry.rule(algo)(**values)
+
+
+def loop_of(trainer: Trainer, data: Data, **options: Any) -> Loop:
+    """A loop on the CPU with one thread."""
+    return Loop(trainer, data, **{"device": "cpu", "threads": 1, **options})
+
+
+def fit(algo: str, data: Data, options: dict[str, Any] | None = None, **values: Any) -> Loop:
+    """The loop of a run that went to its end."""
+    loop = loop_of(make(algo, **values), data, **(options or {}))
+    loop.run()
+    return loop
+
+
+def ready(loop: Loop, phase: int = -1) -> Batch:
+    """Bring ``loop`` to the beginning of a phase, as `Loop.run` would, so that `Loop.learn` works; its first batch."""
+    loop.data = loop.data.to(loop.device, loop.settings.resident_mb)
+    loop._enter_phase(loop.phases[phase])
+    source = loop._prepared_source()
+    loop._training_mode()
+    return next(source.batches(loop.rule.batch_size))
+
+
+def snapshot(trainer: Trainer) -> dict[str, Tensor]:
+    """A copy of all parameters and buffers."""
+    return {name: tensor.detach().clone() for name, tensor in trainer.state_dict().items()}
+
+
+def weights_hash(trainer: Trainer) -> str:
+    """SHA-256 over names and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(trainer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def outcome(loop: Loop) -> dict[str, Any]:
+    """All that a resumed run must share with an unbroken one: weights, test predictions, history without its times."""
+    assert loop.data.test is not None
+    return {
+        "weights": weights_hash(loop.trainer),
+        "predictions": loop.scores(loop.data.test)[0].tolist(),
+        "history": [{key: value for key, value in entry.items() if key != "train_s"} for entry in loop.history],
+    }

@@ -1,0 +1,3 @@
+"""A file without a rule."""
+
+answer = 42

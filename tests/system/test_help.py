@@ -1,0 +1,72 @@
+"""What the command line says about itself."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from command import ENVIRONMENT
+
+
+def modules_after(*arguments: str) -> set[str]:
+    """Modules that a command has imported when it ends."""
+    code = (
+        "import sys\nfrom bpfree.cli import main\n"
+        f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
+        "print('MODULES', *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return set(done.stderr.rpartition("MODULES")[2].split())
+
+
+@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "--json"], ["train", "--help"]])
+def test_is_said_without_importing_torch(command):
+    modules = modules_after(*command)
+    assert "bpfree.cli" in modules
+    assert "torch" not in modules
+
+
+def test_import_of_the_package_does_not_import_torch():
+    code = (
+        "import sys, bpfree, energy; assert 'torch' not in sys.modules; bpfree.Trainer; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True)
+
+
+def test_list_names_every_rule_net_data_and_recipe(bpfree, tmp_path):
+    found = json.loads(bpfree("list", "--json", cwd=tmp_path).stdout)
+    assert {"backprop", "mono-forward", "forward-forward"} <= found["rules"].keys()
+    assert {"mlp", "cnn"} <= found["nets"].keys()
+    assert {"mnist", "npz", "folder"} <= found["data"].keys()
+    assert all(text for group in found.values() for text in group.values())
+
+
+def test_help_of_a_rule_shows_every_setting_with_its_default(bpfree, tmp_path):
+    out = bpfree("train", "--algo", "forward-forward", "--help", cwd=tmp_path).stdout
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  --")}
+    assert {"--algo", "--threshold", "--hidden", "--shift", "--seed"} <= rows.keys()
+    assert rows["--optimizer"].split()[1] == "sgd"  # the rule's own default, not the general one
+    assert rows["--hidden"].split()[1] == "1000,1000,1000"
+    assert "softmax | energy" in rows["--readout"]
+
+
+def test_info_shows_equation_paper_settings_and_owners(bpfree, tmp_path):
+    out = bpfree("info", "mono-forward", cwd=tmp_path).stdout
+    assert "arXiv 2501.09238" in out
+    assert "L_k = CE" in out
+    assert "0: 795,000 parameters; 1: 1,011,000 parameters" in out
+    assert "--schedule" in out
+
+
+def test_data_describes_the_rows(bpfree, tmp_path):
+    found = json.loads(bpfree("data", "mnist", "--json", cwd=tmp_path).stdout)
+    assert found["rows"] == {"train": 50000, "val": 10000, "test": 10000}
+    assert found["classes"] == 10
+
+
+def test_doctor_says_what_is_there_and_why_something_is_not(bpfree, tmp_path):
+    found = json.loads(bpfree("doctor", "--json", "--meter", "none", cwd=tmp_path).stdout)
+    assert found["devices"]["cpu"]
+    assert found["versions"]["torch"]
+    assert all(part["source"] or part["reason"] for part in found["meters"]["components"].values())
+    assert bpfree("doctor", "--meter", "none", cwd=tmp_path).returncode == 0

@@ -1,0 +1,152 @@
+"""``bpfree.train`` and ``bpfree.load`` from Python: arrays, classes and callbacks."""
+
+import json
+import sys
+import time
+import weakref
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from command import DIGITS, one_line
+
+import bpfree
+from bpfree import facts, run
+from bpfree.callbacks import Probe
+from bpfree.rules.mono_forward import MonoForward
+
+TINY = {"hidden": (32,), "epochs": 2, "threads": 1, "meter": "none"}
+
+
+class Mine(MonoForward):
+    """A rule that a user has written in a script."""
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    with np.load(DIGITS) as file:
+        return tuple(file[name] for name in ("x_train", "y_train", "x_test", "y_test"))
+
+
+@pytest.fixture(scope="module")
+def trained(arrays, tmp_path_factory):
+    out = tmp_path_factory.mktemp("python") / "run"
+    return out, bpfree.train(Mine, arrays, out=out, normalize="standard", **TINY)
+
+
+def test_class_and_arrays_are_enough(trained, arrays):
+    out, record = trained
+    assert record["status"] == "finished"
+    assert record["algo"] == f"{__file__}:Mine"
+    assert len(record["algo_sha256"]) == 64
+    assert json.loads((out / "run.json").read_text()) == record
+    assert yaml.safe_load((out / "config.yaml").read_text()) == record["config"]
+
+
+def test_model_of_a_run_on_arrays_normalises_as_in_training(trained, arrays):
+    out, record = trained
+    scores = bpfree.load(out).predict(arrays[2])
+    accuracy = (scores.argmax(1).numpy() == arrays[3]).mean()
+    assert accuracy == pytest.approx(record["result"]["test"], abs=1e-12)
+
+
+def test_resume_wants_the_same_data_again(trained, arrays):
+    out, record = trained
+    with pytest.raises(bpfree.InputError, match="given in memory"):
+        bpfree.train(resume=out)
+    assert bpfree.train(resume=out, data=arrays) == record
+
+
+def test_command_line_says_that_data_of_a_run_in_memory_come_from_python(arrays, fresh, tmp_path):
+    bpfree.train("mono-forward", arrays, out=tmp_path / "run", **TINY)
+    done = fresh("train", "--resume", "run", cwd=tmp_path)
+    assert "give the same from Python, with bpfree.train" in one_line(done, 2)
+
+
+def test_resume_refuses_other_data(arrays, tmp_path):
+    stop = type("Stop", (bpfree.Callback,), {"on_epoch": lambda self, loop: loop.stop("enough")})
+    record = bpfree.train(Mine, arrays, out=tmp_path / "run", callbacks=[stop()], **TINY)
+    assert (record["status"], record["error"], record["result"]["epochs"]) == ("stopped", "enough", 1)
+    other = (255 - arrays[0], *arrays[1:])
+    with pytest.raises(bpfree.InputError, match=r"is not what .* was started with"):
+        bpfree.train(resume=tmp_path / "run", data=other, meter="none")
+    done = bpfree.train(resume=tmp_path / "run", data=arrays, meter="none")
+    assert (done["status"], done["resumes"], done["result"]["epochs"]) == ("finished", 1, 2)
+
+
+def test_wall_time_of_a_resumed_run_holds_the_time_before(arrays, tmp_path):
+    class Stop(bpfree.Callback):
+        def on_epoch(self, loop):
+            time.sleep(1)  # longer than the rest takes
+            loop.stop("enough")
+
+    before = bpfree.train(Mine, arrays, out=tmp_path / "run", callbacks=[Stop()], **TINY)
+    after = bpfree.train(resume=tmp_path / "run", data=arrays, meter="none")
+    assert after["time"]["wall_s"] > before["time"]["wall_s"]
+
+
+def test_default_folder_names_rule_data_and_seed(arrays, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = bpfree.train("mono-forward", f"npz:{DIGITS}", seed=7, **TINY)
+    assert record["extra"]["folder"].startswith("runs/mono-forward-npz-digits-s7-")
+
+
+def test_model_says_what_shape_it_wants(trained):
+    model = bpfree.load(trained[0])
+    with pytest.raises(bpfree.InputError, match=r"trained on examples of \(28, 28\)"):
+        model.predict(np.zeros((2, 30, 30), np.uint8))
+
+
+def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monkeypatch):
+    class Closing(run.Meter):
+        def close(self):
+            super().close()
+            self.closed = True
+
+        def describe(self):
+            return {"closed": getattr(self, "closed", False)}
+
+    monkeypatch.setattr(run, "Meter", Closing)
+    assert bpfree.train(Mine, arrays, out=tmp_path / "run", **TINY)["meter"] == {"closed": True}
+
+
+def test_meter_counts_the_gpu_of_the_run_alone(monkeypatch):
+    uuids = {0: "aaaa-0", 1: "bbbb-1"}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device.index]))
+    assert run._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
+    assert run._gpus(torch.device("cpu")) == []
+
+
+def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
+    x, y = arrays[:2]
+    order = np.argsort(y, kind="stable")
+    record = bpfree.train(Mine, (x[order], y[order]), out=tmp_path / "run", callbacks=[Probe(rows=200)], **TINY)
+    assert record["history"][-1]["probe"]["0"] > 0.5
+
+
+def test_raw_examples_are_let_go_when_training_begins(tmp_path, monkeypatch):
+    load, kept = run.Plan.load_data, []
+
+    def watched(plan):
+        data = load(plan)
+        kept.append(weakref.ref(data.train.rows))
+        return data
+
+    class Look(bpfree.Callback):
+        def on_start(self, loop):
+            assert kept[0]() is None
+
+    monkeypatch.setattr(run.Plan, "load_data", watched)
+    bpfree.train(Mine, f"npz:{DIGITS}", out=tmp_path / "run", callbacks=[Look()], **TINY)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux begins a new resident peak")
+def test_peak_memory_of_a_run_leaves_out_what_came_before_it():
+    earlier = facts.watch_memory(torch.device("cpu"))
+    np.ones(200 * 2**20, np.uint8)
+    before, _ = earlier()
+    peak, method = facts.watch_memory(torch.device("cpu"))()
+    assert method == "resident peak of the run"
+    assert peak < before - 100 * 2**20

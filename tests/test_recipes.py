@@ -1,0 +1,25 @@
+"""Every committed recipe is a configuration that can be run as it stands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bpfree import reproduce, run
+
+NAMES = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "examples" / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipe_is_checked_and_complete(name: str):
+    recipe = reproduce.load(name)
+    values = dict(recipe.config)
+    chosen = run.plan(values.pop("algo"), values.pop("data"), values.pop("net", "mlp"), values)
+    assert {key: chosen.config[key] for key in values} == values
+    assert len(set(recipe.seeds)) == len(recipe.seeds) > 0
+
+
+def test_twin_differs_from_its_recipe_in_the_rule_alone():
+    folder = reproduce.folder()
+    mf, bp = (yaml.safe_load((folder / f"{name}-mnist-2x1000.yaml").read_text()) for name in ("mf", "bp"))
+    assert {key for key in mf if mf[key] != bp.get(key)} == {"about", "target", "algo"}
