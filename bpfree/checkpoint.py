@@ -11,39 +11,24 @@ from typing import Any, BinaryIO
 import torch
 
 from bpfree.errors import InputError, RunFailed
+from energy import files
 
 CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write under a temporary name, sync, rename: ``path`` holds the old content or the new, whatever happens.
+    """`energy.files.write_atomically`, with an error that says how much room is left.
 
     Raises:
         RunFailed: the disk is full or refuses; the old content is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        files.write_atomically(path, write)
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
         free = os.statvfs(path.parent)
         left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
         raise RunFailed(f"could not write {path.name}: {error}; {left}; what was there before is kept") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read(path: Path) -> dict:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from energy.files import write_atomically
 from energy.labels import METHODS, UNAVAILABLE, EnergyError, worst
 
 SCHEMA = "bpfree-run/1"
@@ -226,18 +227,10 @@ def write(record: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, 
     """
     full = validated(record)
     full["record_sha256"] = digest(full)
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(full, file, indent=1, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
+        write_atomically(Path(path), lambda file: file.write(text.encode()))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise EnergyError(f"cannot write the record {path}: {error.strerror or error}") from error
     return full
 
@@ -281,12 +274,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

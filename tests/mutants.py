@@ -40,7 +40,7 @@ class Mutant:
     """A fault.
 
     Attributes:
-        file: within the package.
+        file: within the package ``bpfree``.
         old, new: the text that is there exactly once, and the fault.
         tests: node ids within ``tests/`` of which at least one must fail.
         rules: rules that share this code: of the contract rows of each, at least one must fail.
@@ -293,7 +293,7 @@ MUTANTS = {
         "monitor.py", "tensor.detach().clone()", "tensor.detach()", ["test_monitor.py::test_the_best_state_is_a_copy"]
     ),
     "checkpoint: not synced before its name": Mutant(
-        "checkpoint.py",
+        "../energy/files.py",
         "            os.fsync(file.fileno())\n",
         "",
         ["test_checkpoint.py::test_a_write_is_on_disk_before_it_gets_its_name"],
@@ -340,7 +340,8 @@ def plant(mutant: Mutant | None, where: Path) -> None:
         ValueError: the place does not exist exactly once, so the fault would change nothing or too much.
     """
     ignore = shutil.ignore_patterns("__pycache__", "*.npz")
-    shutil.copytree(ROOT / "bpfree", where / "bpfree", ignore=ignore)
+    for package in ("bpfree", "energy"):
+        shutil.copytree(ROOT / package, where / package, ignore=ignore)
     for data in (ROOT / "bpfree").rglob("*.npz"):
         (where / data.relative_to(ROOT)).symlink_to(data)
     if mutant is None:
