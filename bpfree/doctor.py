@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bpfree import facts
 from bpfree import show as screen
 from energy import Meter
+
+if TYPE_CHECKING:
+    import torch
 
 EXTRAS = {"torch-geometric": "graph", "spikingjelly": "snn"}  # package -> the extra of bpfree that installs it
 
@@ -25,6 +29,10 @@ def examine(meter: str = "auto") -> dict[str, Any]:
         devices["cuda"] = f"not available: {built}"
     with Meter(meter) as found:
         meters = found.describe()
+    fp32, bf16 = (_gflops(dtype) for dtype in (torch.float32, torch.bfloat16))
+    devices["cpu products"] = (
+        f"{fp32:.3g} GFLOP/s in fp32, {bf16:.3g} in bf16{' (emulated: use fp32)' if bf16 < fp32 else ''}, one thread"
+    )
     runs = Path("runs").resolve()
     return {
         "devices": devices,
@@ -51,6 +59,22 @@ def show(found: dict[str, Any], as_json: bool) -> None:
     screen.table(rows, "energy meters")
     screen.table(found["folders"].items(), "folders")
     screen.table(found["versions"].items(), "versions")
+
+
+def _gflops(dtype: "torch.dtype") -> float:
+    """Rate of matrix products of one training step's size on one CPU thread; the best of three."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        torch.nn.functional.linear(a, b)
+        times.append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return 2 * a.numel() * b.shape[1] / min(times) / 1e9
 
 
 def _recipes() -> Path:

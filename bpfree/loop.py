@@ -36,7 +36,9 @@ class LoopSettings:
 
     seed: int = setting(0, "seed of everything random", ge=0, lt=2**63)
     device: str = setting("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, …")
-    precision: Literal["fp32", "bf16", "fp64"] = setting("fp32", "bf16: products in bfloat16, parameters in fp32")
+    precision: Literal["fp32", "bf16", "fp64"] = setting(
+        "fp32", "bf16: products in bfloat16, parameters in fp32; slow on a CPU without AMX or AVX512-BF16"
+    )
     threads: int | None = setting(None, "CPU threads; none: torch's own choice", ge=1)
     compile: bool = setting(False, "compile every block in place")
     eval_batch_size: int = setting(1000, "samples in a batch of validation and prediction", ge=1)

@@ -82,7 +82,11 @@ def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, An
     """Check a configuration. InputError: a name or setting that does not exist, or a value out of range."""
     cls = registry.rule(algo) if isinstance(algo, str) else algo
     classes = settings_of(cls, data, net).values()
-    return Plan(cls, _algo_name(algo), data, net, *resolve(classes, values, cls.prefer))
+    rule, shape, source, loop = resolve(classes, values, cls.prefer)
+    if isinstance(data, str) and ":" in data:  # a file or folder: found again from anywhere
+        source = dataclasses.replace(source, data_dir=str(Path(source.data_dir).resolve()))
+    loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
+    return Plan(cls, _algo_name(algo), data, net, rule, shape, source, loop)
 
 
 def train(
@@ -187,7 +191,7 @@ class _Run:
         self.writes = world()[0] == 0
         self.previous: Mapping[str, Any] = previous or {}
         self.began_s = time.perf_counter()
-        device = pick_device(chosen.loop_settings.device)
+        device = torch.device(chosen.loop_settings.device)
         if path.exists() and not resume and self.writes:
             raise InputError(f"{path} exists: choose another --out, or go on with --resume {path}")
         saved = ReadOnlyFolder(path, resume).load()  # a damaged checkpoint shows here, before anything changes
@@ -286,6 +290,7 @@ class _Run:
         cursor, (peak, method) = loop.cursor, self.peak_memory()
         wall_s = time.perf_counter() - self.began_s + self.previous.get("time", {}).get("wall_s", 0.0)
         passes = cursor.epochs + cursor.batch / loop.data.train.steps(loop.rule.batch_size)
+        passes += list(loop.prefixes.values()).count("cached")  # a cache is filled in a pass of its own
         record = {
             **self.facts,
             "status": status,

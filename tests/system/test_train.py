@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,18 @@ def test_predict_names_the_class_of_every_row_of_a_file(folder, trained, bpfree)
     np.save(folder / "x.npy", np.zeros((3, 28, 28), np.uint8))
     done = bpfree("predict", "done", "x.npy", cwd=folder)
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_run_finds_its_data_again_from_any_folder(folder, bpfree, tmp_path):
+    shutil.copy(DIGITS, folder / "own.npz")
+    options = ("--data", "npz:own.npz", "--out", "relative", "--json")
+    done = bpfree("train", *ALGO, *TINY[2:], *options, cwd=folder)
+    config = json.loads(done.stdout)["config"]
+    assert (config["data"], config["data_dir"], config["device"]) == ("npz:own.npz", str(folder), "cpu")
+    file = str(folder / "relative" / "config.yaml")
+    again = bpfree("train", "--config", file, "--out", "again", "--meter", "none", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert weights(tmp_path / "again") == weights(folder / "relative")
 
 
 def test_resuming_a_finished_run_changes_nothing(folder, trained, bpfree):
