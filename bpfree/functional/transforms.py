@@ -6,6 +6,18 @@ import torch
 from torch import Tensor
 
 
+class Centralise:
+    """Take from each matrix or kernel gradient its mean over the fan-in: ``g_o <- g_o - mean(g_o)``, o an output.
+
+    Yong, Huang, Hua, Zhang, "Gradient Centralization", arXiv 2004.01461. Vectors (biases, norms) are left alone.
+    """
+
+    def __call__(self, grads: Sequence[Tensor]) -> None:
+        for grad in grads:
+            if grad.ndim > 1:  # (out, in, …)
+                grad -= grad.mean(tuple(range(1, grad.ndim)), keepdim=True)
+
+
 class ClipNorm:
     """Scale the gradients so that their joint Euclidean norm is at most ``limit``: ``g <- g * min(1, limit / |g|)``."""
 

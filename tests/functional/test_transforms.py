@@ -2,7 +2,7 @@
 
 import torch
 
-from bpfree.functional.transforms import ClipNorm, total_norm
+from bpfree.functional.transforms import Centralise, ClipNorm, total_norm
 
 
 def test_total_norm_is_the_euclidean_norm_of_all_entries():
@@ -25,3 +25,22 @@ def test_clip_leaves_zero_gradients_zero():
     grads = [torch.zeros(3)]
     ClipNorm(1.0)(grads)
     assert grads[0].equal(torch.zeros(3))
+
+
+def test_centralise_takes_the_mean_over_the_fan_in_from_every_output():
+    grads = [torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]])]
+    Centralise()(grads)
+    assert grads[0].equal(torch.tensor([[-2.0, -1.0, 3.0], [-1.0, -1.0, 2.0]]))
+
+
+def test_centralise_takes_one_mean_over_channels_and_pixels_of_a_kernel():
+    kernel = torch.arange(16.0).reshape(2, 2, 1, 4)  # means 3.5 and 11.5
+    grads = [kernel.clone()]
+    Centralise()(grads)
+    assert grads[0].equal(kernel - torch.tensor([3.5, 11.5]).view(2, 1, 1, 1))
+
+
+def test_centralise_leaves_vectors_alone():
+    grads = [torch.tensor([1.0, 2.0])]
+    Centralise()(grads)
+    assert grads[0].equal(torch.tensor([1.0, 2.0]))
