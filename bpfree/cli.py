@@ -87,7 +87,7 @@ def predict(
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict with a trained run: a class a line for FILE, or the metric on a data set."""
+    """Predict with a trained run: a class or an error a line for FILE, or the metric on a data set."""
     from bpfree import flags, model, show
 
     if (file is None) == (data is None):
@@ -95,7 +95,7 @@ def predict(
     chosen = {key: value for key, value in (("readout", readout), ("device", device)) if value is not None}
     loaded = model.load(run, **chosen)
     if file is not None:
-        show.predictions(loaded.classes(model.read_examples(file, loaded)), as_json)
+        show.predictions(loaded.answers(model.read_examples(file, loaded)), as_json)
         return
     show.mapping(model.judge(loaded, str(data), flags.pairs(set_ or ())), as_json)
 

@@ -109,6 +109,7 @@ def data(loaded: "Data") -> dict[str, Any]:
 
 def _input(source: Any) -> dict[str, Any] | None:
     """Type of the raw values and the constants of (raw - offset) / scale; None: the net gets values as they are."""
+    source = getattr(source, "inputs", source)
     if not hasattr(source, "normalise"):
         return None
     constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}

@@ -108,6 +108,8 @@ class Loop:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
         self.data = as_data(data, seed=self.settings.seed)
+        if self.settings.probe and self.data.spec.task != "classification":
+            raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
         self.trainer, self.rule = trainer, trainer.settings
         trainer.build(self.data.spec, self.settings.seed)
         trainer.to(self.device, torch.float64 if self.settings.precision == "fp64" else None)
@@ -303,11 +305,12 @@ class Loop:
         plain = type(trainer).prepare is Trainer.prepare and trainer.first == 0
         self.prepared, how = plain, "none" if plain else "recomputed"
         if not plain and trainer.phase.fixed and train.fixed:
-            size = self._prepare(self._cast(next(train.batches(1)))).x.nbytes * len(train)
+            first = self._prepare(self._cast(next(train.batches(1))))
+            size = (first.x.nbytes + (0 if first.y is None else first.y.nbytes)) * len(train)
             if size <= self.settings.cache_mb * 2**20:
-                batches = train.batches(self.settings.eval_batch_size)
-                x = torch.cat([self._prepare(self._cast(batch)).x for batch in batches])
-                train = TensorSource(x, train.y)
+                batches = map(self._prepare, map(self._cast, train.batches(self.settings.eval_batch_size)))
+                x, y = zip(*((batch.x, batch.y) for batch in batches), strict=True)
+                train = TensorSource(torch.cat(x), None if first.y is None else torch.cat(y))
                 self.prepared, how = True, "cached"
         self.prefixes[trainer.phase.name] = how
         return train
@@ -405,8 +408,9 @@ class Loop:
 
     def _cast(self, batch: Batch) -> Batch:
         """The batch in double precision when the run is."""
-        double = self.settings.precision == "fp64" and batch.x.is_floating_point()
-        return dataclasses.replace(batch, x=batch.x.double()) if double else batch
+        if self.settings.precision != "fp64":
+            return batch
+        return dataclasses.replace(batch, x=_double(batch.x), y=_double(batch.y))
 
     def _training_mode(self) -> None:
         """Training mode for what trains, evaluation mode for the frozen blocks."""
@@ -462,6 +466,11 @@ def _stop_on_signals(loop: Loop) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
+
+
+def _double(value: Any) -> Any:
+    """Floating tensors in double precision; classes, None and all else as they are."""
+    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def _ignore(loop: Loop) -> None:

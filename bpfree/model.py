@@ -66,6 +66,19 @@ class Model:
         names = self.record["data"]["class_names"]
         return [names[c] if names else str(c) for c in self.predict(x).argmax(1).tolist()]
 
+    def errors(self, x: Any) -> list[float]:
+        """How far every row's reconstruction is from the row: mean squared error, in normalised units."""
+        misses = self.predict(x) - self.targets(x)
+        return misses.square().flatten(1).mean(1, dtype=torch.float64).tolist()
+
+    def answers(self, x: Any) -> list[str] | list[float]:
+        """A word on every row: `errors` of a net that reconstructs, `classes` of one that classifies."""
+        return self.errors(x) if self.trainer.spec.task == "reconstruction" else self.classes(x)
+
+    def targets(self, x: Any, y: Any = None) -> Tensor:
+        """What `predict` is held against: the normalised examples of a net that reconstructs, else ``y``."""
+        return self._normalised(payload.examples(x, "x")) if self.trainer.spec.task == "reconstruction" else y
+
     def _normalised(self, x: Tensor) -> Tensor:
         x, given = _shaped(x, self.trainer.spec.shape), self.record["data"]["input"]
         if given is None:
@@ -156,7 +169,11 @@ def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part: nothing to judge on")
     x = raw.x_test
-    parts = [model.predict(x.gather(torch.arange(part.start, part.stop))) for part in x.chunks(1 << 24)]
+    said, true = [], []
+    for part in x.chunks(1 << 24):
+        rows = x.gather(torch.arange(part.start, part.stop))
+        said.append(model.predict(rows))
+        true.append(model.targets(rows, raw.y_test[part]))
     metric = model.trainer.spec.metric
-    value = METRICS[metric](torch.cat(parts), raw.y_test).item()
+    value = METRICS[metric](torch.cat(said), torch.cat(true)).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}

@@ -108,8 +108,8 @@ def energy(reading: Mapping[str, Any] | None) -> str:
     return show_joules(reading["total_j"], reading["method"]).replace("(est.)", f"(est., {reading['method']})")
 
 
-def predictions(classes: Sequence[str], as_json: bool) -> None:
-    print(json.dumps(list(classes)) if as_json else "\n".join(classes))
+def predictions(answers: Sequence[str] | Sequence[float], as_json: bool) -> None:
+    print(json.dumps(list(answers)) if as_json else "\n".join(map(_text, answers)))
 
 
 def summary(found: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bpfree import registry
+from bpfree.errors import InputError
 from bpfree.functional.transforms import ClipNorm
 from bpfree.owners import OptimSettings, Transform
 from bpfree.settings import resolve, setting, settings
@@ -91,6 +92,7 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples
     overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
@@ -206,9 +208,16 @@ class Trainer(nn.Module, ABC):
     # What a user calls ------------------------------------------------------------------------------------------------
 
     def build(self, spec: "Spec", seed: int = 0) -> None:
-        """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it."""
+        """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it.
+
+        Raises:
+            InputError: the rule does not serve the data's task.
+        """
         if hasattr(self, "spec"):
             return
+        if spec.task not in self.tasks:
+            rule, serves = type(self).__name__, " and ".join(self.tasks)
+            raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}")
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(spec))

@@ -59,10 +59,10 @@ _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.
 MUTANTS = {
     # In the rules ------------------------------------------------------------------------------------------------
     "backprop: sign flip": Mutant(
-        _BP, "yield Local(F.cross_entropy(h, batch.y)", "yield Local(-F.cross_entropy(h, batch.y)", [HAND_BP]
+        _BP, "loss = LOSSES[self.spec.task](h, batch.y)", "loss = -LOSSES[self.spec.task](h, batch.y)", [HAND_BP]
     ),
     "backprop: off-by-one label": Mutant(
-        _BP, "yield Local(F.cross_entropy(h, batch.y)", "yield Local(F.cross_entropy(h, (batch.y + 1) % 3)", [HAND_BP]
+        _BP, "[self.spec.task](h, batch.y)", "[self.spec.task](h, (batch.y + 1) % 3)", [HAND_BP]
     ),
     "backprop: wrong owner": Mutant(
         _BP,

@@ -20,8 +20,8 @@ class Spec:
         shape: of one example, channels first, for example ``(1, 28, 28)``.
         classes: number of classes; 0 when the task has none.
         class_names: one for each class, or None.
-        task: ``classification`` or another task the loop knows.
-        metric: what is reported and selected by, ``accuracy`` for classification.
+        task: ``classification``, ``reconstruction`` or another that the loop knows; a rule says which it serves.
+        metric: what is reported and selected by: ``accuracy`` for classification, ``mse`` for reconstruction.
         maximize: whether more of the metric is better.
         sha256: of the decoded payload (`bpfree.data.payload`), or "" when it cannot be known (a DataLoader).
         source: where the data came from, in words, with the licence where known.
@@ -36,6 +36,11 @@ class Spec:
     maximize: bool
     sha256: str
     source: str
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """Shape of what a net says of one example: a score a class, or the example itself."""
+        return self.shape if self.task == "reconstruction" else (self.classes,)
 
 
 @dataclass

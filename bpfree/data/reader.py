@@ -11,6 +11,7 @@ from torch import Tensor
 from bpfree.data import payload
 from bpfree.data.augment import Augment
 from bpfree.data.base import Data, Spec
+from bpfree.data.reconstruction import reconstruction
 from bpfree.data.rows import ArrayRows, Normalise, Rows, standard, statistics, unit
 from bpfree.data.settings import DataSettings
 from bpfree.data.sources import StreamSource
@@ -134,7 +135,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
     normalise = standard(rows) if settings.normalize == "standard" else unit(rows)
     augment = Augment(settings.shift, settings.crop, settings.flip, normalise.black)
     augment.check(raw.x.shape)
-    return Data(
+    data = Data(
         Spec(
             raw.name,
             raw.x.shape,
@@ -150,6 +151,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
         val=StreamSource(raw.x.take(val), raw.y[val], normalise),
         test=_test(raw, normalise),
     )
+    return reconstruction(data) if settings.task == "reconstruction" else data
 
 
 def _test(raw: Raw, normalise: Normalise) -> StreamSource | None:

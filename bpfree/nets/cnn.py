@@ -29,6 +29,8 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
         raise InputError(
             f"net cnn needs images (channels, height, width), not inputs of shape {spec.shape}: try --net mlp"
         )
+    if len(spec.outputs) > 1 and not hidden_only:
+        raise InputError(f"net cnn ends in one score a class, not in {spec.outputs}: try --net autoencoder or mlp")
     planes, height, width = spec.shape
     if min(height, width) >> len(settings.channels) == 0:
         raise InputError(

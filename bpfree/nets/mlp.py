@@ -1,6 +1,7 @@
 """Multi-layer perceptron: fully connected layers.
 
-Block k is ``h -> activation(W_k h + b_k)``; unless a rule brings its own heads, a linear classifier is the last block.
+Block k is ``h -> activation(W_k h + b_k)``; unless a rule brings its own heads, a linear classifier is the last block,
+or, where the task is to put out the example itself, a linear map of its shape.
 """
 
 from itertools import pairwise
@@ -30,7 +31,7 @@ class Settings:
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks for inputs of ``spec.shape`` and, unless ``hidden_only``, ``spec.classes`` outputs."""
+    """Blocks for inputs of ``spec.shape`` and, unless ``hidden_only``, outputs of ``spec.outputs``."""
     sizes = [prod(spec.shape), *settings.hidden]
     blocks: list[nn.Module] = []
     for fan_in, width in pairwise(sizes):
@@ -40,5 +41,6 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
             nn.init.zeros_(linear.bias)
         blocks.append(nn.Sequential(nn.Flatten(), linear, ACTIVATIONS[settings.activation]()))
     if not hidden_only:
-        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(sizes[-1], spec.classes)))
+        shape = [nn.Unflatten(1, spec.outputs)] if len(spec.outputs) > 1 else []
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(sizes[-1], prod(spec.outputs)), *shape))
     return blocks

@@ -4,6 +4,7 @@ Rumelhart, Hinton, Williams, "Learning representations by back-propagating error
 the control BP-DS, is after Lee et al., arXiv 1409.5185, in the form that arXiv 2501.09238 compares Mono-Forward to.
 
     L = CE(f(x), y) + w * sum_k CE(M_k a_k, y),        nothing detached; w = 0 is plain backpropagation
+    L = mean (f(x) - x)^2                              for the task reconstruction
 
 ============  ======================  ==========
 symbol        attribute               shape
@@ -12,19 +13,22 @@ f             ``blocks``, in order    (B, …) -> (B, C)
 M_k           ``heads[k]``            (C, n_k), no bias; only with ``deep_supervision``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
 Differences from the paper: none known; w is a setting.
 Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
 inference.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.errors import InputError
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+LOSSES: dict[str, Callable[..., Tensor]] = {"classification": F.cross_entropy, "reconstruction": F.mse_loss}
 
 
 @settings
@@ -37,9 +41,12 @@ class Backprop(Trainer):
     """Global gradient descent on the whole net."""
 
     Settings = Settings
+    tasks = tuple(LOSSES)
 
     def setup(self) -> None:
         if self.settings.deep_supervision:
+            if self.spec.task != "classification":
+                raise InputError(f"deep_supervision needs classes: leave it out for {self.spec.task}")
             self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features[:-1])
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
@@ -52,7 +59,8 @@ class Backprop(Trainer):
             h = block(h)
             if k < len(self.heads):
                 auxiliary.append(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y))
-        yield Local(F.cross_entropy(h, batch.y) + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
+        loss = LOSSES[self.spec.task](h, batch.y)
+        yield Local(loss + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
 
     def predict(self, batch: Batch) -> Tensor:
         h = batch.x

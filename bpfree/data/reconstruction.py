@@ -1,0 +1,49 @@
+"""The task ``reconstruction``: the target of an example is the example itself, normalised and augmented."""
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from bpfree.data.base import Data, Source
+from bpfree.trainer import Batch
+
+
+class OwnTargets(Source):
+    """A split whose batches have ``y`` = ``x``, the very tensor.
+
+    Args:
+        inputs: the split that gives ``x``; its labels are not used.
+    """
+
+    y = None
+
+    def __init__(self, inputs: Source) -> None:
+        self.inputs, self.shape, self.fixed = inputs, inputs.shape, inputs.fixed
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def to(self, device: torch.device | str, resident_mb: float) -> "OwnTargets":
+        return OwnTargets(self.inputs.to(device, resident_mb))
+
+    def steps(self, batch_size: int) -> int:
+        return self.inputs.steps(batch_size)
+
+    def batches(self, batch_size: int, **options: Any) -> Generator[Batch, None, None]:
+        return self._produce(self.inputs.batches(batch_size, **options))
+
+    def _produce(self, batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
+        with contextlib.closing(batches):
+            for batch in batches:
+                batch.y = batch.x
+                yield batch
+
+
+def reconstruction(data: Data) -> Data:
+    """``data`` with the task to put out what was put in: mean squared error per number, to be minimised."""
+    spec = replace(data.spec, classes=0, class_names=None, task="reconstruction", metric="mse", maximize=False)
+    test = None if data.test is None else OwnTargets(data.test)
+    return Data(spec, OwnTargets(data.train), OwnTargets(data.val), test)

@@ -1,0 +1,135 @@
+"""The task of putting out what was put in: its data, loop, metric, record and way back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from small import loop_of, make
+from torch.utils.data import DataLoader, TensorDataset
+
+import bpfree
+from bpfree.data import as_data
+from bpfree.errors import InputError
+from bpfree.model import judge
+from bpfree.trainer import Batch, Local, Phase, Trainer
+
+TASK = {"task": "reconstruction"}
+
+
+def images(rows: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (rows, 1, 6, 6), np.uint8), np.arange(rows) % 4
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A short run of backprop on a file of images: its record, and the images."""
+    x, y = images()
+    np.savez(tmp_path / "x.npz", x_train=x[:30], y_train=y[:30], x_test=x[30:], y_test=y[30:])
+    values = {"hidden": (8,), "epochs": 3, "normalize": "standard", "meter": "none", "threads": 1, "lr": 0.01}
+    record = bpfree.train("backprop", f"npz:{tmp_path / 'x.npz'}", out=tmp_path / "run", **TASK, **values)
+    return record, x, tmp_path
+
+
+def test_target_is_the_input_as_normalised_and_augmented():
+    data = as_data(images(), {**TASK, "normalize": "standard", "shift": 2, "flip": True})
+    for batch in data.train.batches(7, rng=torch.Generator().manual_seed(1)):
+        assert batch.y is batch.x
+    assert torch.cat([batch.y for batch in data.train.batches(9)]).mean().abs() < 1e-6  # of the training part
+
+
+@pytest.mark.parametrize("resident_mb", [0, 100])
+def test_streamed_and_resident_splits_have_the_same_targets(resident_mb: int):
+    data = as_data(images(), TASK).to("cpu", resident_mb)
+    expected = as_data(images(), {}).train
+    found = torch.cat([batch.y for batch in data.train.batches(8)])
+    assert found.equal(torch.cat([batch.x for batch in expected.batches(8)]))
+
+
+def test_the_data_say_task_metric_and_direction_and_have_no_classes():
+    spec = as_data(images(), TASK).spec
+    assert (spec.task, spec.metric, spec.maximize) == ("reconstruction", "mse", False)
+    assert (spec.classes, spec.class_names, spec.outputs) == (0, None, (1, 6, 6))
+
+
+def test_a_loader_has_targets_of_its_own():
+    x, y = images()
+    loader = DataLoader(TensorDataset(torch.from_numpy(x), torch.from_numpy(y)))
+    with pytest.raises(InputError, match="task = reconstruction has no effect on a DataLoader"):
+        as_data((loader, loader), TASK)
+
+
+def test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line():
+    with pytest.raises(InputError, match=r"MonoForward cannot learn reconstruction .* it serves classification$"):
+        make("mono-forward").fit(as_data(images(), TASK))
+
+
+def test_a_readout_of_classes_is_refused():
+    with pytest.raises(InputError, match="probe reads classes"):
+        loop_of(make("backprop"), as_data(images(), TASK), probe=True)
+    with pytest.raises(InputError, match="deep_supervision needs classes"):
+        loop_of(make("backprop", deep_supervision=True), as_data(images(), TASK))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp64"])
+def test_validation_is_the_mean_squared_error_of_the_best_epoch(precision: str):
+    data = as_data(images(), TASK)
+    loop = loop_of(make("backprop", hidden=(8,), epochs=4, lr=0.01), data, precision=precision)
+    history = loop.run()
+    x = torch.cat([batch.x for batch in data.val.batches(40)]).double()
+    with torch.no_grad():
+        said = loop.trainer.predict(Batch(x.to(next(loop.trainer.parameters()).dtype)))
+    best = min(entry["val"] for entry in history)
+    assert best < history[0]["val"]
+    assert (said.double() - x).square().mean().item() == pytest.approx(best, rel=1e-6)
+
+
+def test_the_record_says_what_was_measured(run):
+    record, _, _ = run
+    result = record["result"]
+    assert (result["task"], result["metric"], result["direction"]) == ("reconstruction", "mse", "min")
+    assert result["val"] == min(entry["val"] for entry in record["history"])
+
+
+def test_the_model_comes_back_and_is_judged_as_in_the_run(run):
+    record, x, folder = run
+    model = bpfree.load(folder / "run")
+    found = judge(model, f"npz:{folder / 'x.npz'}", {})
+    assert found["metric"] == "mse"
+    assert found["test"] == pytest.approx(record["result"]["test"], rel=1e-6)
+    assert np.mean(model.answers(x[30:])) == pytest.approx(record["result"]["test"], rel=1e-6)
+
+
+def test_the_command_line_says_how_far_off_every_example_is(run, capsys):
+    from bpfree.cli import _run
+
+    record, x, folder = run
+    np.save(folder / "x.npy", x[30:])
+    assert _run(["predict", str(folder / "run"), str(folder / "x.npy"), "--json"]) == 0
+    errors = json.loads(capsys.readouterr().out)
+    assert (len(errors), np.mean(errors)) == (10, pytest.approx(record["result"]["test"], rel=1e-6))
+
+
+class Halves(Trainer):
+    """Two linear blocks, the second trained on what the frozen first one gives."""
+
+    tasks = ("reconstruction",)
+
+    def phases(self, epochs: int) -> list[Phase]:
+        return [Phase("second", (1,), epochs)]
+
+    def local_losses(self, batch):
+        yield Local((self.blocks[1](batch.x) - batch.y).square().mean(), owner=1)
+
+    def predict(self, batch):
+        return self.blocks[1](self.blocks[0](batch.x))
+
+
+@pytest.mark.parametrize("cache_mb", [0, 10])
+def test_targets_are_kept_beside_the_inputs_of_a_frozen_prefix(cache_mb: int):
+    blocks = [torch.nn.Flatten(), torch.nn.Sequential(torch.nn.Linear(36, 36), torch.nn.Unflatten(1, (1, 6, 6)))]
+    loop = loop_of(Halves(blocks, epochs=2), as_data(images(), TASK), cache_mb=cache_mb)
+    history = loop.run()
+    assert loop.prefixes == {"second": "cached" if cache_mb else "recomputed"}
+    assert history[1]["val"] < history[0]["val"]
