@@ -269,7 +269,8 @@ class Loop:
         if self.observing:
             self.monitor.record_gradient(key, owner.grads, self.cursor.batch)
         self.trainer.on_grads(key)
-        owner.step((self.cursor.epoch + self.cursor.batch / self.batches) / phase.epochs)
+        done = self.cursor.epoch * self.batches + self.cursor.batch
+        owner.step((self.cursor.epoch + self.cursor.batch / self.batches) / phase.epochs, done)
         self.trainer.on_step(key)
         owner.clear()
 

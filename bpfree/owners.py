@@ -24,6 +24,9 @@ class OptimSettings:
     lr_schedule: Literal["constant", "cosine", "half-linear"] = setting(
         "constant", "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero"
     )
+    warmup_steps: int = setting(
+        0, "the learning rate rises linearly over the first batches of a phase", unit="batches", ge=0
+    )
     clip: float | None = setting(None, "clip the norm of an owner's gradient to this", gt=0)
 
 
@@ -34,6 +37,11 @@ def lr_factor(schedule: str, progress: float) -> float:
     if schedule == "half-linear":
         return min(1.0, 2 * (1 - progress))
     return 1.0
+
+
+def warmup_factor(steps: int, done: int) -> float:
+    """Share of the scheduled rate in a batch that ``done`` others of the phase precede: (done + 1) / steps or 1."""
+    return min(1.0, (done + 1) / steps) if steps else 1.0
 
 
 def world() -> tuple[int, int]:
@@ -76,13 +84,19 @@ class Owner:
 
         return wait
 
-    def step(self, progress: float) -> None:
-        """Transforms, then one optimizer step at the learning rate of ``progress`` in [0, 1] of the phase."""
+    def step(self, progress: float, done: int = 0) -> None:
+        """Transforms, then one optimizer step.
+
+        Args:
+            progress: in [0, 1] of the phase, for the schedule of the learning rate.
+            done: batches of the phase before this one, for its warm-up.
+        """
         grads = self.grads
         for transform in self.transforms:
             transform(grads)
+        factor = lr_factor(self.optim.lr_schedule, progress) * warmup_factor(self.optim.warmup_steps, done)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.optim.lr * lr_factor(self.optim.lr_schedule, progress)
+            group["lr"] = self.optim.lr * factor
         self.optimizer.step()
 
     def clear(self) -> None:

@@ -137,7 +137,8 @@ class Trainer(nn.Module, ABC):
 
     def transforms(self, owner: Hashable) -> list[Transform]:
         """What happens to an owner's gradients, in this order, before its optimizer."""
-        return [ClipNorm(self.settings.clip)] if self.settings.clip else []
+        limit = self.optim(owner).clip
+        return [ClipNorm(limit)] if limit else []
 
     def phases(self, epochs: int) -> list[Phase]:
         """The schedule: by default one phase in which all blocks train."""

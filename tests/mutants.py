@@ -262,6 +262,12 @@ MUTANTS = {
         "(self.cursor.epochs + self.cursor.batch",
         ["test_loop.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
     ),
+    "loop: warm-up of the run, not of the phase": Mutant(
+        "loop.py",
+        "done = self.cursor.epoch * self.batches + self.cursor.batch",
+        "done = self.cursor.steps",
+        ["test_loop.py::test_warm_up_counts_the_batches_of_the_phase"],
+    ),
     "streams: global state not restored": Mutant(
         "streams.py",
         'torch.set_rng_state(state.pop("global"))',

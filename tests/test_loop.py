@@ -268,6 +268,21 @@ def test_the_learning_rate_follows_the_progress_of_the_phase():
     assert rates == pytest.approx([1, 1, 1, 1, 2 / 3, 1 / 3] * 2, abs=1e-12)
 
 
+def test_warm_up_counts_the_batches_of_the_phase():
+    """Two epochs of three batches in each of two phases, warm over four: 1/4, 1/2, 3/4, 1, 1, 1; and again."""
+    rates: list[float] = []
+
+    class Noting(MonoForward):
+        def on_step(self, owner):
+            rates.append(self.loop.owners[owner].optimizer.param_groups[0]["lr"])
+
+    rule = Noting(**SMALL, schedule="sequential", lr=1.0, optimizer="sgd", lr_schedule="constant", warmup_steps=4)
+    loop = loop_of(rule, tiny())
+    object.__setattr__(rule, "loop", loop)
+    loop.run()
+    assert rates == [0.25, 0.5, 0.75, 1, 1, 1] * 2
+
+
 def test_every_phase_begins_with_a_fresh_optimizer():
     """SGD with momentum on a constant gradient: the first step of the second phase is as long as that of the first."""
     steps: list[float] = []

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.owners import OptimSettings, Owner, lr_factor, world
+from bpfree.owners import OptimSettings, Owner, lr_factor, warmup_factor, world
 
 PROGRESS = [0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0]
 
@@ -89,6 +89,23 @@ def test_a_step_is_taken_at_the_rate_of_its_progress():
     give(params, 1.0)
     sgd.step(0.75)
     assert all(torch.allclose(p, torch.full_like(p, 0.5), rtol=0, atol=1e-15) for p in params)
+
+
+def test_warm_up_rises_linearly_to_the_scheduled_rate():
+    assert [warmup_factor(4, done) for done in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_without_warm_up_the_first_step_has_the_whole_rate():
+    assert warmup_factor(0, 0) == 1.0
+
+
+def test_warm_up_multiplies_the_schedule():
+    """Half of cosine's 1/2 at half the phase, in the second of four batches."""
+    params = parameters()
+    sgd = owner(params, optimizer="sgd", lr=1.0, momentum=0.0, lr_schedule="cosine", warmup_steps=4)
+    give(params, 1.0)
+    sgd.step(0.5, 1)
+    assert all(torch.allclose(p, torch.full_like(p, 0.75), rtol=0, atol=1e-15) for p in params)
 
 
 def test_transforms_run_in_the_order_they_are_listed():
