@@ -22,7 +22,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
-Data = Annotated[str | None, typer.Option(help="mnist, npz:FILE or folder:DIR  [default: mnist]")]
+Data = Annotated[
+    str | None, typer.Option(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: mnist]")
+]
 Net = Annotated[str | None, typer.Option(help="the net  [default: mlp]")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]
@@ -118,7 +120,7 @@ def info(rule: Annotated[str, typer.Argument(help="a rule: a name or FILE.py:Cla
 
 @app.command()
 def data(
-    name: Annotated[str, typer.Argument(help="mnist, npz:FILE or folder:DIR")],
+    name: Annotated[str, typer.Argument(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all")],
     seed: Annotated[int, typer.Option(help="of the validation split")] = 0,
     set_: Set = None,
     as_json: AsJson = False,

@@ -48,6 +48,8 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
+        if len(value) > 20:
+            return f"{_text(value[:3])} … {_text(value[-1])} ({len(value)} in all)"
         return " ".join(map(_text, value))
     if isinstance(value, float):
         return f"{value:.4g}"

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 SOURCES = {
     "mnist": "bpfree.data.mnist:Mnist",
+    "fashion-mnist": "bpfree.data.fashion_mnist:FashionMnist",
+    "kmnist": "bpfree.data.kmnist:Kmnist",
+    "cifar10": "bpfree.data.cifar10:Cifar10",
+    "cifar100": "bpfree.data.cifar100:Cifar100",
     "npz": "bpfree.data.npz:Npz",
     "folder": "bpfree.data.folder:Folder",
 }
@@ -45,7 +49,7 @@ def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, 
     """Read, check, split and normalise the data called ``name``.
 
     Args:
-        name: ``mnist``, ``npz:FILE``, ``folder:DIR``.
+        name: a key of `SOURCES`; ``npz:FILE`` and ``folder:DIR`` say where.
         settings: the reader's settings, or a mapping of some of them.
         seed: of the run; seeds the splits unless ``split_seed`` is set.
 

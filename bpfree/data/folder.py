@@ -38,8 +38,8 @@ class Folder(Reader):
         if len(names) < 2:
             held = f"holds one class only, {names[0]}" if names else "holds no class folders"
             raise InputError(f"{root / 'train'} {held}: expected at least two")
-        train, y = _list(root / "train", names)
-        test, y_test = _list(root / "test", names) if (root / "test").is_dir() else ([], [])
+        train, y = listing(root / "train", names)
+        test, y_test = listing(root / "test", names) if (root / "test").is_dir() else ([], [])
         size, mode = _kind(train[0])
         digest = sha256_of_files(_checked(root, sorted(train + test), size))
         return Raw(
@@ -108,7 +108,7 @@ def _classes(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _list(folder: Path, names: list[str]) -> tuple[list[Path], list[int]]:
+def listing(folder: Path, names: list[str]) -> tuple[list[Path], list[int]]:
     """The image files under ``folder``, class by class in sorted order, and the class of each."""
     files: list[Path] = []
     y: list[int] = []

@@ -137,8 +137,8 @@ def test_the_table_of_sources_does_not_import_torch():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mnits", "unknown data 'mnits': did you mean mnist?"),
-        ("zebra", "choose from folder, mnist, npz"),
+        ("mnits", "unknown data 'mnits': did you mean mnist or "),
+        ("zebra", "choose from cifar10, cifar100, fashion-mnist, folder, kmnist, mnist, npz"),
         ("npz", "write npz:FILE"),
         ("folder:", "write folder:DIR"),
         ("mnist:here", "write mnist, not mnist:here"),

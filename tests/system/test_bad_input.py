@@ -16,7 +16,7 @@ MF = ("--algo", "mono-forward")
 CASES = {
     "no rule": (("--data", "mnist"), "no rule given"),
     "rule": (("--algo", "mono-forwrd"), "unknown rule 'mono-forwrd': did you mean mono-forward"),
-    "data": ((*MF, "--data", "minst"), "unknown data 'minst': did you mean mnist?"),
+    "data": ((*MF, "--data", "minst"), "unknown data 'minst': did you mean mnist"),
     "net": ((*MF, "--net", "mpl"), "unknown net 'mpl': did you mean mlp?"),
     "setting": ((*MF, "--set", "hiden=3"), "unknown setting 'hiden': did you mean hidden?"),
     "pair": ((*MF, "--set", "lr"), "--set lr is not valid"),

@@ -1,0 +1,72 @@
+"""Pickles read without running anything: arrays of bytes, lists, numbers and strings, and nothing else.
+
+A pickle is a program: it names functions, and unpickling calls them. Here every name but the three that a numpy array
+needs is an error, and those three stand for classes of this file that only keep what they are given.
+"""
+
+import io
+import pickle
+from typing import Any
+
+import numpy as np
+
+
+class _Dtype:
+    """Stands for ``numpy.dtype``: only bytes are taken."""
+
+    def __init__(self, kind: Any, *_: Any) -> None:
+        if kind not in ("u1", b"u1"):
+            raise ValueError(f"an array of {kind!r}: expected bytes")
+
+    def __setstate__(self, state: Any) -> None:
+        """Byte order and alignment: nothing to bytes."""
+
+
+class _Array:
+    """Stands for ``numpy.ndarray``."""
+
+    array: np.ndarray
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, content = state
+        if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | str):
+            raise ValueError("an array without bytes")
+        data = content.encode("latin-1") if isinstance(content, str) else content
+        self.array = np.frombuffer(data, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+def _reconstruct(kind: Any, *_: Any) -> _Array:
+    """Stands for the function that numpy's pickles make arrays with."""
+    if kind is not _Array:
+        raise ValueError("something made as an array that is none")
+    return _Array()
+
+
+_NAMES = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _NAMES:
+            raise ValueError(f"a pickle that calls {module}.{name}: it is not run")
+        return _NAMES[module, name]
+
+
+def load(content: bytes) -> dict[str, Any]:
+    """A pickled dictionary; arrays of bytes in it become numpy's.
+
+    Raises:
+        ValueError: damaged, or it holds or calls anything else.
+    """
+    try:
+        held = _Unpickler(io.BytesIO(content), encoding="latin-1").load()
+    except Exception as error:  # a damaged pickle raises whatever it likes; none of it comes from code of its own
+        raise ValueError(f"not a pickle of plain arrays ({error})") from None
+    if not isinstance(held, dict):
+        raise ValueError("not a pickled dictionary")
+    return {str(key): value.array if isinstance(value, _Array) else value for key, value in held.items()}

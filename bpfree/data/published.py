@@ -1,0 +1,89 @@
+"""Published data: looked for in every place it may lie in, else fetched; never replaced by something else."""
+
+import hashlib
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bpfree.data import fetch, places
+from bpfree.data.reader import Raw, Reader
+from bpfree.data.settings import DataSettings
+from bpfree.errors import InputError
+
+
+class Published(Reader):
+    """A data set with a name of its own.
+
+    A place that holds a file of the right name but another content is an error, not a reason to look elsewhere.
+
+    Attributes:
+        title, credit: what `Spec.source` begins with: the data set, its authors and licence.
+        layouts: folders and files, relative to a root, that count as this data set.
+        files: what is fetched when none is there, each checked by `check`.
+    """
+
+    title: ClassVar[str]
+    credit: ClassVar[str]
+    layouts: ClassVar[tuple[str, ...]]
+    files: ClassVar[tuple[fetch.Remote, ...]]
+
+    @abstractmethod
+    def open(self, place: Path) -> Raw | None:
+        """What lies at ``place``, a root and a layout joined; None when that is not there.
+
+        Raises:
+            InputError: it is there but is not what was published.
+        """
+
+    @abstractmethod
+    def check(self, file: Path) -> Any:
+        """Raise InputError unless the fetched ``file`` holds what was published; its last suffix may be ``.part``."""
+
+    @abstractmethod
+    def fetched(self) -> Path:
+        """The place, for `open`, that the fetched files make."""
+
+    def read(self, settings: DataSettings) -> Raw:
+        """From the first place that has it, else from the network.
+
+        Raises:
+            InputError: a damaged copy; or none, and none can or may be fetched.
+        """
+        roots = places.roots(settings)
+        for place in (root / layout for root in roots for layout in self.layouts):
+            if (found := self.open(place)) is not None:
+                return found
+        if (found := self.instead(settings)) is not None:
+            return found
+        looked = f"looked in {', '.join(map(str, roots))} for {', '.join(self.layouts)}"
+        size = sum(file.size for file in self.files) / 1e6
+        if places.offline():
+            raise InputError(
+                f"{self.title} is not on this machine and {places.OFFLINE} forbids to fetch it ({size:.0f} MB): "
+                f"{looked}; give --data-dir DIR or {places.DATA_DIR}, or unset {places.OFFLINE}"
+            )
+        try:
+            for file in self.files:
+                fetch.fetch(file, self.fetched().parent if len(self.files) == 1 else self.fetched(), self.check)
+        except InputError as error:
+            raise InputError(f"{self.title} is not on this machine: {looked}; {error}") from None
+        found = self.open(self.fetched())
+        assert found is not None
+        return found
+
+    def instead(self, settings: DataSettings) -> Raw | None:
+        """Another form of the data in a folder that the user named, said to be another in its source; or None."""
+        return None
+
+    def source(self, place: Path, note: str = "canonical payload") -> str:
+        """Where the data came from, in words."""
+        return f"{self.title}, {self.credit}; {note}, read from {place}"
+
+
+def wrong(path: Path, title: str, why: str) -> InputError:
+    """The error for a file that is not what was published."""
+    return InputError(f"{path} is not the published {title} ({why}): remove it or put the real file in its place")
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
