@@ -1,9 +1,12 @@
-"""Files that are never half-written."""
+"""Files that are never seen half-written."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from energy.labels import EnergyError
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -21,6 +24,32 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path, what: str) -> None:
+    """Put ``text`` at ``path`` in one step. EnergyError when it cannot be written; an older file then stays."""
+    try:
+        write_atomically(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise EnergyError(f"cannot write the {what} {path}: {error.strerror or error}") from error
+
+
+def write_json(value: Mapping[str, Any], path: Path, what: str) -> None:
+    """Put ``value`` at ``path`` as JSON, as `write_text` does. ValueError for a number that is not finite."""
+    write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path, what)
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The JSON object at ``path``. EnergyError when it cannot be read or is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise EnergyError(f"cannot read the {what} {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise EnergyError(f"the {what} {path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise EnergyError(f"the {what} {path} is not a JSON object")
+    return value
 
 
 def _sync_folder(folder: Path) -> None:

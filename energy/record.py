@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from energy.files import write_atomically
+from energy.files import read_json, write_json
 from energy.labels import METHODS, UNAVAILABLE, EnergyError, worst
 
 SCHEMA = "bpfree-run/1"
@@ -227,24 +227,13 @@ def write(record: Mapping[str, Any], path: str | os.PathLike[str]) -> dict[str, 
     """
     full = validated(record)
     full["record_sha256"] = digest(full)
-    text = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomically(Path(path), lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise EnergyError(f"cannot write the record {path}: {error.strerror or error}") from error
+    write_json(full, Path(path), "record")
     return full
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The record at ``path``. EnergyError when it is unreadable, has another schema, or does not match its hash."""
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EnergyError(f"cannot read the record {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise EnergyError(f"the record {path} is not JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise EnergyError(f"the record {path} is not a JSON object")
+    record = read_json(Path(path), "record")
     stated, actual = record.get("record_sha256"), None
     if record.get("schema") == SCHEMA:
         actual = digest(record)

@@ -1,0 +1,270 @@
+"""What cannot be true of an honest comparison, found in the records of its runs. Each of these has spoiled a study.
+
+A fault is one sentence that names the arms and runs. None of them is repaired or hidden: the report prints them first.
+"""
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from energy import stats
+from energy.carbon import J_PER_KWH
+
+if TYPE_CHECKING:
+    from energy.study import Run, Study
+
+OWN, MATCHED = "own convergence", "matched passes"
+STOPPING = ("patience", "min_delta")
+FEW_ROWS = 100  # two nets may well predict the same on fewer test rows
+PASSES_APART = 0.1
+_DEVICE_WIDE = ("device", "nvml", "nvidia-smi")
+_WHOLE_PROCESS = "resident peak of the process"
+
+
+def faults(study: "Study") -> list[str]:
+    """All faults of a study, in plain words; none: nothing was found (which does not prove that there is none)."""
+    return [*dict.fromkeys(text for check in CHECKS for text in check(study))]
+
+
+def repeated_seeds(study: "Study") -> Iterator[str]:
+    for (arm, budget), runs in _groups(study).items():
+        seeds = [_seed(run) for run in runs]
+        for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+            yield f"{arm}, {budget}: seed {seed} counts {seeds.count(seed)} times: it is one run, not several"
+        for run in runs:
+            if _seed(run) != run.seed:
+                yield f"{arm}, {budget}: the run listed as seed {run.seed} was trained with seed {_seed(run)}"
+
+
+def shared_results(study: "Study") -> Iterator[str]:
+    """Equal predictions of different seeds: a shared checkpoint, a copied run, or a seed without effect."""
+    for (arm, budget), runs in _groups(study).items():
+        for one, two in itertools.combinations(runs, 2):
+            if _seed(one) == _seed(two) or not _same_predictions(one, two):
+                continue
+            pair = f"{arm}, {budget}: seeds {one.seed} and {two.seed} predict exactly the same on the test data"
+            if _record(one)["result"]["val"] != _record(two)["result"]["val"]:
+                yield f"{pair} but differ on validation data: a checkpoint is shared between runs"
+            else:
+                yield f"{pair}: one is a copy of the other, or the seed has no effect"
+    for one, two in itertools.combinations(_finished(study), 2):
+        unlike = study.arms[one.arm]["settings"] != study.arms[two.arm]["settings"]
+        if one.arm != two.arm and unlike and one.budget == two.budget and _same_predictions(one, two):
+            yield f"{_name(one)} and {_name(two)} predict exactly the same: one arm tested the other's weights"
+
+
+def shared_folders(study: "Study") -> Iterator[str]:
+    for what, key in (("folder", lambda run: run.path), ("record", lambda run: _record(run)["record_sha256"])):
+        seen: dict[str, Run] = {}
+        for run in _finished(study):
+            first = seen.setdefault(key(run), run)
+            if first is not run:
+                yield f"{_name(first)} and {_name(run)} have one {what}: they are one run"
+
+
+def unequal_stopping(study: "Study") -> Iterator[str]:
+    rules: dict[tuple, set[str]] = defaultdict(set)
+    for run in _finished(study):
+        config = _record(run)["config"]
+        if run.budget == OWN:
+            rules[tuple((key, config.get(key)) for key in STOPPING)].add(run.arm)
+    if len(rules) > 1:
+        words = "; ".join(
+            f"{', '.join(sorted(arms))}: {', '.join(f'{key} {value}' for key, value in rule)}"
+            for rule, arms in rules.items()
+        )
+        yield f"the arms do not stop by one rule, so their own convergence cannot be compared ({words})"
+
+
+def unequal_passes(study: "Study") -> Iterator[str]:
+    passes: dict[str, list[float]] = defaultdict(list)
+    for run in _finished(study):
+        if run.budget == MATCHED:
+            passes[run.arm].append(_record(run)["result"]["data_passes"])
+    means = {arm: sum(values) / len(values) for arm, values in passes.items()}
+    if means and max(means.values()) > (1 + PASSES_APART) * min(means.values()):
+        words = ", ".join(f"{arm} {mean:.3g}" for arm, mean in means.items())
+        yield f"{MATCHED}: the arms did not take equally many data passes ({words})"
+
+
+def unequal_search(study: "Study") -> Iterator[str]:
+    trials = {arm["name"]: (arm["search"] or {}).get("trials", 0) for arm in study.plan["arms"] if arm["role"] != "aa"}
+    if len(set(trials.values())) > 1:
+        words = ", ".join(f"{arm} {count}" for arm, count in trials.items())
+        yield f"the arms were not tuned with equal search budgets (trials: {words})"
+
+
+def unequal_windows(study: "Study") -> Iterator[str]:
+    """Checkpoints or validation inside one arm's training window only."""
+    for window in ("save", "validate"):
+        has: dict[bool, set[str]] = defaultdict(set)
+        for run in _finished(study):
+            if _record(run)["energy"]:
+                has[window in _record(run)["energy"]].add(run.arm)
+        if len(has) > 1:
+            yield (
+                f"{', '.join(sorted(has[False]))}: no window {window!r}, unlike {', '.join(sorted(has[True]))}: "
+                f"what it takes lies inside another window of one arm only"
+            )
+    every = {run.arm: _record(run)["config"].get("checkpoint_every") for run in _finished(study)}
+    if len(set(every.values())) > 1:
+        yield f"checkpoints are not written equally often ({_listed(every)})"
+
+
+def context_memory(study: "Study") -> Iterator[str]:
+    methods = {run.arm: _record(run)["memory"]["method"] for run in _finished(study)}
+    for arm, method in methods.items():
+        if any(word in method.lower() for word in _DEVICE_WIDE):
+            yield f"{arm}: memory is device-wide ({method}), mostly the CUDA context: not comparable"
+        elif method == _WHOLE_PROCESS:
+            yield f"{arm}: memory is the peak of the whole process, earlier runs in it included: not comparable"
+    if len(set(methods.values())) > 1:
+        yield f"memory was not measured in one way ({_listed(methods)})"
+
+
+def dead_parameters(study: "Study") -> Iterator[str]:
+    for name, arm in study.arms.items():
+        for run in _finished(study):
+            counts = _record(run)["parameters"]
+            if arm["role"] != "twin" or run.arm != name or None in (counts["trained"], counts["inference"]):
+                continue
+            if counts["trained"] > counts["inference"]:
+                dead = counts["trained"] - counts["inference"]
+                yield f"{name}: the baseline carries {dead:,} parameters that no prediction uses"
+                break
+
+
+def borrowed_co2(study: "Study") -> Iterator[str]:
+    """CO2e must follow from the energy of its own run."""
+    for run in _finished(study):
+        record = _record(run)
+        co2 = record["co2e"]
+        if not co2 or co2.get("kg") is None:
+            continue
+        windows = [w["total_j"] for w in record["energy"].values() if not w["within"] and w["total_j"] is not None]
+        own = [sum(windows), *windows]
+        derived = co2["energy_j"] / J_PER_KWH * co2.get("pue", 1.0) * co2["g_per_kwh"] / 1000
+        if not any(math.isclose(co2["energy_j"], joules, rel_tol=1e-6) for joules in own):
+            yield f"{_name(run)}: its CO2e is of {co2['energy_j']:.4g} J, which is not the energy of this run"
+        elif not math.isclose(co2["kg"], derived, rel_tol=1e-6):
+            yield f"{_name(run)}: its CO2e does not follow from its energy and intensity"
+
+
+def selection_on_test(study: "Study") -> Iterator[str]:
+    done = _finished(study)
+    for run in done:
+        record = _record(run)
+        rows = record["data"].get("rows")
+        if rows is not None and not rows.get("val"):
+            yield f"{_name(run)}: no validation rows: whatever was selected was selected on test data"
+        selects = [entry for entry in record["history"] if "test" in entry]
+        if selects:
+            yield f"{_name(run)}: test data was looked at in every epoch"
+    by_arm: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for run in done:
+        by_arm[run.arm, run.budget].append(_record(run)["result"])
+    for (arm, budget), results in by_arm.items():
+        if len(results) > 1 and all(r["val"] is not None and r["val"] == r["test"] for r in results):
+            yield f"{arm}, {budget}: validation and test results are equal in every run: selection was on test data"
+
+
+def impossible_spread(study: "Study") -> Iterator[str]:
+    """Numbers that cannot come from the runs: no spread at all, equal times to the last digit, a mean that differs.
+
+    ``study.json`` may carry ``stated``: [{"arm", "budget", "mean", "sd", "n", "digits"}], for example of a paper.
+    """
+    for (arm, budget), runs in _groups(study).items():
+        results = {_record(run)["result"]["test"] for run in runs if _rows(run) >= FEW_ROWS}
+        if (
+            len({_seed(run) for run in runs}) >= stats.MIN_PAIRS
+            and len(results) == 1
+            and not results & {0.0, 1.0, None}
+        ):
+            yield f"{arm}, {budget}: {len(runs)} seeds give one test result to the last digit"
+    seen: dict[float, Run] = {}
+    for run in _finished(study):
+        train_s = _record(run)["time"]["train_s"]
+        first = seen.setdefault(train_s, run) if train_s else run
+        if first is not run:
+            yield f"{_name(first)} and {_name(run)} took the same time to the last digit: one is a copy"
+    for claim in study.plan.get("stated", []):
+        runs = study.of(claim["arm"], claim["budget"])
+        values = [_record(run)["result"]["test"] for run in runs if run.finished]
+        if not stats.spread_is_possible(claim, [value for value in values if value is not None], claim["digits"]):
+            spread = "" if claim.get("sd") is None else f" ± {claim['sd']}"
+            yield f"{claim['arm']}, {claim['budget']}: {claim['mean']}{spread} is stated, but cannot come from its runs"
+
+
+def overlapping_runs(study: "Study") -> Iterator[str]:
+    """A board's or package's counter cannot tell two runs apart."""
+    done = [run for run in _finished(study) if _record(run)["started"] and _record(run)["ended"]]
+    done.sort(key=lambda run: _record(run)["started"])
+    for k, two in enumerate(done):
+        for one in done[:k]:
+            if _record(two)["started"] < _record(one)["ended"] and _meters(one) & _meters(two):
+                yield f"{_name(one)} and {_name(two)} ran at the same time on one meter: each energy counts both"
+
+
+CHECKS: Sequence[Callable[["Study"], Iterator[str]]] = (
+    repeated_seeds,
+    shared_results,
+    shared_folders,
+    unequal_stopping,
+    unequal_passes,
+    unequal_search,
+    unequal_windows,
+    context_memory,
+    dead_parameters,
+    borrowed_co2,
+    selection_on_test,
+    impossible_spread,
+    overlapping_runs,
+)
+
+
+def _finished(study: "Study") -> list["Run"]:
+    return [run for run in study.runs if run.finished]
+
+
+def _groups(study: "Study") -> dict[tuple[str, str], list["Run"]]:
+    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in _finished(study):
+        groups[run.arm, run.budget].append(run)
+    return groups
+
+
+def _record(run: "Run") -> dict[str, Any]:
+    assert run.record is not None  # only finished runs are looked at
+    return run.record
+
+
+def _seed(run: "Run") -> int:
+    return int(_record(run)["seed"])
+
+
+def _rows(run: "Run") -> float:
+    return (_record(run)["data"].get("rows") or {}).get("test") or math.inf
+
+
+def _same_predictions(one: "Run", two: "Run") -> bool:
+    """Whether two runs made the same mistakes: not where there were none, or few chances for any."""
+    a, b = _record(one)["result"], _record(two)["result"]
+    if a["metric"] == "accuracy" and a["test"] == 1.0:
+        return False
+    return a["predictions_sha256"] == b["predictions_sha256"] is not None and _rows(one) >= FEW_ROWS
+
+
+def _meters(run: "Run") -> set[str]:
+    """The hardware that measured a run."""
+    parts = _record(run)["meter"].get("components", {}).values()
+    return {part["source"] for part in parts if part["method"].startswith("measured")}
+
+
+def _name(run: "Run") -> str:
+    return f"{run.arm}, seed {run.seed}, {run.budget}"
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
