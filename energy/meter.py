@@ -254,7 +254,9 @@ class Meter:
     def _touch(self, name: str) -> None:
         with self._lock:
             if not self._stop.is_set():
-                self._read(next(source for source in self._sources if source.name == name))
+                source = next(source for source in self._sources if source.name == name)
+                self._read(source)
+                source.watch()
 
 
 def _nothing() -> None:

@@ -25,7 +25,8 @@ _SENSOR = "the board sensor's own gain error is not included (about 5 % on most 
 
 
 class GpuSource(Source):
-    """What both ways of reading a board share. The state of the board is noted at the start and at the end."""
+    """What both ways of reading a board share. The state of the board is noted at the start and at the end, and what
+    comes and goes in between (heat, throttling, other processes) about once a second."""
 
     sensor = _SENSOR
 
@@ -35,6 +36,8 @@ class GpuSource(Source):
         self.fake = fake or board.name.startswith("FAKE") or (session.driver or "").endswith("-fake")
         self._start = session.snapshot(board.handle)
         self._end: dict[str, Any] | None = None
+        self._seen: dict[str, Any] = {"looks": 0, "hottest_c": None, "throttling": set(), "other_pids": set()}
+        self._next_look_s = 0.0
         self.uuid_sha256 = hashlib.sha256(board.uuid.encode()).hexdigest()[:12]
         others = [pid for pid in self._start["pids"] or () if pid != os.getpid()]
         self.boundary = "GPU board" + (f", shared: other processes on it at the start: {len(others)}" if others else "")
@@ -47,10 +50,24 @@ class GpuSource(Source):
             "driver": self.session.driver,
             "start": self._start,
             "end": self._end,
+            "during": {key: sorted(value) if isinstance(value, set) else value for key, value in self._seen.items()},
         }
+
+    def watch(self) -> None:
+        if time.perf_counter() >= self._next_look_s:
+            self._next_look_s = time.perf_counter() + WATCH_S / 2
+            self._note(self.session.snapshot(self.board.handle))
 
     def close(self) -> None:
         self._end = self.session.snapshot(self.board.handle)
+        self._note(self._end)
+
+    def _note(self, state: dict[str, Any]) -> None:
+        seen, now_c = self._seen, state["temperature_c"]
+        seen["looks"] += 1
+        seen["hottest_c"] = max((c for c in (seen["hottest_c"], now_c) if c is not None), default=None)
+        seen["throttling"] |= set(state["throttling"] or ())
+        seen["other_pids"] |= {pid for pid in state["pids"] or () if pid != os.getpid()}
 
 
 class NvmlCounter(GpuSource):

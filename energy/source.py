@@ -42,6 +42,9 @@ class Source:
         """The joules now. Never raises: a failed read is a fault in words."""
         raise NotImplementedError
 
+    def watch(self) -> None:
+        """Look at what colours the energy (heat, throttling); called between edges, at ``period_s``."""
+
     def detail(self) -> dict[str, Any]:
         """Further JSON for ``Meter.describe``."""
         return {}

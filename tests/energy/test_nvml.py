@@ -166,6 +166,19 @@ def test_the_state_of_the_board_is_in_the_description(metered):
     assert part["uuid_sha256"] == hashlib.sha256(uuid.encode()).hexdigest()[:12]
 
 
+def test_heat_and_co_tenants_that_come_and_go_are_noted(metered):
+    """Another process is on the board from 0.5 to 1.9 s: neither at the start nor at the end."""
+    body = (
+        "import os\nmeter.enter('train')\ntime.sleep(0.5)\nos.environ['FAKE_PIDS'] = '1'\ntime.sleep(1.4)\n"
+        "os.environ['FAKE_PIDS'] = '0'\ntime.sleep(0.1)"
+    )
+    part = metered(body, **FAST)["describe"]["components"]["gpu0"]
+    assert part["start"]["pids"] == part["end"]["pids"] == []
+    assert part["during"]["other_pids"] == [4000000]
+    assert part["during"]["hottest_c"] == 61
+    assert part["during"]["throttling"] == ["software power cap", "software thermal slowdown"]
+
+
 def test_a_fake_device_is_marked_in_reading_and_description(metered):
     found = metered(SLEEP.format(0.1), **FAST)
     assert found["readings"]["train"]["fake"] is True
