@@ -199,7 +199,8 @@ class Loop:
         cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         self.early.update(value, cursor.epochs, trainer)
         entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
-        self.history.append({**entry, **self.monitor.summary(), "train_s": cursor.train_s})
+        spent = {"train_s": cursor.train_s, "train_j": self._train_j()}
+        self.history.append({**entry, **self.monitor.summary(), **spent})
         self._call("on_epoch")
 
     # One batch --------------------------------------------------------------------------------------------------------
@@ -375,6 +376,11 @@ class Loop:
         if self._window[0] == "train":
             self.cursor.train_s += now - self._window[1]
         self._window = (window, now)
+
+    def _train_j(self) -> dict[str, float | None]:
+        """Joules of each component in the training windows so far: what the energy-to-accuracy curve is drawn from."""
+        train = self.meter.readings().get("train", {"components": {}})
+        return {name: part["energy_j"] for name, part in train["components"].items()}
 
     def _check_finite(self) -> None:
         bad = self.monitor.not_finite()

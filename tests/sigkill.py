@@ -40,7 +40,9 @@ def outcome(folder: Path) -> dict[str, Any]:
         "status": record["status"],
         "model": (folder / "model.safetensors").read_bytes(),
         "predictions": record["result"]["predictions_sha256"],
-        "history": [{key: value for key, value in entry.items() if key != "train_s"} for entry in history],
+        "history": [
+            {key: value for key, value in entry.items() if key not in ("train_s", "train_j")} for entry in history
+        ],
     }
 
 

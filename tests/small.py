@@ -89,5 +89,7 @@ def outcome(loop: Loop) -> dict[str, Any]:
     return {
         "weights": weights_hash(loop.trainer),
         "predictions": loop.scores(loop.data.test)[0].tolist(),
-        "history": [{key: value for key, value in entry.items() if key != "train_s"} for entry in loop.history],
+        "history": [
+            {key: value for key, value in entry.items() if key not in ("train_s", "train_j")} for entry in loop.history
+        ],
     }
