@@ -17,6 +17,21 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test on the real clock (mark ``real_time``) has three attempts: on a busy machine readings come late."""
+    if pyfuncitem.get_closest_marker("real_time") is None:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for more in (True, True, False):
+        try:
+            pyfuncitem.obj(**arguments)
+            break
+        except AssertionError:
+            if not more:
+                raise
+    return True
+
+
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Source]]:
     """scripted(source, …): every Meter made after it reads just these sources."""

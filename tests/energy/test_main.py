@@ -69,6 +69,7 @@ def test_run_counts_the_cpu_time_of_the_command(energy):
     assert found["cpu_seconds"] >= 0.29
 
 
+@pytest.mark.real_time
 def test_run_aligned_to_ticks_errs_by_far_less_than_a_tick(fake_nvml):
     """100 W, ticks of 100 ms, a window of about 0.5 s: unaligned up to 20 %; aligned within the lag of the spin (20 ms
     on a busy machine, 4 %). The wait before and after is reported."""

@@ -8,6 +8,7 @@ import pytest
 
 from energy import EnergyError, Meter
 
+pytestmark = pytest.mark.real_time
 FAST = {"tick_ms": 20}
 SLEEP = "meter.enter('train')\ntime.sleep({})"
 
