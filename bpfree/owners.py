@@ -27,7 +27,12 @@ class OptimSettings:
     warmup_steps: int = setting(
         0, "the learning rate rises linearly over the first batches of a phase", unit="batches", ge=0
     )
+    centralise: bool = setting(False, "take the mean over the fan-in from the gradient of matrices and kernels")
     clip: float | None = setting(None, "clip the norm of an owner's gradient to this", gt=0)
+    noise_eta: float | None = setting(
+        None, "add normal noise of variance eta / (1 + t)^gamma to the gradient at step t of a phase", gt=0
+    )
+    noise_gamma: float = setting(0.55, "gamma of the gradient noise; 0: it does not fall", ge=0, lt=1)
 
 
 def lr_factor(schedule: str, progress: float) -> float:

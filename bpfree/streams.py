@@ -41,6 +41,10 @@ class Streams:
         """A new CPU generator that depends on the seed, the purpose and the epoch alone: a resume needs no state."""
         return self._make(torch.device("cpu"), purpose, epoch)
 
+    def own(self, *purpose: object) -> torch.Generator:
+        """A new generator on the training device, the same in every process; who asks for it saves its state."""
+        return self._make(self.device, "own", *purpose)
+
     def _make(self, device: torch.device, *purpose: object) -> torch.Generator:
         host = "cpu" if device.type == "meta" else device  # meta tensors have no values to draw
         return torch.Generator(host).manual_seed(derive(self.seed, *purpose))

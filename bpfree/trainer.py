@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bpfree import registry
 from bpfree.errors import InputError
-from bpfree.functional.transforms import ClipNorm
+from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.owners import OptimSettings, Transform
 from bpfree.settings import resolve, setting, settings
 from bpfree.streams import Streams, derive, global_scope
@@ -136,9 +136,15 @@ class Trainer(nn.Module, ABC):
         return self.settings
 
     def transforms(self, owner: Hashable) -> list[Transform]:
-        """What happens to an owner's gradients, in this order, before its optimizer."""
-        limit = self.optim(owner).clip
-        return [ClipNorm(limit)] if limit else []
+        """What happens to an owner's gradients before its optimizer: centralise, clip, add noise."""
+        chosen, copies = self.optim(owner), range(self.replicas)
+        found: list[Transform] = [Centralise()] if chosen.centralise else []
+        if chosen.clip:
+            found.append(ClipNorm(chosen.clip, len(copies)))
+        if chosen.noise_eta:
+            generators = [self.streams.own("gradient noise", self.phase.name, owner, r) for r in copies]
+            found.append(AnnealedNoise(chosen.noise_eta, chosen.noise_gamma, generators))
+        return found
 
     def phases(self, epochs: int) -> list[Phase]:
         """The schedule: by default one phase in which all blocks train."""
@@ -164,6 +170,11 @@ class Trainer(nn.Module, ABC):
     def readouts(self) -> Sequence[str]:
         """Values of the setting ``readout`` that the trained net can be read with."""
         return ()
+
+    @property
+    def replicas(self) -> int:
+        """How many nets train side by side, each in an equal part of the first axis of every parameter."""
+        return 1
 
     @property
     def forward_passes(self) -> tuple[int, int]:

@@ -1,12 +1,14 @@
 """Feedback alignment: the output error reaches hidden layers through fixed random matrices, not transposed weights.
 
 Lillicrap et al., "Random synaptic feedback weights support error backpropagation for deep learning", Nature
-Communications 7, 2016; Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", arXiv 1609.01596.
+Communications 7, 2016; Nokland, "Direct Feedback Alignment Provides Learning in Deep Neural Networks", arXiv
+1609.01596.
 
     e = (softmax(f(x)) - y) / B,   direct: delta_k = e B_k,   layer by layer: delta_{k-1} = (delta_k * f_k') B_k
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +24,8 @@ def rehearse(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
         for block in blocks:
-            tracking = [m for m in block.modules() if getattr(m, "track_running_stats", False) and m.training]
+            norms: list[Any] = [m for m in block.modules() if getattr(m, "track_running_stats", False)]
+            tracking = [m for m in norms if m.training]
             for module in tracking:
                 module.track_running_stats = False
             x = block(x)
