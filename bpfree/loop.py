@@ -199,6 +199,7 @@ class Loop:
         cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         self.early.update(value, cursor.epochs, trainer)
         entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
+        entry |= trainer.diagnostics()
         spent = {"train_s": cursor.train_s, "train_j": self._train_j()}
         self.history.append({**entry, **self.monitor.summary(), **spent})
         self._call("on_epoch")

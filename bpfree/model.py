@@ -62,9 +62,15 @@ class Model:
         return torch.cat(scores)
 
     def classes(self, x: Any) -> list[str]:
-        """The name of the most likely class of every row."""
-        names = self.record["data"]["class_names"]
-        return [names[c] if names else str(c) for c in self.predict(x).argmax(1).tolist()]
+        """The name of the most likely class of every row.
+
+        Raises:
+            InputError: the readout gives the scores of several nets.
+        """
+        names, scores = self.record["data"]["class_names"], self.predict(x)
+        if scores.dim() > 2:
+            raise InputError(f"this run holds {scores.shape[1]} nets: choose one of them, for example with readout = 0")
+        return [names[c] if names else str(c) for c in scores.argmax(1).tolist()]
 
     def errors(self, x: Any) -> list[float]:
         """How far every row's reconstruction is from the row: mean squared error, in normalised units."""

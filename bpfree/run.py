@@ -373,7 +373,7 @@ def _tested(loop: Loop) -> dict[str, Any]:
 
 def _hash(scores: Tensor, task: str) -> str:
     """SHA-256 of the predicted classes as little-endian int64, or of other outputs as little-endian float32."""
-    values = scores.argmax(1).cpu().numpy().astype("<i8") if task == "classification" else scores.cpu().numpy()
+    values = scores.argmax(-1).cpu().numpy().astype("<i8") if task == "classification" else scores.cpu().numpy()
     return hashlib.sha256(values.astype(values.dtype if task == "classification" else "<f4").tobytes()).hexdigest()
 
 

@@ -95,6 +95,7 @@ class Trainer(nn.Module, ABC):
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples
+    replicated: ClassVar[bool] = False  # the rule can train replicas: every loss is a sum over them
     overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
 
     spec: "Spec"
@@ -166,6 +167,10 @@ class Trainer(nn.Module, ABC):
     def on_epoch(self) -> None:
         """All batches of an epoch are done; validation comes next."""
 
+    def diagnostics(self) -> dict[str, Any]:
+        """What the rule itself has to say about an epoch that is done, for the history; plain numbers."""
+        return {}
+
     @property
     def readouts(self) -> Sequence[str]:
         """Values of the setting ``readout`` that the trained net can be read with."""
@@ -174,7 +179,7 @@ class Trainer(nn.Module, ABC):
     @property
     def replicas(self) -> int:
         """How many nets train side by side, each in an equal part of the first axis of every parameter."""
-        return 1
+        return max((getattr(module, "replicas", 1) for module in self.blocks.modules()), default=1)
 
     @property
     def forward_passes(self) -> tuple[int, int]:
@@ -223,7 +228,7 @@ class Trainer(nn.Module, ABC):
         """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it.
 
         Raises:
-            InputError: the rule does not serve the data's task.
+            InputError: the rule does not serve the data's task, or trains one net and the net is replicated.
         """
         if hasattr(self, "spec"):
             return
@@ -234,6 +239,9 @@ class Trainer(nn.Module, ABC):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(spec))
             self.spec = spec
+            if self.replicas > 1 and not self.replicated:
+                rule, n = type(self).__name__, self.replicas
+                raise InputError(f"{rule} trains one net, not {n} side by side: use --algo gradient-noise or --net mlp")
             self.setup()
         self.phase = self.phases(self.settings.epochs)[-1]
 

@@ -29,7 +29,11 @@ MF, FF = "oracles/test_hand_mono_forward.py::", "oracles/test_hand_forward_forwa
 BP, REC = "oracles/test_hand_backprop.py::", "oracles/test_hand_recurrent.py::"
 HAND_MF, HAND_FF = MF + "test_update_is_the_hand_gradient", FF + "test_update_is_the_hand_gradient"
 HAND_BP, HAND_REC = BP + "test_update_is_the_hand_gradient", REC + "test_one_frame_is_the_hand_gradient"
-ALL = ("backprop", "forward-forward", "mono-forward", "recurrent-forward-forward")
+NOISE, FEEDBACK = "oracles/test_hand_gradient_noise.py::", "oracles/test_hand_feedback.py::"
+HAND_NOISE, HAND_REPLICA = NOISE + "test_update_is_the_clipped_hand_gradient", NOISE + "test_every_replica_moves_by_its"
+HAND_REPLICA += "_own_clipped_hand_gradient"
+HAND_DFA, HAND_FA = FEEDBACK + "test_dfa_update_is_the_hand_gradient", FEEDBACK + "test_fa_update_is_the_hand_gradient"
+ALL = ("backprop", "dfa", "fa", "forward-forward", "gradient-noise", "mono-forward", "recurrent-forward-forward")
 DRAWING = ("forward-forward", "recurrent-forward-forward")
 _RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
 RESUME = {rule: _RESUME.format(rule) for rule in ALL}
@@ -54,6 +58,7 @@ class Mutant:
 
 
 _BP, _MF, _FF = "rules/backprop.py", "rules/mono_forward.py", "rules/forward_forward.py"
+_GN, _DFA, _FA = "rules/gradient_noise.py", "rules/dfa.py", "rules/fa.py"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 
 MUTANTS = {
@@ -190,6 +195,61 @@ MUTANTS = {
         _REC, "owner=k", "owner=0", [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"]
     ),
     "recurrent-forward-forward: a layer sees itself": Mutant(_REC, "seen[k + 2]", "seen[k + 1]", [HAND_REC]),
+    "gradient-noise: sign flip": Mutant(_GN, "Local(F.cross_entropy(", "Local(-F.cross_entropy(", [HAND_NOISE]),
+    "gradient-noise: off-by-one label": Mutant(
+        _GN, "y = batch.y[:, None]", "y = (batch.y[:, None] + 1) % 3", [HAND_NOISE]
+    ),
+    "gradient-noise: replicas averaged": Mutant(_GN, " * scores.shape[1]", "", [HAND_REPLICA]),
+    "trainer: one clip for all replicas": Mutant(
+        "trainer.py", "ClipNorm(chosen.clip, len(copies))", "ClipNorm(chosen.clip)", [HAND_REPLICA]
+    ),
+    "trainer: noise before the clip": Mutant(
+        "trainer.py",
+        "found.append(AnnealedNoise(",
+        "found.insert(0, AnnealedNoise(",
+        [NOISE + "test_noise_comes_after_the_clip"],
+    ),
+    "transforms: variance for deviation": Mutant(
+        "functional/transforms.py",
+        "(-self.gamma / 2)",
+        "-self.gamma",
+        [NOISE + "test_weights_that_begin_at_zero_walk_as_theory_says"],
+    ),
+    "transforms: steps of the noise not restored": Mutant(
+        "functional/transforms.py", 'self.t = state["t"]', "pass", [RESUME["gradient-noise"]]
+    ),
+    "transforms: draws of the noise not restored": Mutant(
+        "functional/transforms.py", "generator.set_state(saved)", "pass", [RESUME["gradient-noise"]]
+    ),
+    "dfa: sign flip": Mutant(_DFA, "pull_back(h, error @", "pull_back(h, -error @", [HAND_DFA]),
+    "dfa: off-by-one label": Mutant(_DFA, "batch.x), batch.y)", "batch.x), (batch.y + 1) % 3)", [HAND_DFA]),
+    "dfa: missing detach": Mutant(
+        _DFA, "block(h.detach())", "block(h)", [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"]
+    ),
+    "dfa: wrong owner": Mutant(
+        _DFA,
+        "Local(None, owner=k)",
+        "Local(None, owner=0)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "dfa: feedback not saved": Mutant(
+        _DFA,
+        "self.register_buffer(f",
+        "object.__setattr__(self, f",
+        [FEEDBACK + "test_feedback_is_fixed_and_saved"],
+    ),
+    "feedback: error summed over the batch": Mutant(
+        "functional/feedback.py", "scores.shape[1])) / len(scores)", "scores.shape[1]))", [HAND_DFA]
+    ),
+    "feedback: running statistics count twice": Mutant(
+        "functional/feedback.py",
+        "module.track_running_stats = False",
+        "pass",
+        [FEEDBACK + "test_a_rehearsal_sees_what_the_next_run_does_and_leaves_no_trace"],
+    ),
+    "fa: sign flip": Mutant(_FA, "yield Local(loss", "yield Local(-loss", [HAND_FA]),
+    "fa: off-by-one label": Mutant(_FA, "(batch), batch.y)", "(batch), (batch.y + 1) % 3)", [HAND_FA]),
+    "fa: missing detach": Mutant(_FA, "(layer, x.detach()), x", "(layer, x), x", [HAND_FA]),
     # In what all rules share -------------------------------------------------------------------------------------
     "loop: forgotten clearing of gradients": Mutant(
         "loop.py",
@@ -322,6 +382,12 @@ OWN = ("sign flip", "missing detach", "positive and negative swapped", "off-by-o
 NOT_APPLICABLE = {
     ("backprop", "missing detach"): "nothing is detached in it",
     ("backprop", "positive and negative swapped"): "it has one stream",
+    ("dfa", "positive and negative swapped"): "it has one stream",
+    ("fa", "positive and negative swapped"): "it has one stream",
+    ("fa", "wrong owner"): "it has one owner, backpropagation's",
+    ("gradient-noise", "missing detach"): "nothing is detached in it",
+    ("gradient-noise", "positive and negative swapped"): "it has one stream",
+    ("gradient-noise", "wrong owner"): "it has one owner, backpropagation's",
     ("mono-forward", "positive and negative swapped"): "it has one stream",
 }
 

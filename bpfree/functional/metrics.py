@@ -5,8 +5,11 @@ from torch import Tensor
 
 
 def accuracy(scores: Tensor, y: Tensor) -> Tensor:
-    """Share of rows whose largest score is the target's: ``scores (N, C)``, ``y (N,)``."""
-    return (scores.argmax(1) == y).double().mean()
+    """Share of rows whose largest score is the target's: ``scores (N, C)``, ``y (N,)``.
+
+    ``scores (N, R, C)`` are those of R nets that are judged one by one: the mean of their accuracies.
+    """
+    return (scores.argmax(-1).view(len(y), -1) == y[:, None]).double().mean()
 
 
 def mse(outputs: Tensor, y: Tensor) -> Tensor:

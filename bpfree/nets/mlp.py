@@ -4,6 +4,7 @@ Block k is ``h -> activation(W_k h + b_k)``; unless a rule brings its own heads,
 or, where the task is to put out the example itself, a linear map of its shape.
 """
 
+import math
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Literal
@@ -25,9 +26,10 @@ class Settings:
     activation: Literal["relu", "tanh", "gelu", "leaky_relu", "elu"] = setting(
         "relu", "activation of the hidden layers"
     )
-    init: Literal["torch", "lecun_normal"] = setting(
-        "torch", "weights: torch's uniform of variance 1/(3 fan_in), or normal of variance 1/fan_in with zero biases"
+    init: Literal["torch", "lecun_normal", "he", "sussillo_abbott", "normal", "zero"] = setting(
+        "torch", "weights: torch's uniform of variance 1/(3 fan_in), or normal (with zero biases), or all zero"
     )
+    init_std: float = setting(0.1, "standard deviation of the weights where init = normal", ge=0)
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
@@ -43,4 +45,20 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     if not hidden_only:
         shape = [nn.Unflatten(1, spec.outputs)] if len(spec.outputs) > 1 else []
         blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(sizes[-1], prod(spec.outputs)), *shape))
+    if settings.init not in ("torch", "lecun_normal"):
+        for linear in (layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)):
+            nn.init.normal_(linear.weight, std=weight_std(settings, linear.in_features))
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
     return blocks
+
+
+def weight_std(settings: Settings, fan_in: int) -> float:
+    """Standard deviation of normal weights of the classifier and the hidden layers alike.
+
+    He et al., arXiv 1502.01852: sqrt(2 / n). Sussillo and Abbott, arXiv 1412.6558, for relu: g / sqrt(n) with
+    g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)), which makes up for what the fluctuations of n units cost.
+    """
+    he = math.sqrt(2 / fan_in)
+    walk = he * math.exp(1.2 / (max(fan_in, 6) - 2.4))
+    return {"zero": 0.0, "normal": settings.init_std, "he": he, "sussillo_abbott": walk}[settings.init]

@@ -56,8 +56,26 @@ _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_
 ROWS = {
     "backprop": Row("backprop", _BASE, 0.85, but=_GLOBAL),
     "backprop, deep supervision": Row("backprop", {**_BASE, "deep_supervision": True}, 0.85, but=_GLOBAL),
+    "dfa": Row("dfa", _BASE, 0.85),
+    "dfa, batch norm": Row("dfa", _CNN, 0.8, small={"channels": (4, 5)}, but=_BATCH_NORM),
+    "fa": Row("fa", _BASE, 0.85, but=_GLOBAL),
+    "fa, convolutions": Row(
+        "fa", {**_CNN, "norm": "none", "epochs": 5, "lr": 3e-3}, 0.8, small={"channels": (4, 5)}, but=_GLOBAL
+    ),
+    "gradient-noise": Row("gradient-noise", {**_BASE, "init": "he"}, 0.85, but=_GLOBAL),
+    "gradient-noise, replicated": Row(
+        "gradient-noise",
+        {**_BASE, "init": "he", "net": "replicated-mlp", "replicas": 3, "readout": "2"},
+        0.85,
+        but=_GLOBAL,
+    ),
     "mono-forward": Row("mono-forward", _BASE, 0.84),
     "mono-forward, sequential": Row("mono-forward", {**_BASE, "schedule": "sequential"}, 0.84),
+    "mono-forward, transforms": Row(
+        "mono-forward",
+        {**_BASE, "schedule": "sequential", "centralise": True, "clip": 1.0, "noise_eta": 1e-6},
+        0.84,
+    ),
     "mono-forward, joint": Row("mono-forward", {**_BASE, "schedule": "joint"}, 0.84, but=_JOINT),
     "mono-forward, M_0": Row(
         "mono-forward", {**_BASE, "schedule": "sequential", "train_m0": True, "readout": "sum"}, 0.84

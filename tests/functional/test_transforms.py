@@ -6,11 +6,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from small import make
+from small import loop_of, make, tiny
 
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm, total_norm, walk_std
-from bpfree.streams import Streams
-from bpfree.trainer import Phase
 
 
 def noise(eta: float = 0.01, gamma: float = 0.55, *seeds: int) -> AnnealedNoise:
@@ -140,9 +138,7 @@ def test_walk_std_is_the_sum_of_the_variances():
 
 
 def trainer_with(**values):
-    trainer = make("mono-forward", **values)
-    trainer.streams, trainer.phase = Streams(0, torch.device("cpu")), Phase("all", (0,), 1)
-    return trainer
+    return loop_of(make("mono-forward", hidden=(12, 11), **values), tiny()).trainer
 
 
 def test_any_rule_composes_centralise_clip_and_noise_in_this_order():

@@ -1,0 +1,99 @@
+"""Gradient noise: backpropagation with clipped gradients and normal noise that falls with the steps.
+
+Neelakantan, Vilnis, Le, Sutskever, Kaiser, Kurach, Martens, "Adding Gradient Noise Improves Learning for Very Deep
+Networks", arXiv 1511.06807. One global loss under plain SGD; the gradient is clipped first:
+
+    g_t <- g_t min(1, 10 / |g_t|) + n_t,   n_t ~ N(0, sigma_t^2),   sigma_t^2 = eta / (1 + t)^gamma,   t = 0, 1, 2, …
+
+A net that begins at zero has no gradient below its top bias; its weights walk at random until a signal passes:
+
+    std(W) = lr sqrt(eta sum_{t<T} (1 + t)^-gamma) ~ lr sqrt(eta T^0.45 / 0.45)   at gamma = 0.55
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+f             ``blocks``, in order    (B, …) -> (B, C), or (B, R, C) of R replicas
+eta, gamma    ``noise_eta, _gamma``   settings that any rule takes, as it does ``clip``
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; readout ``mean`` of replicas: ``(B, R, C)``.
+``--net replicated-mlp`` trains R nets at once on the same batches. Each has its own loss (the history has their sum),
+initial weights, clip and noise; replica 0 is what net mlp becomes under that seed. Readout ``r`` is replica r; the
+accuracy of ``mean`` is the mean of theirs, and validation by it picks the one epoch whose state is kept for all.
+Differences from the paper: it does not state batch size, steps, clip type and bias init; here 32, as told, the norm,
+and zero (with init he, sussillo_abbott, normal, zero).
+Costs: as backpropagation; one normal draw a parameter and step. The history has ``weight_std`` of the middle block. A
+replica whose loss stops being finite ends the run of all.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from bpfree.errors import InputError
+from bpfree.functional.transforms import AnnealedNoise, walk_std
+from bpfree.owners import Transform
+from bpfree.rules.backprop import Backprop
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings
+
+
+@settings
+class Settings(RuleSettings):
+    readout: str = setting("mean", "of replicated nets: mean (each judged on its own), or the number of one")
+
+
+class GradientNoise(Backprop):
+    """Backpropagation, clip, annealed noise; one net or many side by side."""
+
+    Settings = Settings  # type: ignore[assignment]  # no deep supervision
+    replicated = True
+    prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "batch_size": 32, "clip": 10.0, "noise_eta": 0.01}
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return ("mean", *map(str, range(self.replicas))) if self.replicas > 1 else ()
+
+    def setup(self) -> None:
+        choices = self.readouts or ("mean",)
+        if self.settings.readout not in choices:
+            raise InputError(f"readout = {self.settings.readout} is not valid: choose from {', '.join(choices)}")
+        if self.replicas > 1 and self.settings.centralise:
+            raise InputError("centralise does not know replicas: leave it out with --net replicated-mlp")
+
+    def transforms(self, owner: Hashable) -> list[Transform]:
+        found = super().transforms(owner)
+        self.noise = next((transform for transform in found if isinstance(transform, AnnealedNoise)), None)
+        return found
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Class scores ``(B, R, C)`` of every replica."""
+        return super().predict(batch).view(len(batch.x), -1, self.spec.classes)
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        scores = self.scores(batch)
+        y = batch.y[:, None].expand(scores.shape[:2])
+        # the sum over replicas of their mean losses: each gets its own gradient and no other
+        yield Local(F.cross_entropy(scores.flatten(0, 1), y.flatten()) * scores.shape[1], owner="net")
+
+    def predict(self, batch: Batch) -> Tensor:
+        scores, readout = self.scores(batch), self.settings.readout
+        if scores.shape[1] == 1:
+            return scores[:, 0]
+        return scores if readout == "mean" else scores[:, int(readout)]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Standard deviation of the weights in the middle block, and what the noise alone would make of zeros."""
+        middle = self.blocks[len(self.blocks) // 2]
+        weight = next((p for p in middle.parameters() if p.ndim > 1), None)
+        if weight is None:
+            return {}
+        parts = weight.detach().unflatten(0, (self.replicas, -1)).flatten(1)
+        found = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
+        chosen, noise = self.settings, self.noise
+        plain = ("sgd", 0, 0, "constant")
+        if noise and (chosen.optimizer, chosen.momentum, chosen.weight_decay, chosen.lr_schedule) == plain:
+            found["walk"] = walk_std(chosen.lr, noise.eta, noise.gamma, noise.t)
+        return {"weight_std": found}
