@@ -42,6 +42,7 @@ class FA(Backprop):
     """Backpropagation through fixed random matrices."""
 
     Settings = RuleSettings  # type: ignore[assignment]  # no deep supervision
+    tasks = ("classification",)
 
     def setup(self) -> None:
         found = [m for m in self.blocks.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]

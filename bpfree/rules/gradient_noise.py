@@ -49,6 +49,7 @@ class GradientNoise(Backprop):
     """Backpropagation, clip, annealed noise; one net or many side by side."""
 
     Settings = Settings  # type: ignore[assignment]  # no deep supervision
+    tasks = ("classification",)
     replicated = True
     prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "batch_size": 32, "clip": 10.0, "noise_eta": 0.01}
 

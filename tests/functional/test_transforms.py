@@ -70,14 +70,6 @@ def test_replicas_are_clipped_each_by_its_own_norm():
     )
 
 
-def test_centralise_takes_the_mean_over_the_fan_in():
-    grads = [torch.tensor([[1.0, 3.0], [5.0, 5.0]]), torch.arange(8.0).view(2, 1, 2, 2), torch.tensor([1.0, 2.0])]
-    Centralise()(grads)
-    assert grads[0].tolist() == [[-1.0, 1.0], [0.0, 0.0]]
-    assert grads[1].flatten().tolist() == [-1.5, -0.5, 0.5, 1.5] * 2
-    assert grads[2].tolist() == [1.0, 2.0]
-
-
 @pytest.mark.parametrize(("t", "std"), [(0, 0.100), (100, 0.028), (1_000, 0.015), (10_000, 0.0079), (100_000, 0.0042)])
 def test_noise_has_the_standard_deviation_of_the_schedule(t: int, std: float):
     """sqrt(eta) (1+t)^(-gamma/2) at eta = .01: rounded values; 250,000 draws have a relative error of 0.14 %."""
