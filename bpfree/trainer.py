@@ -8,6 +8,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
 
 import torch
@@ -204,17 +205,22 @@ class Trainer(nn.Module, ABC):
         return list(enumerate(self.blocks[: max(self.phase.blocks, default=-1) + 1]))
 
     @cached_property
-    def features(self) -> list[int]:
-        """Number of features ``n_k`` that block k puts out for one sample."""
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shape of what block k puts out for one sample."""
         like = next(self.blocks.parameters(), torch.empty(0))
-        h, sizes = like.new_zeros(2, *self.spec.shape), []
+        h, shapes = like.new_zeros(2, *self.spec.shape), []
         modes = [block.training for block in self.blocks]
         with torch.no_grad():
             for block, mode in zip(self.blocks, modes, strict=True):
                 h = block.eval()(h)
                 block.train(mode)
-                sizes.append(h[0].numel())
-        return sizes
+                shapes.append(tuple(h.shape[1:]))
+        return shapes
+
+    @property
+    def features(self) -> list[int]:
+        """Number of features ``n_k`` that block k puts out for one sample."""
+        return [prod(shape) for shape in self.shapes]
 
     def uniform(self, batch: Batch, purpose: str, *shape: int) -> Tensor:
         """Uniform draws in [0, 1) for the rows of ``batch``, ``(B, *shape)``; the same on any number of processes."""

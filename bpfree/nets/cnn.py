@@ -1,7 +1,8 @@
 """Convolutional net: 3x3 convolutions, each followed by an activation and 2x2 pooling.
 
-Block k is ``h -> pool(relu(norm(conv3x3(h))))``; Mono-Forward's published net has 64, 128, 256 and 512 channels and
-average pooling. Unless a rule brings its own heads, a linear classifier on the flattened map is the last block.
+Block k is ``h -> pool(activation(norm(conv3x3(h))))``; Mono-Forward's published net has 64, 128, 256 and 512 channels,
+relu and average pooling. Unless a rule brings its own heads, a linear classifier on the flattened map is the last
+block.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from bpfree.errors import InputError
+from bpfree.nets.mlp import ACTIVATIONS
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 @settings
 class Settings:
     channels: tuple[PositiveInt, ...] = setting((64, 128, 256, 512), "channels of the convolutions, all positive")
+    activation: Literal["relu", "tanh", "gelu", "leaky_relu", "elu"] = setting("relu", "activation of the convolutions")
+    bias: bool = setting(True, "every layer has a bias, the classifier as well")
     pool: Literal["avg", "max"] = setting("avg", "pooling after every convolution")
     norm: Literal["none", "batch"] = setting("none", "normalisation between convolution and activation")
 
@@ -39,10 +43,11 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     pool = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}[settings.pool]
     blocks: list[nn.Module] = []
     for channels in settings.channels:
+        conv = nn.Conv2d(planes, channels, 3, padding=1, bias=settings.bias)
         norm = [nn.BatchNorm2d(channels)] if settings.norm == "batch" else []
-        blocks.append(nn.Sequential(nn.Conv2d(planes, channels, 3, padding=1), *norm, nn.ReLU(), pool(2)))
+        blocks.append(nn.Sequential(conv, *norm, ACTIVATIONS[settings.activation](), pool(2)))
         planes = channels
     if not hidden_only:
         pixels = (height >> len(settings.channels)) * (width >> len(settings.channels))
-        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(planes * pixels, spec.classes)))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(planes * pixels, spec.classes, bias=settings.bias)))
     return blocks

@@ -26,6 +26,7 @@ class Settings:
     activation: Literal["relu", "tanh", "gelu", "leaky_relu", "elu"] = setting(
         "relu", "activation of the hidden layers"
     )
+    bias: bool = setting(True, "every layer has a bias, the classifier as well")
     init: Literal["torch", "lecun_normal", "he", "sussillo_abbott", "normal", "zero"] = setting(
         "torch", "weights: torch's uniform of variance 1/(3 fan_in), or normal (with zero biases), or all zero"
     )
@@ -37,14 +38,15 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     sizes = [prod(spec.shape), *settings.hidden]
     blocks: list[nn.Module] = []
     for fan_in, width in pairwise(sizes):
-        linear = nn.Linear(fan_in, width)
+        linear = nn.Linear(fan_in, width, bias=settings.bias)
         if settings.init == "lecun_normal":
             nn.init.normal_(linear.weight, std=fan_in**-0.5)
-            nn.init.zeros_(linear.bias)
+            if linear.bias is not None:
+                nn.init.zeros_(linear.bias)
         blocks.append(nn.Sequential(nn.Flatten(), linear, ACTIVATIONS[settings.activation]()))
     if not hidden_only:
         shape = [nn.Unflatten(1, spec.outputs)] if len(spec.outputs) > 1 else []
-        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(sizes[-1], prod(spec.outputs)), *shape))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(sizes[-1], prod(spec.outputs), bias=settings.bias), *shape))
     if settings.init not in ("torch", "lecun_normal"):
         for linear in (layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)):
             nn.init.normal_(linear.weight, std=weight_std(settings, linear.in_features))

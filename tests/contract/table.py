@@ -48,9 +48,16 @@ _BATCH_NORM = {
 }
 _RECURRENT = {FLAT: "every layer sees the states of its neighbours, so all states live at the same time"}
 
+_NETS = {
+    FLAT: "the clip over a whole net needs all its gradients together; its own test counts the activations",
+    OWN_GRADIENTS: "a pair trains a layer of the forward and one of the feedback net at once",
+}
+_CONTRAST = {SEPARATE: "the normalised loss compares the samples of the process's part of the batch"}
+
 _BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
 _FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
 _FF_ADAM = {**_FF, "optimizer": "adam", "lr": 3e-3}
+_CCL = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
 
 ROWS = {
@@ -105,6 +112,21 @@ ROWS = {
         {**_FF, "hidden": (60, 60), "epochs": 4, "temperature": 6.0},
         0.74,
         but=_RECURRENT,
+    ),
+    "counter-current": Row("counter-current", _CCL, 0.8, but=_NETS),
+    "counter-current, fixed feedback": Row("counter-current", {**_CCL, "feedback": "fixed"}, 0.78, but=_NETS),
+    "counter-current, normalised and flooded": Row(
+        "counter-current",
+        {**_CCL, "pair_loss": "normalised", "flood": 0.1, "centralise": True, "warmup_steps": 20},
+        0.78,
+        but={**_NETS, **_CONTRAST},
+    ),
+    "counter-current, cnn": Row(
+        "counter-current",
+        {**_CNN, "net": "cnn", "norm": "none", "lr": 1.0, "momentum": 0.5, "epochs": 6},
+        0.78,
+        small={"channels": (4, 5)},
+        but={**_NETS, **_CONTRAST},
     ),
 }
 

@@ -64,3 +64,15 @@ def test_as_many_poolings_as_fit_are_fine():
     for block in blocks:
         h = block(h)
     assert h.shape[2:] == (1, 1)
+
+
+def test_activation_and_biases_by_option():
+    blocks = cnn.build(spec(1, 8, 8), cnn.Settings(channels=(4,), activation="elu", bias=False), hidden_only=False)
+    assert isinstance(blocks[0][1], nn.ELU)
+    assert [p.dim() for block in blocks for p in block.parameters()] == [4, 2]
+
+
+def test_images_as_outputs_are_refused_with_a_way_out():
+    pictures = Spec("s", (1, 8, 8), 0, None, "reconstruction", "mse", False, "", "")
+    with pytest.raises(InputError, match="try --net autoencoder"):
+        cnn.build(pictures, cnn.Settings(channels=(4,)), hidden_only=False)

@@ -72,3 +72,17 @@ def test_normal_initialisations_have_their_standard_deviation_and_no_bias(init: 
         linear = next(layer for layer in block.modules() if isinstance(layer, nn.Linear))
         assert linear.weight.std().item() == pytest.approx(std, rel=0.006)
         assert linear.bias.count_nonzero() == 0
+
+
+@pytest.mark.parametrize("init", ["torch", "lecun_normal"])
+def test_no_layer_has_a_bias_when_none_is_wanted(init: str):
+    blocks = mlp.build(SPEC, mlp.Settings(hidden=(7,), bias=False, init=init), hidden_only=False)
+    assert [p.dim() for block in blocks for p in block.parameters()] == [2, 2]
+
+
+def test_a_net_that_reconstructs_ends_in_the_shape_of_its_input():
+    spec = Spec("s", (1, 4, 5), 0, None, "reconstruction", "mse", False, "", "")
+    h = torch.rand(2, 1, 4, 5)
+    for block in mlp.build(spec, mlp.Settings(hidden=(7,)), hidden_only=False):
+        h = block(h)
+    assert h.shape == (2, 1, 4, 5)

@@ -1,0 +1,66 @@
+"""Convolutional autoencoder: maps halve and then double again; for the task reconstruction.
+
+Block k of the encoder is ``h -> relu(norm(conv3x3(h)))`` with stride 2, of the decoder the same, without stride, behind
+nearest-neighbour upsampling to the size that the mirrored encoder block took; the last block is linear. The net of
+counter-current learning (arXiv 2409.19841), where 96x96 images go through 128, 256, 1024 and 2048 channels.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from pydantic import PositiveInt
+from torch import nn
+
+from bpfree.errors import InputError
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@settings
+class Settings:
+    encoder: tuple[PositiveInt, ...] = setting(
+        (128, 256, 1024, 2048), "channels of the encoder's convolutions, all positive; the decoder mirrors them"
+    )
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Blocks from images of ``spec.shape`` (channels, height, width) to images of the same shape."""
+    if len(spec.shape) != 3 or spec.task != "reconstruction" or hidden_only:
+        what = f"{spec.task} of inputs of shape {spec.shape}"
+        raise InputError(f"net autoencoder puts images out again, not for {what}: try --task reconstruction")
+    if not settings.encoder:
+        raise InputError("encoder = () is not valid: expected at least one number of channels")
+    planes = [spec.shape[0], *settings.encoder]
+    sizes: list[tuple[int, ...]] = [spec.shape[1:]]
+    for _ in settings.encoder:
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    encoder: list[nn.Module] = [
+        nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b, affine=False), nn.ReLU())
+        for a, b in pairwise(planes)
+    ]
+    decoder: list[nn.Module] = [
+        nn.Sequential(
+            nn.Upsample(size),
+            nn.Conv2d(b, a, 3, padding=1, bias=False),
+            *([nn.BatchNorm2d(a, affine=False), nn.ReLU()] if k else []),
+        )
+        for k, (a, b, size) in reversed(list(enumerate(zip(planes, planes[1:], sizes, strict=False))))
+    ]
+    initialise([*encoder, *decoder])
+    return [*encoder, *decoder]
+
+
+def initialise(blocks: Iterable[nn.Module]) -> None:
+    """Orthogonal kernels; times 0.001 behind an upsampling; zero where the image itself comes out."""
+    for block in blocks:
+        kernels = [m.weight for m in block.modules() if isinstance(m, nn.Conv2d)]
+        grows = any(isinstance(m, nn.Upsample) for m in block.modules())
+        linear = not any(isinstance(m, nn.ReLU) for m in block.modules())
+        for kernel in kernels:
+            if linear:
+                nn.init.zeros_(kernel)
+            else:
+                nn.init.orthogonal_(kernel, 0.001 if grows else 1.0)

@@ -1,0 +1,198 @@
+"""Counter-current learning: a second net brings the target down to meet the activations that come up.
+
+Kao, Hariharan, "Counter-Current Learning: A Biologically Plausible Dual Network Approach for Deep Learning", NeurIPS
+2024, arXiv 2409.19841. A forward net takes the input up, a feedback net of mirrored sizes takes the C class prototypes
+(rows of the identity) down, and each level l < L pulls the two together; SG stops the gradient at every layer's input:
+
+    a_0 = x,   a_l = act(U_l SG(a_{l-1})),        b_L = I_C,   b_{l-1} = act(V_l SG(b_l)),        T_ic = 1[y_i = c]
+
+    raw:         L_l = (256 s / d_l) mean (a_l b_l^T - T)^2
+    normalised:  L_l = s mean (A_l B_l^T - T)^2 + S mean (A_l A_l^T - I_B)^2 + S mean (B_l B_l^T - I_C)^2
+    output:      L_L = CE(a_L, y);     A, B: rows of a, b at unit length
+
+    dL/da_l = (512 s / (d_l B C)) (a_l b_l^T - T) b_l,   dU_l = (dL/da_l * act'(z_l))^T a_{l-1},   likewise b_l, V_{l+1}
+
+so the pair of level l trains U_l and V_{l+1}, that of the input V_1 alone, the output U_L alone. An autoencoder's
+feedback net takes the target image, b_L = x, and its maps meet one by one: L_l = s h mean (a_l - b_l)^2, h the maps'
+height, and between the ends the same again of maps less their mean at unit length; output L_L = h mean (a_L - x)^2.
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+U_{k+1}       ``blocks[k]``           (d_{k+1}, d_k), or a kernel
+V_{k+1}       ``feedback[k]``         (d_k, d_{k+1}), or a kernel
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
+Differences from the paper: the losses are those of its released code (eq. 2 is the normalised one with samples in
+place of prototypes); warm-up multiplies the learning rate, not the losses, which differs where the gradient is clipped;
+flooding reads the probabilities before the step in evaluation mode. ``no-stop-gradient`` is the ablation that is no
+longer local, ``feedback=fixed`` the one with random feedback.
+Costs: one forward pass a step, one more with ``flood``, and a feedback pass of C rows (of B rows for reconstruction);
+one pass a prediction. The feedback net, as large as the forward net, is not used at inference. Activations of one level
+live at a time; the gradients of both nets live until the batch ends, since each net's clip needs all of its own.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.functional import counter_current as pairs
+from bpfree.functional.transforms import Centralise
+from bpfree.nets._mirror import mirror
+from bpfree.nets.autoencoder import initialise
+from bpfree.owners import OptimSettings, Transform
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    pair_loss: Literal["raw", "normalised"] | None = setting(
+        None, "loss of a hidden level; none: raw for vectors, normalised for maps, as released"
+    )
+    pair_scale: float = setting(0.5, "s, weight of the pairs; 0: random hidden layers", ge=0, search=(0.1, 2.0, "log"))
+    spread: float = setting(0.5, "S, weight of keeping samples apart in the normalised loss", ge=0)
+    flood: float | None = setting(None, "samples this close to probability 1 are left out of the pairs", gt=0, lt=1)
+    feedback: Literal["learned", "fixed"] = setting("learned", "fixed: the feedback net keeps its random weights")
+    feedback_lr: float | None = setting(None, "learning rate of the feedback net (none: as the forward net)", gt=0)
+    feedback_clip: float | None = setting(None, "clip of the feedback net's gradient (none: as the forward net)", gt=0)
+    centralise: bool = setting(False, "take its mean over the fan-in from every gradient, before the clip")
+    stop_gradient: bool = setting(True, "cut the forward net's gradient at every layer; not to is no longer local")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Flooded(Batch):
+    """``counts (B,)``: 0 for samples that the pairs leave out, else 1."""
+
+    counts: Tensor
+
+
+class CounterCurrent(Trainer):
+    """Every level pulls what comes up and what comes down together."""
+
+    Settings = Settings
+    tasks = ("classification", "reconstruction")
+    batch_separable = False  # the normalised loss compares the samples of a batch with one another
+    prefer = {
+        "optimizer": "sgd",
+        "lr": 1.0,
+        "momentum": 0.0,
+        "clip": 1.0,
+        "batch_size": 256,
+        "epochs": 100,
+        "hidden": (256,) * 5,
+        "channels": (128, 128, 256, 256, 512),
+        "pool": "max",
+        "activation": "elu",
+        "bias": False,
+    }
+
+    def setup(self) -> None:
+        chosen, levels = self.settings, [self.spec.shape, *self.shapes]
+        if self.reconstructs and (chosen.flood or chosen.pair_loss):
+            raise InputError(f"flood and pair_loss are for classes: leave them out for {self.spec.task}")
+        if self.reconstructs and any(len(shape) != 3 for shape in levels):
+            raise InputError("counter-current reconstructs images with maps at every level: use --net autoencoder")
+        maps = any(len(shape) == 3 for shape in levels[1:-1])
+        self.pair_loss = chosen.pair_loss or ("normalised" if maps else "raw")
+        self.feedback = nn.ModuleList(mirror(self.blocks, levels))
+        if self.reconstructs:
+            initialise(self.feedback)
+        if chosen.feedback == "fixed":
+            _never_train(self.feedback)
+
+    @property
+    def reconstructs(self) -> bool:
+        return self.spec.task == "reconstruction"
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return 1 + bool(self.settings.flood) + self.reconstructs, 1
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        nets = {"forward": self.blocks, "feedback": self.feedback}
+        if self.settings.feedback == "fixed":
+            del nets["feedback"]
+        return {name: list(net.parameters()) for name, net in nets.items()}
+
+    def optim(self, owner: Hashable) -> OptimSettings:
+        chosen = self.settings
+        if owner != "feedback":
+            return chosen
+        lr, clip = chosen.feedback_lr or chosen.lr, chosen.feedback_clip or chosen.clip
+        return dataclasses.replace(chosen, lr=lr, clip=clip)
+
+    def transforms(self, owner: Hashable) -> list[Transform]:
+        return [*([Centralise()] if self.settings.centralise else []), *super().transforms(owner)]
+
+    def phases(self, epochs: int) -> list[Phase]:
+        return [Phase("all", range(len(self.blocks)), epochs, fixed=False)]
+
+    def prepare(self, batch: Batch) -> Batch:
+        """With ``flood``, find out which samples are fitted already."""
+        if not self.settings.flood:
+            return batch
+        right = self.predict(batch).softmax(1).gather(1, batch.y[:, None])[:, 0]  # (B,) probability of the class
+        return Flooded(**vars(batch), counts=(1 - right >= self.settings.flood).to(right))
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        if not self.settings.stop_gradient:
+            yield Local(torch.stack(list(self.losses(batch))).sum(), owner=None)
+            return
+        for loss in self.losses(batch):
+            yield Local(loss, owner=None)
+
+    def losses(self, batch: Batch) -> Iterator[Tensor]:
+        """The loss of every level, from the input up."""
+        top = batch.y if self.reconstructs else torch.eye(self.spec.classes, dtype=batch.x.dtype, device=batch.x.device)
+        target = None if self.reconstructs else top.index_select(0, batch.y)  # (B, C) one-hot
+        b = self.descend(top)
+        if self.settings.feedback == "learned":
+            yield self.pair(0, batch.x, b[-1], target, batch)
+        a = batch.x
+        for level, block in enumerate(self.blocks, 1):
+            b.pop()  # the level below is done
+            a = block(a.detach() if self.settings.stop_gradient else a)
+            yield self.pair(level, a, b[-1], target, batch) if len(b) > 1 else self.output(a, batch)
+
+    def descend(self, b: Tensor) -> list[Tensor]:
+        """Feedback from the given ``b_L`` down to ``b_0``: C rows each, or B rows for reconstruction."""
+        levels = [b]
+        for block in reversed(self.feedback):
+            levels.append(block(levels[-1].detach()))
+        return levels
+
+    def pair(self, level: int, a: Tensor, b: Tensor, target: Tensor | None, batch: Batch) -> Tensor:
+        """The loss that a level's two activations share; ``target (B, C)``: who has which prototype."""
+        chosen = self.settings
+        if target is None:  # every sample has its own b
+            return chosen.pair_scale * a.shape[2] * (pairs.map_pair(a, b) if level else F.mse_loss(a, b))
+        a, b = a.flatten(1), b.flatten(1)
+        if isinstance(batch, Flooded):
+            a = a * batch.counts[:, None]
+        if self.pair_loss == "raw":
+            return pairs.raw_pair(a, b, target, chosen.pair_scale)
+        return pairs.normalised_pair(a, b, target, chosen.pair_scale, chosen.spread)
+
+    def output(self, a: Tensor, batch: Batch) -> Tensor:
+        return a.shape[2] * F.mse_loss(a, batch.y) if self.reconstructs else F.cross_entropy(a, batch.y)
+
+    def predict(self, batch: Batch) -> Tensor:
+        h = batch.x
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+
+def _never_train(net: nn.Module) -> None:
+    """Turn parameters into buffers: saved with the model, owned by nobody."""
+    for module in net.modules():
+        for name, p in list(module.named_parameters(recurse=False)):
+            delattr(module, name)
+            module.register_buffer(name, p.detach())
