@@ -13,6 +13,7 @@ from bpfree.settings import options
 
 if TYPE_CHECKING:
     from bpfree.callbacks import Progress
+    from bpfree.trainer import Trainer
 
 console = Console(highlight=False, markup=False)
 
@@ -176,7 +177,7 @@ def rule(name: str) -> None:
     settings_of(name)
 
 
-def _costs(cls: type) -> dict[str, Any]:
+def _costs(cls: "type[Trainer]") -> dict[str, Any]:
     """Owners and passes of the rule on the default net and images of 28x28, 10 classes."""
     from bpfree.data.base import Spec
 
@@ -192,4 +193,5 @@ def _costs(cls: type) -> dict[str, Any]:
         "phases": ", ".join(phase.name for phase in trainer.phases(trainer.settings.epochs)),
         "forward passes": f"{trainer.forward_passes[0]:g} a step, {trainer.forward_passes[1]:g} a prediction",
         "readouts": " ".join(trainer.readouts) or None,
+        "tasks": ", ".join(cls.tasks),
     }

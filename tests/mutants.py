@@ -33,7 +33,16 @@ NOISE, FEEDBACK = "oracles/test_hand_gradient_noise.py::", "oracles/test_hand_fe
 HAND_NOISE, HAND_REPLICA = NOISE + "test_update_is_the_clipped_hand_gradient", NOISE + "test_every_replica_moves_by_its"
 HAND_REPLICA += "_own_clipped_hand_gradient"
 HAND_DFA, HAND_FA = FEEDBACK + "test_dfa_update_is_the_hand_gradient", FEEDBACK + "test_fa_update_is_the_hand_gradient"
-ALL = ("backprop", "dfa", "fa", "forward-forward", "gradient-noise", "mono-forward", "recurrent-forward-forward")
+ALL = (
+    "backprop",
+    "counter-current",
+    "dfa",
+    "fa",
+    "forward-forward",
+    "gradient-noise",
+    "mono-forward",
+    "recurrent-forward-forward",
+)
 DRAWING = ("forward-forward", "recurrent-forward-forward")
 _RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
 RESUME = {rule: _RESUME.format(rule) for rule in ALL}
@@ -59,6 +68,12 @@ class Mutant:
 
 _BP, _MF, _FF = "rules/backprop.py", "rules/mono_forward.py", "rules/forward_forward.py"
 _GN, _DFA, _FA = "rules/gradient_noise.py", "rules/dfa.py", "rules/fa.py"
+_CCL, _PAIRS, CCL = (
+    "rules/counter_current.py",
+    "functional/counter_current.py",
+    "oracles/test_hand_counter_current.py::",
+)
+HAND_CCL = CCL + "test_update_is_the_hand_gradient"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 
 MUTANTS = {
@@ -250,12 +265,95 @@ MUTANTS = {
     "fa: sign flip": Mutant(_FA, "yield Local(loss", "yield Local(-loss", [HAND_FA]),
     "fa: off-by-one label": Mutant(_FA, "(batch), batch.y)", "(batch), (batch.y + 1) % 3)", [HAND_FA]),
     "fa: missing detach": Mutant(_FA, "(layer, x.detach()), x", "(layer, x), x", [HAND_FA]),
+    "counter-current: sign flip": Mutant(
+        _PAIRS, "(a @ b.T - target).square().mean()\n\n", "-(a @ b.T - target).square().mean()\n\n", [HAND_CCL]
+    ),
+    "counter-current: missing detach": Mutant(
+        _CCL,
+        "a.detach() if self.settings.stop_gradient else a",
+        "a",
+        [CCL + "test_a_pair_trains_one_layer_of_each_net_and_the_output_only_the_last"],
+    ),
+    "counter-current: missing detach in the feedback net": Mutant(
+        _CCL,
+        "levels[-1].detach()",
+        "levels[-1]",
+        [CCL + "test_a_pair_trains_one_layer_of_each_net_and_the_output_only_the_last"],
+    ),
+    "counter-current: off-by-one label": Mutant(
+        _CCL, "top.index_select(0, batch.y)", "top.index_select(0, (batch.y + 1) % self.spec.classes)", [HAND_CCL]
+    ),
+    "counter-current: wrong owner": Mutant(
+        _CCL,
+        'nets = {"forward": self.blocks, "feedback": self.feedback}',
+        'nets = {"forward": self, "feedback": self.feedback}',
+        [STEPS + "test_every_parameter_has_exactly_one_owner", CCL + "test_each_net_is_clipped_by_its_own_norm"],
+    ),
+    "counter-current: nets detached from one another": Mutant(
+        _CCL, "a, b = a.flatten(1), b.flatten(1)", "a, b = a.flatten(1), b.detach().flatten(1)", [HAND_CCL]
+    ),
+    "counter-current: one clip for both nets": Mutant(
+        _CCL,
+        'if owner != "feedback":',
+        "if owner:",
+        [CCL + "test_each_net_is_clipped_by_its_own_norm", CCL + "test_the_feedback_net_has_a_rate_of_its_own"],
+    ),
+    "counter-current: width forgotten": Mutant(_PAIRS, "256 * scale / a.shape[1]", "scale", [HAND_CCL]),
+    "counter-current: samples free to collapse": Mutant(_PAIRS, "_overlap(a) + _overlap(b)", "_overlap(b)", [HAND_CCL]),
+    "counter-current: the unfitted flooded": Mutant(
+        _CCL,
+        "(1 - right >= self.settings.flood)",
+        "(1 - right < self.settings.flood)",
+        [CCL + "test_flooding_takes_fitted_samples_out_of_the_pairs_but_not_out_of_the_mean"],
+    ),
+    "counter-current: fixed feedback learned": Mutant(
+        _CCL,
+        "            _never_train(self.feedback)\n",
+        "            pass\n",
+        [STEPS + "test_every_parameter_has_exactly_one_owner"],
+    ),
+    "counter-current: levels paired off by one": Mutant(
+        _CCL,
+        "            b.pop()  # the level below is done\n",
+        "            level > 1 and b.pop()\n",
+        [CCL + "test_a_pair_trains_one_layer_of_each_net_and_the_output_only_the_last"],
+    ),
+    "mirror: levels finished by the block above": Mutant(
+        "nets/_mirror.py",
+        "        below = block\n",
+        "",
+        ["nets/test_mirror.py::test_a_level_is_made_alike_from_both_sides_and_the_input_is_linear"],
+    ),
+    "transforms: centralised over the outputs": Mutant(
+        "functional/transforms.py",
+        "grad.mean(tuple(range(1, grad.ndim)), keepdim=True)",
+        "grad.mean(0, keepdim=True)",
+        ["functional/test_transforms.py::test_centralise_takes_the_mean_over_the_fan_in_from_every_output"],
+    ),
+    "reconstruction: target not augmented": Mutant(
+        "data/reconstruction.py",
+        "batch.y = batch.x\n",
+        "batch.y = batch.x.clone()\n",
+        ["data/test_reconstruction.py::test_target_is_the_input_as_normalised_and_augmented"],
+    ),
+    "reconstruction: more error is better": Mutant(
+        "data/reconstruction.py",
+        "maximize=False",
+        "maximize=True",
+        ["data/test_reconstruction.py::test_validation_is_the_mean_squared_error_of_the_best_epoch"],
+    ),
+    "tasks: any rule for any task": Mutant(
+        "trainer.py",
+        "if spec.task not in self.tasks:",
+        "if False:",
+        ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
+    ),
     # In what all rules share -------------------------------------------------------------------------------------
     "loop: forgotten clearing of gradients": Mutant(
         "loop.py",
         "        owner.clear()\n",
         "",
-        [STEPS + "test_gradients_are_forgotten_before_the_rule_goes_on"],
+        [STEPS + "test_gradients_are_forgotten_before_the_rule_goes_on", STEPS + "test_no_gradient_outlives_a_batch"],
         ALL,
     ),
     "loop: test data in validation": Mutant(
@@ -380,6 +478,7 @@ SHARED = {  # faults that sit in code that every rule runs through
 }
 OWN = ("sign flip", "missing detach", "positive and negative swapped", "off-by-one label", "wrong owner")
 NOT_APPLICABLE = {
+    ("counter-current", "positive and negative swapped"): "it has no negatives",
     ("backprop", "missing detach"): "nothing is detached in it",
     ("backprop", "positive and negative swapped"): "it has one stream",
     ("dfa", "positive and negative swapped"): "it has one stream",

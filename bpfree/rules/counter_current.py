@@ -30,7 +30,8 @@ flooding reads the probabilities before the step in evaluation mode. ``no-stop-g
 longer local, ``feedback=fixed`` the one with random feedback.
 Costs: one forward pass a step, one more with ``flood``, and a feedback pass of C rows (of B rows for reconstruction);
 one pass a prediction. The feedback net, as large as the forward net, is not used at inference. Activations of one level
-live at a time; the gradients of both nets live until the batch ends, since each net's clip needs all of its own.
+live at a time, beside the feedback; the gradients of both nets live until the batch ends, since each net's clip needs
+all of its own.
 """
 
 import dataclasses
@@ -43,16 +44,17 @@ from torch import Tensor, nn
 
 from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
-from bpfree.functional.transforms import Centralise
 from bpfree.nets._mirror import mirror
 from bpfree.nets.autoencoder import initialise
-from bpfree.owners import OptimSettings, Transform
+from bpfree.owners import OptimSettings
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings
 class Settings(RuleSettings):
+    lr: float = setting(1.0, "learning rate", gt=0, search=(0.2, 2.0, "log"))
+    clip: float | None = setting(1.0, "clip the norm of the forward net's gradient to this", gt=0, search=(0.5, 1.0))
     pair_loss: Literal["raw", "normalised"] | None = setting(
         None, "loss of a hidden level; none: raw for vectors, normalised for maps, as released"
     )
@@ -62,7 +64,6 @@ class Settings(RuleSettings):
     feedback: Literal["learned", "fixed"] = setting("learned", "fixed: the feedback net keeps its random weights")
     feedback_lr: float | None = setting(None, "learning rate of the feedback net (none: as the forward net)", gt=0)
     feedback_clip: float | None = setting(None, "clip of the feedback net's gradient (none: as the forward net)", gt=0)
-    centralise: bool = setting(False, "take its mean over the fan-in from every gradient, before the clip")
     stop_gradient: bool = setting(True, "cut the forward net's gradient at every layer; not to is no longer local")
 
 
@@ -81,9 +82,7 @@ class CounterCurrent(Trainer):
     batch_separable = False  # the normalised loss compares the samples of a batch with one another
     prefer = {
         "optimizer": "sgd",
-        "lr": 1.0,
         "momentum": 0.0,
-        "clip": 1.0,
         "batch_size": 256,
         "epochs": 100,
         "hidden": (256,) * 5,
@@ -127,9 +126,6 @@ class CounterCurrent(Trainer):
             return chosen
         lr, clip = chosen.feedback_lr or chosen.lr, chosen.feedback_clip or chosen.clip
         return dataclasses.replace(chosen, lr=lr, clip=clip)
-
-    def transforms(self, owner: Hashable) -> list[Transform]:
-        return [*([Centralise()] if self.settings.centralise else []), *super().transforms(owner)]
 
     def phases(self, epochs: int) -> list[Phase]:
         return [Phase("all", range(len(self.blocks)), epochs, fixed=False)]

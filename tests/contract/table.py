@@ -114,7 +114,9 @@ ROWS = {
         but=_RECURRENT,
     ),
     "counter-current": Row("counter-current", _CCL, 0.8, but=_NETS),
-    "counter-current, fixed feedback": Row("counter-current", {**_CCL, "feedback": "fixed"}, 0.78, but=_NETS),
+    "counter-current, fixed feedback": Row(
+        "counter-current", {**_CCL, "feedback": "fixed", "lr": 0.2}, 0.78, but=_NETS
+    ),
     "counter-current, normalised and flooded": Row(
         "counter-current",
         {**_CCL, "pair_loss": "normalised", "flood": 0.1, "centralise": True, "warmup_steps": 20},
@@ -123,7 +125,7 @@ ROWS = {
     ),
     "counter-current, cnn": Row(
         "counter-current",
-        {**_CNN, "net": "cnn", "norm": "none", "lr": 1.0, "momentum": 0.5, "epochs": 6},
+        {"net": "cnn", "channels": (6, 12), "epochs": 3, "batch_size": 25, "momentum": 0.5},
         0.78,
         small={"channels": (4, 5)},
         but={**_NETS, **_CONTRAST},

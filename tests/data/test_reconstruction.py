@@ -1,5 +1,6 @@
 """The task of putting out what was put in: its data, loop, metric, record and way back."""
 
+import copy
 import json
 
 import numpy as np
@@ -133,3 +134,54 @@ def test_targets_are_kept_beside_the_inputs_of_a_frozen_prefix(cache_mb: int):
     history = loop.run()
     assert loop.prefixes == {"second": "cached" if cache_mb else "recomputed"}
     assert history[1]["val"] < history[0]["val"]
+
+
+class InMemory:
+    """A folder that keeps the last checkpoint."""
+
+    saved: dict | None = None
+
+    def load(self):
+        return self.saved
+
+    def save(self, state):
+        self.saved = copy.deepcopy(state)
+
+
+class StopAfter:
+    def __init__(self, batches: int):
+        self.left = batches
+
+    def on_batch(self, loop):
+        self.left -= 1
+        if self.left == 0:
+            loop.stop("enough")
+
+
+AUTOENCODER = {"net": "autoencoder", "encoder": (3, 4), "epochs": 3, "batch_size": 8, "pair_scale": 1.0, "lr": 0.01}
+
+
+@pytest.mark.parametrize("feedback", ["learned", "fixed"])
+def test_an_autoencoder_without_backpropagation_learns_and_resumes_exactly(feedback: str):
+    values = {**AUTOENCODER, "feedback": feedback, "momentum": 0.9}
+    data = as_data(images(), {**TASK, "flip": True})
+    whole = loop_of(make("counter-current", **values), data)
+    history = whole.run()
+    assert history[-1]["val"] < history[0]["val"]
+    folder = InMemory()
+    loop_of(make("counter-current", **values), data, folder=folder, callbacks=[StopAfter(7)]).run()
+    resumed = loop_of(make("counter-current", **values), data, folder=folder)
+    assert [entry["val"] for entry in resumed.run()] == [entry["val"] for entry in history]
+    state = whole.trainer.state_dict()
+    assert [name for name, tensor in resumed.trainer.state_dict().items() if not tensor.equal(state[name])] == []
+
+
+def test_a_prediction_of_an_autoencoder_does_not_depend_on_the_other_rows():
+    """Batch normalisation follows its running statistics, also while the net trains."""
+    loop = loop_of(make("counter-current", **AUTOENCODER), as_data(images(), TASK), precision="fp64")
+    loop.run()
+    loop._training_mode()
+    together, _ = loop.scores(loop.data.val)
+    loop.settings = type(loop.settings)(**{**vars(loop.settings), "eval_batch_size": 1})
+    alone, _ = loop.scores(loop.data.val)
+    assert torch.allclose(alone, together, rtol=1e-6, atol=1e-9)
