@@ -17,13 +17,14 @@ from bpfree.data import load
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 net = {"epochs": 3, "subset": 2000, "hidden": (64, 64), "batch_size": 25} if QUICK else {"epochs": 10}
-coder = {"epochs": 1, "subset": 1000, "encoder": (4, 8)} if QUICK else {"epochs": 3, "encoder": (16, 32, 64)}
+small = {"epochs": 1, "subset": 2000, "encoder": (4, 8), "batch_size": 10}
+coder = small if QUICK else {"epochs": 3, "encoder": (16, 32, 64), "batch_size": 32}
 
 for feedback in ("learned", "fixed"):
     record = bpfree.train("counter-current", data="mnist", normalize="standard", feedback=feedback, **net)
     print(f"{feedback} feedback: test accuracy {record['result']['test']:.4f}")
 
-slow = {"lr": 0.01, "momentum": 0.9, "clip": 0.2, "batch_size": 32, "pair_scale": 1.0, "warmup_steps": 100}
+slow = {"lr": 0.01, "momentum": 0.9, "clip": 0.2, "pair_scale": 1.0, "warmup_steps": 100}
 record = bpfree.train("counter-current", data="mnist", task="reconstruction", net="autoencoder", **slow, **coder)
 print(f"autoencoder: mean squared error {record['result']['test']:.4f}")
 

@@ -46,6 +46,7 @@ ALL = (
 DRAWING = ("forward-forward", "recurrent-forward-forward")
 _RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
 RESUME = {rule: _RESUME.format(rule) for rule in ALL}
+_STATEFUL = [*RESUME.values(), _RESUME.format("counter-current, cnn")]  # with momentum, and best in its first epoch
 
 
 @dataclass(frozen=True)
@@ -377,7 +378,7 @@ MUTANTS = {
         [PREDICT + "test_a_prediction_does_not_depend_on_the_other_rows_of_its_batch[mono-forward, batch norm]"],
     ),
     "loop: optimizer state not restored": Mutant(
-        "loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", [*RESUME.values()], ALL
+        "loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", _STATEFUL, ALL
     ),
     "loop: random state not restored": Mutant(
         "loop.py",
@@ -390,7 +391,7 @@ MUTANTS = {
         "loop.py",
         'self.early.load_state_dict(state["early"])',
         "pass",
-        [*RESUME.values(), _RESUME.format("forward-forward, mean goodness")],
+        [*_STATEFUL, _RESUME.format("forward-forward, mean goodness")],
         ALL,
     ),
     "loop: diagnostics not restored": Mutant(
