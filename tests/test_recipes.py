@@ -19,7 +19,7 @@ def test_recipe_is_checked_and_complete(name: str):
     assert len(set(recipe.seeds)) == len(recipe.seeds) > 0
 
 
-def test_twin_differs_from_its_recipe_in_the_rule_alone():
-    folder = reproduce.folder()
-    mf, bp = (yaml.safe_load((folder / f"{name}-mnist-2x1000.yaml").read_text()) for name in ("mf", "bp"))
-    assert {key for key in mf if mf[key] != bp.get(key)} == {"about", "target", "algo"}
+@pytest.mark.parametrize("pair", [("mf-mnist-2x1000", "bp-mnist-2x1000"), ("ccl-mlp-mnist", "bp-ccl-mlp-mnist")])
+def test_twin_differs_from_its_recipe_in_the_rule_alone(pair: tuple[str, str]):
+    mine, twin = (yaml.safe_load((reproduce.folder() / f"{name}.yaml").read_text()) for name in pair)
+    assert {key for key in mine if mine[key] != twin.get(key)} == {"about", "target", "algo"}
