@@ -1,0 +1,252 @@
+"""Differences between arms, and what may be said of them: a difference, equivalence, or "cannot conclude because …"."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from energy import stats
+from energy.labels import is_measured
+from energy.report.measures import COMPARED, ENERGY, MEMORY, TEST, Basis, Measure, no_energy, place, values
+from energy.study import BASELINE, Run, Study
+
+POINTS = ("accuracy", "roc_auc")  # metrics between 0 and 1, shown times 100
+MINUS = "\u2212"
+DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
+
+
+def comparisons(study: Study, found: Basis) -> list[dict[str, Any]]:
+    """All comparisons of a study, each measure in each budget, with Holm's correction over each measure's family."""
+    made = [
+        _compare(study, found, budget, one, two, measure)
+        for budget in study.plan["budgets"]
+        for one, two in pairs(study)
+        for measure in COMPARED
+    ]
+    for measure in COMPARED:
+        family = [c for c in made if c["measure"] == measure.key and not c["aa"] and c["p"] is not None]
+        for comparison, p in zip(family, stats.holm([c["p"] for c in family]), strict=True):
+            comparison["p_holm"], comparison["family"] = p, len(family)
+    drift = {(c["budget"], c["measure"]): c for c in made if c["aa"] and c["low"] is not None and not covers_zero(c)}
+    for comparison in made:
+        copy = drift.get((comparison["budget"], comparison["measure"]))
+        comparison |= _verdict(comparison, found, study.plan["margin_pp"], copy)
+    return made
+
+
+def pairs(study: Study) -> list[tuple[str, str]]:
+    """Which arm is held against which: only arms on the same net and data."""
+    made: list[tuple[str, str]] = []
+    for name, arm in study.arms.items():
+        for other_name, other in study.arms.items():
+            if name == other_name or arm["net_key"] is None or arm["net_key"] != other["net_key"]:
+                continue
+            if arm["role"] == "aa":
+                wanted = other_name == (arm["twin_of"] or _original(study, name))
+            elif other["role"] == "aa" or arm["role"] == "twin":
+                wanted = False
+            else:
+                control = arm["role"] == "arm" and other["role"] == "control" and other["algo"] == arm["algo"]
+                wanted = other_name == _reference(study, arm["net_key"]) or control
+            if wanted:
+                made.append((name, other_name))
+    return made
+
+
+def _original(study: Study, name: str) -> str | None:
+    arm = study.arms[name]
+    same = [
+        n for n, a in study.arms.items() if n != name and (a["algo"], a["settings"]) == (arm["algo"], arm["settings"])
+    ]
+    return same[0] if same else None
+
+
+def _reference(study: Study, net_key: str) -> str | None:
+    """The arm that all others on a net are held against: its twin, else plain backpropagation, else the first."""
+    group = {name: arm for name, arm in study.arms.items() if arm["net_key"] == net_key and arm["role"] != "aa"}
+    ranks = {
+        name: (arm["role"] != "twin", arm["algo"] != BASELINE, arm["role"] == "control") for name, arm in group.items()
+    }
+    return min(ranks, key=lambda name: ranks[name], default=None)
+
+
+def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measure: Measure) -> dict[str, Any]:
+    a, b = ({run.seed: run for run in study.of(name, budget) if run.finished} for name in (one, two))
+    left_out: list[str] = []
+    rows: list[dict[str, Any]] = []
+    for seed in sorted(a.keys() & b.keys()):
+        why = _not_comparable(a[seed], b[seed], measure, found)
+        x, y = (values(run, found)[measure.key] for run in (a[seed], b[seed]))
+        if why or x is None or y is None:
+            left_out.append(f"seed {seed}: {why or 'a value is missing'}")
+        elif measure.scale == "ratio" and min(x, y) <= 0:
+            left_out.append(f"seed {seed}: a value is not above zero")
+        else:
+            rows.append({"seed": seed, "a": x, "b": y, "d": math.log(x / y) if measure.scale == "ratio" else x - y})
+    tested = asdict(stats.paired([row["d"] for row in rows]))
+    metric: dict[str, Any] = next((run.record["result"] for run in [*a.values(), *b.values()] if run.record), {})
+    points = measure is TEST and metric.get("metric") in POINTS
+    margin = study.plan["margin_pp"] / 100 if points else None
+    equal = asdict(stats.equivalence([row["d"] for row in rows], margin)) if margin else None
+    bounds = [
+        r.record["energy"]["train"]["err_bound"] or 0.0
+        for r in [*a.values(), *b.values()]
+        if measure is ENERGY and r.record and "train" in r.record["energy"]
+    ]
+    return {
+        "budget": budget,
+        "a": one,
+        "b": two,
+        "aa": study.arms[one]["role"] == "aa",
+        "measure": measure.key,
+        "scale": measure.scale,
+        "metric": metric.get("metric"),
+        "maximize": metric.get("direction") == "max",
+        "points": points,
+        **tested,
+        "p_holm": None,
+        "family": 0,
+        "pairs": rows,
+        "left_out": left_out,
+        "equivalence": equal,
+        "meter_bound": max(bounds, default=None) if measure is ENERGY else None,
+    }
+
+
+def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis) -> str:
+    if measure is TEST:
+        return ""
+    if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
+        return no_energy(a, found) or no_energy(b, found)
+    one, two = place(a), place(b)
+    apart = [key for key in one if one[key] != two[key] and (measure is MEMORY or key != "memory method")]
+    return "".join(f"{key} {one[key]} and {two[key]}" for key in apart[:1])
+
+
+def covers_zero(comparison: dict[str, Any]) -> bool:
+    return comparison["low"] <= 0 <= comparison["high"]
+
+
+def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, Any] | None) -> dict[str, Any]:
+    """``verdict``, ``because`` (of "cannot conclude") and the ``sentence`` that says it all."""
+    measure = next(m for m in COMPARED if m.key == c["measure"])
+    because = _because(c, measure, found, copy)
+    what = "test result" if measure is TEST else measure.title.split(",")[0].lower().removeprefix("peak ")
+    if c["aa"]:
+        return {"verdict": None, "because": because, "sentence": _noise(c, what)}
+    if c["equivalence"] and c["equivalence"]["equivalent"] and not _too_few(c):
+        sentence = (
+            f"{c['a']} and {c['b']} give the same test result within ±{margin_pp:g} points "
+            f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, n = {c['n']} pairs)."
+        )
+        return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
+    if because:
+        sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {what}, because {because}."
+        return {"verdict": CANNOT, "because": because, "sentence": sentence}
+    better = c["mean"] > 0 if measure is not TEST or c["maximize"] else c["mean"] < 0
+    amount = change(c, c["mean"]).lstrip("+" + MINUS) + (" points" if c["points"] else "")
+    label = f", {found.method}, {' + '.join(found.components)}" if measure is ENERGY else ""
+    holm = "" if c["p_holm"] is None else f", Holm p {_p(c['p_holm'])}"
+    sentence = (
+        f"{c['a']} {(measure.more if better else measure.less).format(amount)} {c['b']} "
+        f"(95 % CI {_range(c, c)}{' points' if c['points'] else ''}, n = {c['n']} pairs{label}{holm})."
+    )
+    return {"verdict": DIFFERENCE, "because": "", "sentence": sentence}
+
+
+def _because(c: dict[str, Any], measure: Measure, found: Basis, copy: dict[str, Any] | None) -> str:
+    """Why nothing can be concluded; "": something can."""
+    if measure is ENERGY and not found.ranked:
+        return f"energy was not measured: {found.reason}"
+    if measure is ENERGY:
+        assert is_measured(found.method)
+    if _too_few(c):
+        whole = f"only {c['n']} pair{'' if c['n'] == 1 else 's'} can be compared, and {stats.MIN_PAIRS} are the least"
+        return whole + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
+    if copy is not None and not c["aa"]:
+        by = f"{change(copy, copy['mean'])} ({_range(copy, copy)})"
+        return f"the A/A arm, which repeats {copy['b']}, differs from it by {by}"
+    if c["sd"] == 0 and c["mean"] != 0:
+        return "" if measure is MEMORY else "all pairs differ by exactly the same amount, which no two runs do"
+    if c["p_holm"] is not None and c["p_holm"] < stats.ALPHA:
+        bound = c["meter_bound"] or 0.0
+        if measure is ENERGY and abs(math.expm1(c["mean"])) <= bound:
+            return f"the meter's ticks alone may err by up to {bound:.1%} of a window: use longer runs"
+        return ""
+    needed = (
+        ""
+        if not c["pairs_needed"]
+        else (
+            f"; about {c['pairs_needed']:,} pairs would show a difference as large as this with power {stats.POWER:g}"
+        )
+    )
+    if covers_zero(c):
+        unit = " points" if c["points"] else ""
+        return f"the 95 % interval {_range(c, c)}{unit} covers zero with n = {c['n']} pairs{needed}"
+    return (
+        f"the difference does not survive Holm's correction for {c['family']} comparisons (p {_p(c['p_holm'])}){needed}"
+    )
+
+
+def _too_few(c: dict[str, Any]) -> bool:
+    return c["n"] < stats.MIN_PAIRS
+
+
+def _noise(c: dict[str, Any], what: str) -> str:
+    if c["low"] is None:
+        return f"A/A: too few pairs of {c['b']} with its repeat to state the noise of {what}."
+    covers = (
+        "covers zero, as it must" if covers_zero(c) else "does NOT cover zero: something other than the rule differs"
+    )
+    unit = " points" if c["points"] else ""
+    return (
+        f"A/A: {c['a']} against {c['b']}, {what}: {_range(c, c)}{unit} (95 % CI, n = {c['n']} pairs), which {covers}."
+    )
+
+
+def change(c: dict[str, Any], d: float) -> str:
+    """A difference as people read it, signed: points, percent, or the metric's own unit."""
+    if c["scale"] == "ratio":
+        return _signed(100 * math.expm1(d), " %")
+    return _signed(100 * d, "") if c["points"] else _signed(d, "", 3)
+
+
+def _range(c: dict[str, Any], interval: dict[str, Any]) -> str:
+    return f"{change(c, interval['low'])} to {change(c, interval['high'])}"
+
+
+def _signed(value: float, unit: str, digits: int = 2) -> str:
+    size = abs(value)
+    text = f"{size:.{digits}f}" if size < 10 else f"{size:.1f}" if size < 100 else f"{size:,.0f}"
+    sign = "" if float(text.replace(",", "")) == 0 else MINUS if value < 0 else "+"
+    return sign + text + unit
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def sentences(made: Sequence[dict[str, Any]], found: Basis, quick: bool) -> list[dict[str, Any]]:
+    """The verdicts in reading order; one sentence for all energies when none was measured."""
+    lines = []
+    for c in made:
+        if c["measure"] == ENERGY.key and not found.ranked:
+            continue
+        kind = "aa" if c["aa"] else c["verdict"]
+        lines.append(
+            {
+                "kind": kind,
+                "budget": c["budget"],
+                "measure": c["measure"],
+                "a": c["a"],
+                "b": c["b"],
+                "text": c["sentence"],
+            }
+        )
+    if not found.ranked:
+        text = f"Cannot conclude which arm uses less energy, because {found.reason}. No energy ranking is given."
+        lines.insert(0, {"kind": CANNOT, "budget": None, "measure": ENERGY.key, "a": None, "b": None, "text": text})
+    if quick:
+        for line in lines:
+            line["text"] += " Quick study: budget reached, not converged."
+    return lines
