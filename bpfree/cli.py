@@ -164,6 +164,22 @@ def reproduce(
     raise typer.Exit({"stopped": 130, "missed": 1}.get(summary["verdict"], 0))
 
 
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="a study, runs, or folders that hold runs")],
+    out: Annotated[Path | None, typer.Option(help="where to  [default: the study's folder, or report]")] = None,
+    where: Annotated[str, typer.Option("--co2", help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
+    draft: Annotated[bool, typer.Option("--draft", help="accept energies of a test double, marked so")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare finished runs: verdicts with intervals, tables and charts in one HTML file."""
+    from bpfree import show
+    from energy import report as reports
+
+    found, files = reports.write(folders, out, where, draft)
+    print(json.dumps(found, indent=1)) if as_json else show.report(found, files)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """What the command ``bpfree`` runs: one line on standard error and an exit code for what went wrong."""
     sys.exit(_run(arguments))

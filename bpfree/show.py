@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -113,6 +114,16 @@ def energy(reading: Mapping[str, Any] | None) -> str:
 
 def predictions(answers: Sequence[str] | Sequence[float], as_json: bool) -> None:
     print(json.dumps(list(answers)) if as_json else "\n".join(map(_text, answers)))
+
+
+def report(found: Mapping[str, Any], files: Sequence[Path]) -> None:
+    """Faults, warnings and verdicts of a report, and where it is."""
+    for kind in ("fault", "warning"):
+        for text in found[f"{kind}s"]:
+            print(f"{kind}: {text}")
+    for line in found["verdicts"]:
+        print(line["text"])
+    print(f"report: {next(path for path in files if path.suffix == '.html')}")
 
 
 def summary(found: Mapping[str, Any]) -> None:

@@ -49,10 +49,17 @@ def shared_results(study: "Study") -> Iterator[str]:
                 yield f"{pair} but differ on validation data: a checkpoint is shared between runs"
             else:
                 yield f"{pair}: one is a copy of the other, or the seed has no effect"
+    alike: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for one, two in itertools.combinations(_finished(study), 2):
-        unlike = study.arms[one.arm]["settings"] != study.arms[two.arm]["settings"]
-        if one.arm != two.arm and unlike and one.budget == two.budget and _same_predictions(one, two):
-            yield f"{_name(one)} and {_name(two)} predict exactly the same: one arm tested the other's weights"
+        a, b = study.arms[one.arm], study.arms[two.arm]
+        unlike = one.arm != two.arm and (a["algo"], a["settings"]) != (b["algo"], b["settings"])
+        if unlike and one.budget == two.budget and _same_predictions(one, two):
+            alike[one.arm, two.arm, one.budget].append(one.seed)
+    for (first, second, budget), seeds in alike.items():
+        yield (
+            f"{first} and {second}, {budget}, predict exactly the same on the test data (seeds "
+            f"{', '.join(map(str, sorted(set(seeds))))}): one arm tested the other's weights, or they are one arm"
+        )
 
 
 def shared_folders(study: "Study") -> Iterator[str]:
@@ -111,6 +118,25 @@ def unequal_windows(study: "Study") -> Iterator[str]:
     every = {run.arm: _record(run)["config"].get("checkpoint_every") for run in _finished(study)}
     if len(set(every.values())) > 1:
         yield f"checkpoints are not written equally often ({_listed(every)})"
+
+
+def unequal_origins(study: "Study") -> Iterator[str]:
+    """Runs of one seed on one net must begin alike and see the data in one order; heads may differ."""
+    firsts: dict[tuple, Run] = {}
+    apart: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for run in _finished(study):
+        net = study.arms[run.arm]["net_key"]
+        first = firsts.setdefault((net, run.budget, run.seed), run) if net else run
+        one, two = _record(first)["extra"], _record(run)["extra"]
+        blocks = list(zip(one.get("init_sha256") or (), two.get("init_sha256") or (), strict=False))
+        if any(a != b for a, b in blocks):
+            apart[first.arm, run.arm, "do not begin with the same weights"].append(run.seed)
+        orders = one.get("order_sha256"), two.get("order_sha256")
+        if None not in orders and orders[0] != orders[1]:
+            apart[first.arm, run.arm, "do not see the data in the same order"].append(run.seed)
+    for (first_arm, arm, words), seeds in apart.items():
+        listed = ", ".join(map(str, sorted(set(seeds))))
+        yield f"{first_arm} and {arm} {words} (seeds {listed}): their runs are not paired"
 
 
 def context_memory(study: "Study") -> Iterator[str]:
@@ -215,6 +241,7 @@ CHECKS: Sequence[Callable[["Study"], Iterator[str]]] = (
     unequal_passes,
     unequal_search,
     unequal_windows,
+    unequal_origins,
     context_memory,
     dead_parameters,
     borrowed_co2,

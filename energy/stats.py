@@ -124,7 +124,7 @@ def paired(d: Sequence[float], level: float = LEVEL, seed: int = 0) -> Paired:
     found = summary(d, level, seed)
     p, needed = None, None
     if found.mean is not None and found.sd is not None:
-        if found.sd > 0:
+        if found.sd > 1e-9 * abs(found.mean):  # not a matter of rounding
             p = 2 * _t_tail(abs(found.mean) / (found.sd / math.sqrt(found.n)), found.n - 1)
             needed = pairs_needed(found.mean, found.sd)
         elif found.mean == 0:

@@ -1,11 +1,42 @@
 """Reports: ``build(study)`` computes one JSON object, ``render(report, folder)`` draws every file from that alone.
 
-from energy.report import build, render
-from energy.study import collect
-render(build(collect(["study/"])), "study/")   # report.json, report.html, report.md, CSV and LaTeX tables
+    from energy.report import build, render
+    from energy.study import collect
+
+    render(build(collect(["study/"])), "study/")  # report.json, report.html, report.md, CSV and LaTeX tables
+
+``write`` does all of it for folders of any kind, as ``bpfree report`` does.
 """
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from energy.carbon import intensity
 from energy.report.build import SCHEMA, build
 from energy.report.render import render
+from energy.study import FILE, collect
 
-__all__ = ["SCHEMA", "build", "render"]
+__all__ = ["SCHEMA", "build", "render", "write"]
+
+
+def write(
+    paths: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+    co2: str = "",
+    draft: bool = False,
+) -> tuple[dict[str, Any], list[Path]]:
+    """The report of the studies and runs in ``paths``, and the files that it was drawn to.
+
+    Args:
+        out: None: the folder of the study, or ``report`` for runs made elsewhere.
+        co2: a country (FRA) or g CO2e per kWh, for a derived CO2e.
+        draft: accept energies of a test double, marked as such.
+
+    Raises EnergyError: nothing to report, a record that is damaged or edited, an unknown country, a fake meter.
+    """
+    at = intensity(co2) if co2 else None
+    report = build(collect(paths), at)
+    planned = len(paths) == 1 and (Path(paths[0]) / FILE).exists()
+    return report, render(report, out or (paths[0] if planned else "report"), draft)

@@ -1,4 +1,4 @@
-"""``build(study)``: everything a report says, computed once, as one JSON object that pages and tables are drawn from."""
+"""``build(study)``: everything a report says, computed once, as one JSON object that all files are drawn from."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         "co2e": None if at is None else {**asdict(at), "pue": pue, "method": "derived"},
         "warnings": _warnings(study, found, fake, metric, results),
         "faults": faults(study),
-        "verdicts": sentences(made, found, plan["quick"]),
+        "verdicts": sentences(made, found),
         "arms": [_arm(arm) for arm in plan["arms"]],
         "budgets": [_budget(study, found, name, at, pue) for name in plan["budgets"]],
         "comparisons": made,

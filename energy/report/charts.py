@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from energy.report import show
-from energy.report.compare import change
+from energy.report.compare import MINUS, change
 from energy.report.measures import COMPARED
 from energy.report.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Plot, colour, marker, ticks
 
@@ -98,23 +98,35 @@ def paired(report: Report, budget: Report, key: str) -> str:
     plot = Plot(
         f"paired differences, {title}", (min(values), max(values)), (-0.5, len(rows) - 0.5), height=height, left=16
     )
-    for value in ticks(*plot.x_range):
+    for value, text in _difference_ticks(rows[0], *plot.x_range):
         plot.add(f'<path class="grid" d="M{plot.x(value):.1f} {TOP}V{height - BOTTOM}"/>')
-        plot.text(plot.x(value), height - BOTTOM + 17, change(rows[0], value), "middle")
+        plot.text(plot.x(value), height - BOTTOM + 17, text, "middle")
     plot.add(f'<path class="axis" d="M{plot.x(0):.1f} {TOP}V{height - BOTTOM}"/>')
     for row, c in enumerate(rows):
         y, k = TOP + 44 * row + 30, order(report)[c["a"]]
         plot.text(18, y - 15, f"{c['a']} against {c['b']}{' (A/A)' if c['aa'] else ''}")
         for pair in c["pairs"]:
             x = plot.x(pair["d"])
-            title = f"<title>seed {pair['seed']}: {change(c, pair['d'])}</title>"
-            plot.add(f'<circle class="dot" style="fill:{colour(k)}" cx="{x:.1f}" cy="{y}" r="4">{title}</circle>')
+            tip = f"<title>seed {pair['seed']}: {change(c, pair['d'])}</title>"
+            plot.add(f'<circle class="dot" style="fill:{colour(k)}" cx="{x:.1f}" cy="{y}" r="4">{tip}</circle>')
         if c["low"] is not None:
             plot.add(f'<path class="interval" d="M{plot.x(c["low"]):.1f} {y}H{plot.x(c["high"]):.1f}"/>')
         plot.add(f'<path class="mean" d="M{plot.x(c["mean"]):.1f} {y - 8}v16"/>')
-    unit = "ratio, in percent" if rows[0]["scale"] == "ratio" else "points" if rows[0]["points"] else "difference"
-    plot.text((16 + WIDTH - RIGHT) / 2, height - 8, f"{title}: {unit}", "middle", "title")
+    unit = "percent" if rows[0]["scale"] == "ratio" else "points" if rows[0]["points"] else "its own unit"
+    plot.text((16 + WIDTH - RIGHT) / 2, height - 8, f"{title}: difference in {unit}", "middle", "title")
     return plot.svg()
+
+
+def _difference_ticks(c: Mapping[str, Any], low: float, high: float) -> list[tuple[float, str]]:
+    """Places and texts of round differences: percent of a ratio, points, or the metric's own unit."""
+    if c["scale"] == "ratio":
+        return [(math.log1p(v / 100), f"{_round(v)} %") for v in ticks(100 * math.expm1(low), 100 * math.expm1(high))]
+    scale = 100 if c["points"] else 1
+    return [(v / scale, _round(v)) for v in ticks(scale * low, scale * high)]
+
+
+def _round(value: float) -> str:
+    return f"{value:+.4g}".replace("-", MINUS) if value else "0"
 
 
 def windows(report: Report, budget: Report) -> str:
@@ -136,7 +148,7 @@ def windows(report: Report, budget: Report) -> str:
             if share > 0:
                 what = show.joules(window[key], estimate) if key == "energy_j" else show.seconds(window[key])
                 parts.append(
-                    f'<rect x="{x:.1f}" y="{y}" width="{share:.1f}" height="15" style="fill:{colour(k)}">'
+                    f'<rect x="{x:.1f}" y="{y}" width="{share:.1f}" height="15" style="fill:var(--w{k})">'
                     f"<title>{WINDOW_WORDS[name]}: {what}</title></rect>"
                 )
                 if estimate:
@@ -144,7 +156,7 @@ def windows(report: Report, budget: Report) -> str:
             x += share
     x = 16.0
     for k, name in enumerate(WINDOW_WORDS):
-        parts.append(f'<rect x="{x:.1f}" y="{height - 28}" width="11" height="11" style="fill:{colour(k)}"/>')
+        parts.append(f'<rect x="{x:.1f}" y="{height - 28}" width="11" height="11" style="fill:var(--w{k})"/>')
         parts.append(f'<text x="{x + 15:.1f}" y="{height - 18}">{WINDOW_WORDS[name]}</text>')
         x += 34 + 7.4 * len(WINDOW_WORDS[name])
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="energy of each window">{"".join(parts)}</svg>'

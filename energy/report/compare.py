@@ -116,6 +116,8 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
 def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis) -> str:
     if measure is TEST:
         return ""
+    if measure is ENERGY and not found.ranked:
+        return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
         return no_energy(a, found) or no_energy(b, found)
     one, two = place(a), place(b)
@@ -130,16 +132,19 @@ def covers_zero(comparison: dict[str, Any]) -> bool:
 def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, Any] | None) -> dict[str, Any]:
     """``verdict``, ``because`` (of "cannot conclude") and the ``sentence`` that says it all."""
     measure = next(m for m in COMPARED if m.key == c["measure"])
-    because = _because(c, measure, found, copy)
     what = "test result" if measure is TEST else measure.title.split(",")[0].lower().removeprefix("peak ")
     if c["aa"]:
-        return {"verdict": None, "because": because, "sentence": _noise(c, what)}
+        return {"verdict": None, "because": "", "sentence": _noise(c, what)}
+    because = _because(c, measure, found, copy)
     if c["equivalence"] and c["equivalence"]["equivalent"] and not _too_few(c):
         sentence = (
             f"{c['a']} and {c['b']} give the same test result within ±{margin_pp:g} points "
             f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, n = {c['n']} pairs)."
         )
         return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
+    if c["sd"] == c["mean"] == 0 and not _too_few(c) and (measure is not ENERGY or found.ranked):
+        text = f"{c['a']} and {c['b']} have exactly the same {what} in every pair (n = {c['n']} pairs)."
+        return {"verdict": EQUIVALENT, "because": "", "sentence": text}
     if because:
         sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {what}, because {because}."
         return {"verdict": CANNOT, "because": because, "sentence": sentence}
@@ -163,10 +168,10 @@ def _because(c: dict[str, Any], measure: Measure, found: Basis, copy: dict[str, 
     if _too_few(c):
         whole = f"only {c['n']} pair{'' if c['n'] == 1 else 's'} can be compared, and {stats.MIN_PAIRS} are the least"
         return whole + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
-    if copy is not None and not c["aa"]:
+    if copy is not None:
         by = f"{change(copy, copy['mean'])} ({_range(copy, copy)})"
         return f"the A/A arm, which repeats {copy['b']}, differs from it by {by}"
-    if c["sd"] == 0 and c["mean"] != 0:
+    if c["p"] is None:  # no spread at all
         return "" if measure is MEMORY else "all pairs differ by exactly the same amount, which no two runs do"
     if c["p_holm"] is not None and c["p_holm"] < stats.ALPHA:
         bound = c["meter_bound"] or 0.0
@@ -193,15 +198,13 @@ def _too_few(c: dict[str, Any]) -> bool:
 
 
 def _noise(c: dict[str, Any], what: str) -> str:
+    """The sentence of an A/A comparison: two sets of runs of one arm, whose differences are noise."""
+    both = f"{c['b']} and its repeat"
     if c["low"] is None:
-        return f"A/A: too few pairs of {c['b']} with its repeat to state the noise of {what}."
-    covers = (
-        "covers zero, as it must" if covers_zero(c) else "does NOT cover zero: something other than the rule differs"
-    )
+        return f"Too few pairs of {both} to state the noise of {what}."
+    covers = "it covers zero, as it must" if covers_zero(c) else "it does NOT cover zero: more than the rule differs"
     unit = " points" if c["points"] else ""
-    return (
-        f"A/A: {c['a']} against {c['b']}, {what}: {_range(c, c)}{unit} (95 % CI, n = {c['n']} pairs), which {covers}."
-    )
+    return f"{both} differ in {what} by {_range(c, c)}{unit} (A/A, 95 % CI, n = {c['n']} pairs): {covers}."
 
 
 def change(c: dict[str, Any], d: float) -> str:
@@ -226,7 +229,7 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def sentences(made: Sequence[dict[str, Any]], found: Basis, quick: bool) -> list[dict[str, Any]]:
+def sentences(made: Sequence[dict[str, Any]], found: Basis) -> list[dict[str, Any]]:
     """The verdicts in reading order; one sentence for all energies when none was measured."""
     lines = []
     for c in made:
@@ -246,7 +249,4 @@ def sentences(made: Sequence[dict[str, Any]], found: Basis, quick: bool) -> list
     if not found.ranked:
         text = f"Cannot conclude which arm uses less energy, because {found.reason}. No energy ranking is given."
         lines.insert(0, {"kind": CANNOT, "budget": None, "measure": ENERGY.key, "a": None, "b": None, "text": text})
-    if quick:
-        for line in lines:
-            line["text"] += " Quick study: budget reached, not converged."
     return lines

@@ -58,7 +58,7 @@ MEMORY = Measure(
 COMPARED = (TEST, ENERGY, TIME, MEMORY)
 SHOWN_TIPS = {
     "all_j": "Joules of the whole run: setting up, training, validating, saving and predicting.",
-    "to_target_j": "Joules of training until the validation metric first reached the target; only where all runs did.",
+    "to_target_j": "Joules of training until validation first reached the target; given only where all runs did.",
     "reached": "Runs whose test result reached the target, of all that were started: failed runs count.",
     "data_passes": "How often the training data went through the net, over all phases.",
     "converged": "Runs that the stopping rule ended; the others ended because their budget of epochs was used up.",

@@ -1,7 +1,7 @@
 """The page: ``report.json`` to one HTML file that needs nothing else, neither network nor server."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -14,8 +14,13 @@ _WORDS = {
     "difference": "Difference",
     "equivalent": "Equivalent",
     "cannot conclude": "Cannot conclude",
-    "aa": "A/A check",
+    "aa": "Noise",
 }
+_HATCH = (
+    '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
+    '<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="3" height="7" fill="var(--paper)" fill-opacity=".55"/></pattern></defs></svg>'
+)
 _OUTSIDE = (
     "Not inside: losses of the power supply, fans, cooling, network, other computers, and the search for settings."
 )
@@ -40,11 +45,7 @@ def _sections(report: Report) -> Iterable[str]:
     yield _header(report)
     yield _notes(report)
     yield _verdicts(report)
-    yield (
-        '<svg width="0" height="0" style="position:absolute" aria-hidden="true"><defs>'
-        '<pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="3" height="7" fill="var(--paper)" '
-        'fill-opacity=".55"/></pattern></defs></svg>'
-    )
+    yield _HATCH
     for number, budget in enumerate(report["budgets"]):
         yield f"<h2>Results: {escape(budget['name'])}</h2>"
         yield _table(report, budget, number)
@@ -77,25 +78,32 @@ def _header(report: Report) -> str:
 def _notes(report: Report) -> str:
     lines = [("fault", "Fault", text) for text in report["faults"]]
     lines += [("warning", "Warning", text) for text in report["warnings"]]
-    items = "".join(f'<li class="verdict {kind}"><b>{word}</b>{escape(text)}</li>' for kind, word, text in lines)
+    items = "".join(f'<li class="{kind}"><b>{word}</b>{escape(text)}</li>' for kind, word, text in lines)
     return f'<ul class="notes" id="warnings">{items}</ul>' if items else ""
 
 
 def _verdicts(report: Report) -> str:
-    groups: dict[str, list[str]] = {}
+    """A card for each pair of arms in each budget, with its verdicts; what holds for all comes first."""
+    if not report["verdicts"]:
+        return "<h2>Verdicts</h2><p>No two arms share net and data: there is nothing to compare.</p>"
+    cards: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}
     for line in report["verdicts"]:
         kind = "cannot" if line["kind"] == "cannot conclude" else line["kind"]
         item = f'<li class="verdict {kind}"><b>{_WORDS[line["kind"]]}</b>{escape(line["text"])}</li>'
-        groups.setdefault(line["budget"] or "", []).append(item)
-    if not groups:
-        return "<h2>Verdicts</h2><p>No two arms share net and data: there is nothing to compare.</p>"
+        pair = (line["a"] or "", line["b"] or "")
+        cards.setdefault((line["budget"] or "", "aa" if kind == "aa" else ""), {}).setdefault(pair, []).append(item)
+    budgets = {budget for budget, _ in cards if budget}
     parts = []
-    for budget, items in groups.items():
-        heading = f"<h3>At {escape(budget)}</h3>" if budget and len(groups) > 1 else ""
-        checks = [item for item in items if 'class="verdict aa"' in item]
-        first = [item for item in items if item not in checks]
-        parts.append(f'{heading}<ul class="verdicts">{"".join(first + checks)}</ul>')
+    for (budget, kind), pairs in sorted(cards.items(), key=lambda item: item[0][0] != ""):
+        heading = f"<h3>At {escape(budget)}</h3>" if budget and not kind and len(budgets) > 1 else ""
+        shown = "".join(_card(a, b, items) for (a, b), items in pairs.items())
+        parts.append(f'{heading}<div class="cards">{shown}</div>')
     return f'<h2>Verdicts</h2><div id="verdicts">{"".join(parts)}</div>'
+
+
+def _card(a: str, b: str, items: Sequence[str]) -> str:
+    title = f"<h4>{escape(a)} <span>against</span> {escape(b)}</h4>" if a else "<h4>All arms</h4>"
+    return f'<div class="card">{title}<ul>{"".join(items)}</ul></div>'
 
 
 def _table(report: Report, budget: Report, number: int) -> str:
@@ -115,7 +123,7 @@ def _table(report: Report, budget: Report, number: int) -> str:
             hatched = ' class="est"' if column.energy and estimate and value is not None else ""
             cells.append(f'<td data-value="{"" if value is None else value}"{hatched}>{escape(column.cell(row))}</td>')
         rows.append(f"<tr>{''.join(cells)}</tr>")
-    caption = f"Mean ± half the 95 % t interval over the runs (n). {escape(_caption(report, budget))}"
+    caption = f"Mean ± half the 95 % t interval; n: the runs that finished. {escape(_caption(report, budget))}"
     return (
         f'<div class="wide"><table class="results" id="results-{number}"><caption>{caption}</caption>'
         f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -304,6 +312,6 @@ def _glossary(report: Report) -> str:
     return (
         f"<h2>What the columns mean</h2><dl>{items}</dl>"
         '<p class="soft">Runs are paired by seed and data order. Intervals are t intervals of the paired differences '
-        "(accuracy) or log-ratios (energy, time, memory); p values are corrected by Holm within each measure; equivalence "
-        "is two one-sided tests at 5 %. All numbers of this page are in the JSON object inside it.</p>"
+        "(accuracy) or log-ratios (energy, time, memory); p values are corrected by Holm within each measure; "
+        "equivalence is two one-sided tests at 5 %. All numbers of this page are in the JSON object inside it.</p>"
     )

@@ -1,5 +1,6 @@
 """Numbers as people read them, and the columns of the main table: shared by the page and the plain tables."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 from energy.report.measures import COMPARED, SHOWN_TIPS
 
 NONE = "\u2013"
+Unit = Callable[[float], tuple[float, str]]  # size and name of the unit that suits a value
+Cell = Callable[[Mapping[str, Any]], str]
+Value = Callable[[Mapping[str, Any]], float | None]
 
 
 @dataclass(frozen=True)
@@ -16,8 +20,8 @@ class Column:
     key: str
     title: str
     tip: str
-    cell: Callable[[Mapping[str, Any]], str]
-    value: Callable[[Mapping[str, Any]], float | None]
+    cell: Cell
+    value: Value
     energy: bool = False
 
 
@@ -32,17 +36,13 @@ def significant(value: float, digits: int = 3) -> str:
 
 def joules(value: float | None, estimate: bool) -> str:
     """
-    >>> joules(1234.5, False), joules(1234.5, True)
-    ('1,234 J', '≈ 1,200 J (est.)')
+    >>> joules(1234.5, False), joules(1234.5, True), joules(None, False)
+    ('1,234 J', '≈ 1,200 J (est.)', 'unavailable')
     """
     if value is None:
         return "unavailable"
-    if estimate:
-        return f"≈ {significant(value, 2)} J (est.)"
-    for unit, size in (("MJ", 1e7), ("kJ", 1e4)):
-        if abs(value) >= size:
-            return f"{significant(value / size * 10, 4)} {unit}"
-    return f"{significant(value, 4)} J"
+    size, name = joules_unit(value)
+    return f"≈ {significant(value, 2)} J (est.)" if estimate else f"{significant(value / size, 4)} {name}"
 
 
 def seconds(value: float | None) -> str:
@@ -50,15 +50,7 @@ def seconds(value: float | None) -> str:
     >>> seconds(12.34), seconds(754.2)
     ('12.3 s', '12.6 min')
     """
-    if value is None:
-        return NONE
-    return (
-        f"{significant(value)} s"
-        if value < 120
-        else f"{significant(value / 60)} min"
-        if value < 7200
-        else f"{significant(value / 3600)} h"
-    )
+    return NONE if value is None else _one(value, seconds_unit)
 
 
 def size(value: float | None) -> str:
@@ -66,7 +58,12 @@ def size(value: float | None) -> str:
     >>> size(660979712)
     '630 MiB'
     """
-    return NONE if value is None else f"{significant(value / 2**20)} MiB"
+    return NONE if value is None else _one(value, size_unit)
+
+
+def _one(value: float, unit: Unit) -> str:
+    size, name = unit(value)
+    return f"{significant(value / size)} {name}"
 
 
 def metric(value: float | None, about: Mapping[str, Any]) -> str:
@@ -75,68 +72,83 @@ def metric(value: float | None, about: Mapping[str, Any]) -> str:
     return f"{100 * value:.2f} %" if about["points"] else significant(value, 4)
 
 
-def plus_minus(summary: Mapping[str, Any], text: Callable[[float | None], str]) -> str:
-    """Mean, half-width of its interval and n: "98.53 % ± 0.12 % (n = 5)"; a single run says so."""
+def plus_minus(summary: Mapping[str, Any], unit: Unit, finished: int, estimate: bool = False) -> str:
+    """Mean and half-width of its interval in one unit, to the interval's second digit; n where not all finished runs
+    have the value, or only one does. An estimate gives the interval as a range.
+
+    >>> found = {"n": 3, "mean": 2532.4, "low": 2450.6, "high": 2614.2}
+    >>> plus_minus(found, joules_unit, 3), plus_minus(found, joules_unit, 3, estimate=True)
+    ('2,532 ± 82 J', '≈ 2,500 to 2,600 J (est.)')
+    """
     if summary["mean"] is None:
-        return text(None)
-    if summary["low"] is None:
-        return f"{text(summary['mean'])} (n = {summary['n']})"
-    return f"{text(summary['mean'])} ± {text(summary['high'] - summary['mean'])} (n = {summary['n']})"
+        return NONE
+    size, name = unit(summary["mean"])
+    n = "" if summary["n"] == finished > 1 else f" (n = {summary['n']})"
+    mean = summary["mean"] / size
+    half = 0.0 if summary["low"] is None else (summary["high"] - summary["low"]) / 2 / size
+    if estimate:
+        ends = dict.fromkeys(significant(max(x, 0.0), 2) for x in (mean - half, mean + half))
+        return f"≈ {' to '.join(ends)} {name} (est.){n}"
+    if half <= 1e-9 * abs(mean):
+        none = "" if summary["low"] is None else " ± 0"
+        return f"{significant(mean, 4)}{none} {name}".rstrip() + n
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f"{mean:,.{digits}f} ± {half:,.{digits}f} {name}".rstrip() + n
+
+
+def joules_unit(value: float) -> tuple[float, str]:
+    return (1e6, "MJ") if value >= 1e7 else (1e3, "kJ") if value >= 1e5 else (1.0, "J")
+
+
+def seconds_unit(value: float) -> tuple[float, str]:
+    return (1.0, "s") if value < 600 else (60.0, "min") if value < 18000 else (3600.0, "h")
+
+
+def size_unit(_: float) -> tuple[float, str]:
+    return 2.0**20, "MiB"
+
+
+def percent_unit(_: float) -> tuple[float, str]:
+    return 0.01, "%"
+
+
+def plain_unit(_: float) -> tuple[float, str]:
+    return 1.0, ""
 
 
 def columns(report: Mapping[str, Any]) -> list[Column]:
     """The columns of the main table; those that would be empty for every arm are left out."""
-    about, tips = report["metric"], {measure.key: measure for measure in COMPARED}
+    about, tips = report["metric"], {**SHOWN_TIPS, **{measure.key: measure.tip for measure in COMPARED}}
     estimate = not report["energy"]["ranked"]
 
-    def of(key: str, title: str, text: Callable[[float | None], str], energy: bool = False) -> Column:
-        tip = tips[key].tip if key in tips else SHOWN_TIPS[key]
-        return Column(
-            key,
-            title,
-            tip,
-            lambda row: plus_minus(row[key] or _EMPTY, text),
-            lambda row: (row[key] or _EMPTY)["mean"],
-            energy,
-        )
+    def summed(key: str, title: str, unit: Unit, energy: bool = False) -> Column:
+        def cell(row: Mapping[str, Any]) -> str:
+            return plus_minus(row[key] or _EMPTY, unit, row["finished"], energy and estimate)
 
-    def energy_text(value: float | None) -> str:
-        return joules(value, estimate)
+        title = f"≈ {title}" if energy and estimate else title
+        return Column(key, title, tips[key], cell, lambda row: (row[key] or _EMPTY)["mean"], energy)
 
-    label = "≈ " if estimate else ""
-    found = [
-        of("test", f"Test {about['name']}", lambda value: metric(value, about)),
-        of("energy_j", f"{label}Energy, training", energy_text, True),
-        of("all_j", f"{label}Energy, whole run", energy_text, True),
-        of("train_s", "Time, training", seconds),
-        of("peak_bytes", "Peak memory", size),
-        of("data_passes", "Data passes", lambda value: NONE if value is None else significant(value)),
-        Column("converged", "Converged", SHOWN_TIPS["converged"], _converged, lambda row: row["converged"]),
-        Column(
-            "trained",
-            "Parameters: trained, used",
-            SHOWN_TIPS["trained"],
-            _parameters,
-            lambda row: (row["parameters"] or {}).get("trained"),
-        ),
-    ]
+    def plain(key: str, title: str, cell: Cell, value: Value, energy: bool = False) -> Column:
+        return Column(key, title, tips[key], cell, value, energy)
+
+    found = [summed("test", f"Test {about['name']}", percent_unit if about["points"] else plain_unit)]
     if report["target"] is not None:
-        found.insert(
-            1,
-            Column(
-                "reached",
-                f"Reached {metric(report['target'], about)}",
-                SHOWN_TIPS["reached"],
-                _reached,
-                lambda row: row["reached"]["k"],
-            ),
-        )
-        found.insert(3, of("to_target_j", f"{label}Energy to target", energy_text, True))
+        title = f"Reached {metric(report['target'], about)}"
+        found.append(plain("reached", title, _reached, lambda row: row["reached"]["k"]))
+    found.append(summed("energy_j", "Energy, training", joules_unit, True))
+    if report["target"] is not None:
+        found.append(summed("to_target_j", "Energy to target", joules_unit, True))
+    found.append(summed("all_j", "Energy, whole run", joules_unit, True))
     if report["co2e"]:
-        found.insert(
-            -3, Column("co2e_g", "CO2e (derived)", SHOWN_TIPS["co2e_g"], _co2e, lambda row: row["co2e_g"], True)
-        )
-    return found
+        found.append(plain("co2e_g", "CO2e (derived)", _co2e, lambda row: row["co2e_g"], True))
+    return [
+        *found,
+        summed("train_s", "Time, training", seconds_unit),
+        summed("peak_bytes", "Peak memory", size_unit),
+        summed("data_passes", "Data passes", plain_unit),
+        plain("converged", "Converged", _converged, lambda row: row["converged"]),
+        plain("trained", "Parameters trained, used", _parameters, lambda row: (row["parameters"] or {}).get("trained")),
+    ]
 
 
 _EMPTY = {"mean": None, "low": None, "n": 0}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 520, 330
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 82, 24, 12, 46
 MARKERS = ("circle", "square", "diamond", "triangle", "down", "cross")
 
 
@@ -131,11 +131,11 @@ def ticks_log(low: float, high: float) -> list[float]:
     found = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
     if len(found) > 7:
         found = [value for value in found if round(math.log10(value), 9) % 1 == 0]
-    return found if len(found) > 1 else ticks(low, high, 4)
+    return found if len(found) > 1 else ticks(low, high, 6)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
     return low - room, high + room
 
 

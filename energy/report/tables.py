@@ -27,7 +27,7 @@ def markdown(report: Report) -> str:
     lines += [f"- {line['text']}" + (f" ({line['budget']})" if line["budget"] else "") for line in report["verdicts"]]
     for budget in report["budgets"]:
         lines += ["", f"## Results: {budget['name']}", ""]
-        lines += [f"{show.note(report, budget).capitalize()}.", ""] if show.note(report, budget) else []
+        lines += [f"{_sentence(show.note(report, budget))}.", ""] if show.note(report, budget) else []
         heads, rows = _cells(report, budget)
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -41,6 +41,10 @@ def markdown(report: Report) -> str:
     lines += ["", "## Provenance", ""]
     lines += [f"- {key}: {'; '.join(values)}" for key, values in report["provenance"].items() if values]
     return "\n".join(lines) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _cells(report: Report, budget: Report) -> tuple[list[str], list[list[str]]]:
@@ -125,7 +129,7 @@ def latex(report: Report) -> str:
         heads, rows = _cells(report, budget)
         caption = f"{report['name']}, {budget['name']}: mean and half the 95 % t interval over n runs."
         if show.note(report, budget):
-            caption += f" {show.note(report, budget).capitalize()}."
+            caption += f" {_sentence(show.note(report, budget))}."
         parts += [
             "\\begin{table}",
             f"\\caption{{{_tex(caption)}}}",

@@ -68,7 +68,7 @@ def run(
         }
         for name, part in energy["train"]["components"].items()
     }
-    digest = hashlib.sha256(f"{arm} {seed}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{arm} {sorted((config or {}).items())} {seed}".encode()).hexdigest()
     return {
         "schema": record.SCHEMA,
         "config": {"algo": arm, "seed": seed, "epochs": 100, "patience": 3, "min_delta": 0.0, **(config or {})},

@@ -1,0 +1,387 @@
+"""energy.report: verdicts from planted effects, what may not be compared, and files drawn from report.json alone."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import study_doubles as doubles
+
+from energy import EnergyError, carbon, study
+from energy.report import build, render, write
+from energy.study import OWN
+
+ARMS = {"mine": {}, "backprop": {"role": "twin"}}
+
+
+def report_of(folder, run, seeds=(0, 1, 2), arms=ARMS, at=None, **plan) -> dict:
+    return build(doubles.write(folder, arms, run, seeds, **plan), at)
+
+
+def comparison(report: dict, measure: str, a: str = "mine") -> dict:
+    (found,) = [c for c in report["comparisons"] if (c["a"], c["measure"]) == (a, measure)]
+    return found
+
+
+def paired_energies(ratio: float, noises: list[float]):
+    """run(arm, seed): mine takes ``ratio`` times the energy of its pair; the log-ratio is off by a noise for each."""
+
+    def run(arm: str, pair: int) -> dict:
+        noise = math.exp(noises[pair]) if arm == "mine" else 1.0
+        watts = 100.0 * (1 + 0.1 * pair) * (ratio * noise if arm == "mine" else 1.0)
+        return doubles.run(arm, pair, watts=watts, train_s=10.0 + pair / 7 + (arm == "mine") * 1e-6)
+
+    return run
+
+
+def test_a_planted_5_percent_is_found_with_10_pairs_on_the_fake_nvml(metered, tmp_path):
+    """100 and 105 W; windows of 0.3 s at a tick of 5 ms. Each pair has a power of its own, and the truth lies in the
+    interval: 5 % give or take the bound of a window (1.7 %)."""
+    body = """
+import os
+for pair in range(10):
+    for arm, factor in (("a", 1.05), ("b", 1.0))[:: 1 if pair % 2 else -1]:
+        os.environ["FAKE_POWER_MW"] = str(100000 * (1 + pair / 100) * factor)
+        time.sleep(0.02)
+        with meter.window(f"{arm}{pair}"):
+            time.sleep(0.3)
+"""
+    readings = metered(body, tick_ms=5)["readings"]
+
+    def run(arm: str, pair: int) -> dict:
+        made = doubles.run(arm, pair, fake=True)
+        window = readings[f"{'a' if arm == 'mine' else 'b'}{pair}"]
+        return {**made, "energy": {**made["energy"], "train": window}, "time": {"train_s": window["seconds"]}}
+
+    found = comparison(report_of(tmp_path, run, range(10)), "energy_j")
+    assert found["verdict"] == "difference"
+    assert found["low"] <= math.log(1.05) + 0.017
+    assert found["high"] >= math.log(1.05) - 0.017
+    assert "mine uses" in found["sentence"]
+    assert "more energy to train than backprop" in found["sentence"]
+    assert "n = 10 pairs, measured:counter, gpu0" in found["sentence"]
+
+
+def test_a_planted_1_percent_with_3_pairs_cannot_be_concluded(tmp_path):
+    """A spread of 1 % leaves +-2.5 % at n = 3; 10 pairs would be needed (notes, section 10)."""
+    found = comparison(report_of(tmp_path, paired_energies(math.exp(0.01), [-0.01, 0.01, 0.0])), "energy_j")
+    assert found["verdict"] == "cannot conclude"
+    assert "covers zero with n = 3 pairs; about " in found["because"]
+    assert found["pairs_needed"] == 10
+
+
+def test_a_planted_20_percent_is_stated_as_such(tmp_path):
+    found = comparison(report_of(tmp_path, paired_energies(0.8, [-0.01, 0.01] * 5), range(10)), "energy_j")
+    assert found["verdict"] == "difference"
+    assert math.exp(found["mean"]) == pytest.approx(0.8, abs=0.01)
+    assert found["low"] < math.log(0.8) < found["high"]
+    assert "less energy to train than backprop (95 % CI \u221220." in found["sentence"]
+
+
+def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
+    """Windows of 1 s at ticks of 20 ms may err by 2 %; the effect of 1 % is seen without spread to speak of."""
+    rng = np.random.default_rng(3)
+
+    def run(arm: str, seed: int) -> dict:
+        return doubles.run(
+            arm, seed, watts=100 * (1.01 if arm == "mine" else 1) + rng.normal(0, 0.01), train_s=1 + seed / 1e4
+        )
+
+    found = comparison(report_of(tmp_path, run, range(10)), "energy_j")
+    assert found["verdict"] == "cannot conclude"
+    assert "the meter's ticks alone may err by up to 2.0%" in found["because"]
+
+
+AA = {"mine": {}, "mine again": {"role": "aa", "algo": "mine", "twin_of": "mine"}, "backprop": {"role": "twin"}}
+
+
+def noisy(shift: float):
+    """The repeat of mine draws ``shift`` times as much, 2 % more and 2 % less in turns; so does its time."""
+
+    def run(arm: str, seed: int) -> dict:
+        turn = math.exp(0.02 * (-1) ** seed) if arm == "mine again" else 1.0
+        cost = {"mine again": shift, "backprop": 1.5}.get(arm, 1.0) * (1 + seed / 1000 * (arm == "backprop"))
+        return doubles.run(arm.removesuffix(" again"), seed, watts=100 * cost, train_s=(10 + seed) * turn)
+
+    return run
+
+
+def test_the_interval_of_the_aa_arm_covers_zero(tmp_path):
+    report = report_of(tmp_path, noisy(1.0), range(8), AA)
+    for measure in ("test", "energy_j", "train_s"):
+        found = comparison(report, measure, "mine again")
+        assert found["low"] <= 0 <= found["high"]
+        assert "it covers zero, as it must" in found["sentence"]
+    assert comparison(report, "energy_j")["verdict"] == "difference"
+
+
+def test_an_aa_arm_that_differs_from_itself_voids_the_verdicts_on_that_measure(tmp_path):
+    report = report_of(tmp_path, noisy(1.2), range(8), AA)
+    assert "does NOT cover zero" in comparison(report, "energy_j", "mine again")["sentence"]
+    assert comparison(report, "energy_j")["verdict"] == "cannot conclude"
+    assert "the A/A arm, which repeats mine, differs from it by +" in comparison(report, "energy_j")["because"]
+    assert comparison(report, "test")["because"] == ""
+
+
+def accuracies(gap: float, sd: float):
+    rng = np.random.default_rng(5)
+    return lambda arm, seed: doubles.run(
+        arm, seed, test=0.95 + seed / 500 + (arm == "mine") * (gap + rng.normal(0, sd)), train_s=9 + rng.random()
+    )
+
+
+def test_equal_accuracy_is_said_only_when_the_margin_holds_it(tmp_path):
+    """0.02 points apart with a spread of 0.05: within 0.25 points, not within 0.01."""
+    wide = comparison(report_of(tmp_path / "a", accuracies(0.0002, 0.0005), range(8)), "test")
+    assert wide["verdict"] == "equivalent"
+    assert "the same test result within ±0.25 points" in wide["sentence"]
+    narrow = report_of(tmp_path / "b", accuracies(0.0002, 0.0005), range(8), margin_pp=0.01)
+    assert comparison(narrow, "test")["verdict"] == "cannot conclude"
+
+
+def test_a_difference_in_accuracy_is_a_paired_difference_in_points(tmp_path):
+    found = comparison(report_of(tmp_path, accuracies(-0.01, 0.0005), range(8)), "test")
+    assert found["verdict"] == "difference"
+    assert "mine is 1.0" in found["sentence"]
+    assert "points worse on test data than backprop" in found["sentence"]
+    rows = found["pairs"]
+    assert found["mean"] == pytest.approx(np.mean([row["a"] - row["b"] for row in rows]), rel=1e-12)
+
+
+def test_p_values_are_corrected_over_all_comparisons_of_a_measure(tmp_path):
+    arms = {**ARMS, "other": {}, "third": {}}
+    rng = np.random.default_rng(6)
+    report = report_of(
+        tmp_path, lambda a, s: doubles.run(a, s, train_s=10 * math.exp(rng.normal(0, 0.02))), range(5), arms
+    )
+    family = [c for c in report["comparisons"] if c["measure"] == "train_s"]
+    assert [c["family"] for c in family] == [3, 3, 3]
+    assert min(c["p_holm"] for c in family) == pytest.approx(min(1.0, 3 * min(c["p"] for c in family)))
+
+
+def test_modelled_energy_gives_no_energy_verdict_and_no_ranking(tmp_path):
+    report = report_of(tmp_path, lambda arm, seed: doubles.run(arm, seed, train_s=5 + seed, parts=doubles.GUESS))
+    assert report["energy"]["ranked"] is False
+    (line,) = [line for line in report["verdicts"] if line["measure"] == "energy_j"]
+    assert line["kind"] == "cannot conclude"
+    assert "cpu is modelled (a load model); ram is constant (watts a DIMM)" in line["text"]
+    found = comparison(report, "energy_j")
+    assert (found["mean"], found["p"], found["pairs"]) == (None, None, [])
+    assert report["budgets"][0]["pareto"]["x"] == "train_s"
+    assert all(row["estimate"] for row in report["budgets"][0]["rows"])
+
+
+def test_energies_with_different_labels_are_never_ranked_together(tmp_path):
+    """mine has a counter, backprop samples and, beside it, an estimate of the CPU that counts in neither."""
+    sampled = (("gpu0", "measured:sampled", "NVML power readings", 50.0), doubles.GUESS[0])
+    report = report_of(
+        tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s / 9, parts=(doubles.GPU,) if a == "mine" else sampled)
+    )
+    assert comparison(report, "energy_j")["verdict"] == "cannot conclude"
+    assert comparison(report, "energy_j")["n"] == 0
+    assert len(report["energy"]["left_out"]) == 3
+
+
+def test_only_the_measured_part_is_ranked(tmp_path):
+    """GPU by counter, CPU and RAM guessed: the verdict is on the GPU alone."""
+    parts = (doubles.GPU, *doubles.GUESS)
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s / 9, watts=100, parts=parts))
+    assert report["energy"] | {"reason": ""} == {
+        "ranked": True,
+        "method": "measured:counter",
+        "components": ["gpu0"],
+        "reason": "",
+        "left_out": [],
+    }
+    assert report["budgets"][0]["rows"][0]["energy_j"]["values"] == pytest.approx([100 * (9 + s / 9) for s in range(3)])
+
+
+def test_a_resumed_run_counts_for_accuracy_but_not_for_energy(tmp_path):
+    report = report_of(
+        tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s / 9, resumes=int((a, s) == ("mine", 1))), range(4)
+    )
+    assert comparison(report, "energy_j")["n"] == 3
+    assert comparison(report, "energy_j")["left_out"] == ["seed 1: it was resumed 1 time"]
+    assert comparison(report, "test")["n"] == 4
+    row = report["budgets"][0]["rows"][0]
+    assert (row["energy_j"]["n"], row["test"]["n"]) == (3, 4)
+
+
+def test_differences_are_taken_only_on_one_net(tmp_path):
+    arms = {"mine": {"net_key": "one"}, "backprop": {"role": "twin", "net_key": "two"}}
+    report = report_of(tmp_path, doubles.run, arms=arms)
+    assert report["comparisons"] == []
+    assert any("2 different nets or data sets" in text for text in report["warnings"])
+
+
+def test_times_of_different_machines_are_not_compared_but_accuracies_are(tmp_path):
+    def run(arm: str, seed: int) -> dict:
+        return doubles.run(
+            arm, seed, train_s=9 + seed / 9, device={"type": "cuda", "name": f"Board of {arm}", "driver": "1"}
+        )
+
+    report = report_of(tmp_path, run)
+    assert "device Board of mine and Board of backprop" in comparison(report, "train_s")["because"]
+    assert comparison(report, "test")["n"] == 3
+
+
+def test_a_failed_run_is_shown_and_counts_as_not_reaching_the_target(tmp_path):
+    def run(arm: str, seed: int) -> dict | None:
+        return (
+            None
+            if (arm, seed) == ("mine", 2)
+            else doubles.run(arm, seed, test=0.98 if seed else 0.96, train_s=9 + seed)
+        )
+
+    report = report_of(tmp_path, run, range(4), target=0.97)
+    mine, backprop = report["budgets"][0]["rows"]
+    assert (mine["finished"], mine["planned"], mine["failed"][0]["error"]) == (3, 4, "the loss became NaN")
+    assert (mine["reached"]["k"], mine["reached"]["n"]) == (2, 4)
+    assert (backprop["reached"]["k"], backprop["reached"]["n"]) == (3, 4)
+    assert mine["to_target_j"] is None
+    assert [run["status"] for run in report["runs"]].count("failed") == 1
+
+
+def test_energy_to_target_is_that_of_the_first_epoch_that_reaches_it(tmp_path):
+    """The curve is test - 0.2 x 0.5^k after epoch k + 1 of 5: 0.95 is first reached at k = 3."""
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, test=0.98, train_s=10.0 + s / 3), target=0.95)
+    values = report["budgets"][0]["rows"][0]["to_target_j"]["values"]
+    assert values == pytest.approx([100 * (10 + s / 3) * 4 / 5 for s in range(3)])
+
+
+def test_converged_means_that_the_stopping_rule_ended_the_run(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s, config={"epochs": 5 if s else 100}))
+    assert report["budgets"][0]["rows"][0]["converged"] == 1
+
+
+def test_co2e_is_derived_with_its_intensity(tmp_path):
+    """14 s at 100 W in all windows, 360 g/kWh: 1400 J / 3.6e6 x 360 g."""
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s), at=carbon.intensity(360.0))
+    assert report["budgets"][0]["rows"][0]["co2e_g"] == pytest.approx(1400 / 3.6e6 * 360)
+    assert report["co2e"]["source"] == "given by the user"
+
+
+def test_the_front_holds_what_no_other_arm_beats(tmp_path):
+    arms = {**ARMS, "worse": {}, "costly": {}}
+    made = {"mine": (0.96, 5.0), "backprop": (0.97, 9.0), "worse": (0.95, 9.5), "costly": (0.98, 20.0)}
+    report = report_of(
+        tmp_path, lambda a, s: doubles.run(a, s, test=made[a][0], train_s=made[a][1] + s / 99), arms=arms
+    )
+    assert report["budgets"][0]["pareto"] == {"x": "energy_j", "fronts": [["mine", "backprop", "costly"]]}
+
+
+def test_memory_against_depth_needs_several_depths(tmp_path):
+    arms = {"shallow": {"algo": "mine"}, "deep": {"algo": "mine"}, "backprop": {"role": "twin"}}
+
+    def run(arm: str, seed: int) -> dict:
+        hidden = [9] * {"shallow": 2, "deep": 8}.get(arm, 2)
+        return doubles.run(
+            "mine" if arm != "backprop" else arm, seed, config={"hidden": hidden}, peak=len(hidden) * 10**6
+        )
+
+    assert report_of(tmp_path, run, arms=arms)["depth"] == [{"algo": "mine", "points": [[2, 2e6, 3], [8, 8e6, 3]]}]
+
+
+def test_nothing_finished_is_nothing_to_report(tmp_path):
+    with pytest.raises(EnergyError, match="no run of this study has finished"):
+        report_of(tmp_path, lambda arm, seed: None)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+FILES = {"report.json", "report.html", "report.md", "results.csv", "comparisons.csv", "runs.csv", "results.tex"}
+TABLES = ("report.html", "report.md", "results.csv", "comparisons.csv", "runs.csv", "results.tex")
+
+
+def test_every_file_is_drawn_from_the_json_alone(tmp_path):
+    first = render(report_of(tmp_path / "study", doubles.run), tmp_path / "one")
+    assert {path.name for path in first} == FILES
+    again = render(json.loads((tmp_path / "one" / "report.json").read_text()), tmp_path / "two")
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+def test_the_same_runs_give_the_same_report(tmp_path):
+    report_of(tmp_path, doubles.run)
+    assert build(study.load(tmp_path)) == build(study.load(tmp_path))
+
+
+def test_a_quick_study_says_so_in_every_table(tmp_path):
+    render(report_of(tmp_path, doubles.run, quick=True), tmp_path)
+    for name in TABLES:
+        assert "udget reached, not converged" in (tmp_path / name).read_text(), name
+
+
+def test_a_fake_meter_is_refused_and_a_draft_says_so_in_every_table(tmp_path):
+    report = report_of(tmp_path / "study", lambda a, s: doubles.run(a, s, fake=True))
+    with pytest.raises(EnergyError, match=r"cannot be published: energy in it comes from a fake device"):
+        render(report, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    render(report, tmp_path / "out", draft=True)
+    for name in TABLES:
+        assert "DRAFT: energy from a test double" in (tmp_path / "out" / name).read_text(), name
+
+
+def test_csv_holds_every_run_and_comparison_at_full_precision(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=10 + s / 7))
+    render(report, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
+    assert [float(row["train_s"]) for row in rows if row["arm"] == "mine"] == [10 + s / 7 for s in range(3)]
+    made = list(csv.DictReader((tmp_path / "comparisons.csv").open()))
+    assert len(made) == len(report["comparisons"])
+    results = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert {row["method"] for row in results if row["measure"] == "energy_j"} == {"measured:counter"}
+
+
+def test_latex_escapes_what_latex_would_read(tmp_path):
+    arms = {"mine": {}, "backprop:deep_supervision=true": {"role": "twin"}}
+    render(report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s), arms=arms, name="50 % of R&D"), tmp_path)
+    text = (tmp_path / "results.tex").read_text()
+    assert "backprop:deep\\_supervision=true" in text
+    assert "50 \\% of R\\&D" in text
+    assert text.count("\\begin{table}") == text.count("\\end{table}") == 1
+
+
+@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", '"><img src=x>'])
+def test_names_are_text_and_never_markup(tmp_path, name):
+    render(report_of(tmp_path, doubles.run, name=name, question=name), tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert name not in text
+    assert "<img" not in text
+
+
+def test_another_schema_is_refused(tmp_path):
+    report = report_of(tmp_path, doubles.run)
+    with pytest.raises(EnergyError, match="'bpfree-report/9'; this version draws 'bpfree-report/1'"):
+        render({**report, "schema": "bpfree-report/9"}, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    report = report_of(tmp_path, doubles.run)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnergyError, match=r"cannot write into .*file"):
+        render(report, tmp_path / "file")
+
+
+def test_runs_made_elsewhere_are_reported_where_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    doubles.write(tmp_path / "a", ARMS, doubles.run)
+    report, files = write([tmp_path / "a" / "runs"], co2="100")
+    assert {path.parent.name for path in files} == {"report"}
+    assert report["co2e"]["g_per_kwh"] == 100
+    assert comparison(report, "test")["b"] == "backprop"
+    with pytest.raises(EnergyError, match="did you mean FRA"):
+        write([tmp_path / "a"], co2="Frnace")
+
+
+def test_the_budgets_of_a_study_stay_apart(tmp_path):
+    doubles.write(tmp_path, ARMS, lambda a, s: doubles.run(a, s, train_s=9 + s))
+    plan = json.loads((tmp_path / "study.json").read_text())
+    second = doubles.write(tmp_path / "b", ARMS, lambda a, s: doubles.run(a, s, train_s=5 + s), budget=study.MATCHED)
+    for listed in second.plan["runs"]:
+        plan["runs"].append({**listed, "path": f"b/{listed['path']}"})
+    study.write({**plan, "budgets": [OWN, study.MATCHED]}, tmp_path)
+    report = build(study.load(tmp_path))
+    assert [budget["name"] for budget in report["budgets"]] == [OWN, study.MATCHED]
+    assert [budget["rows"][0]["train_s"]["mean"] for budget in report["budgets"]] == [10, 6]
+    assert {c["budget"] for c in report["comparisons"]} == {OWN, study.MATCHED}

@@ -1,0 +1,76 @@
+"""bpfree report, as a user runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import study_doubles as doubles
+
+ARMS = {"mine": {}, "backprop": {"role": "twin"}}
+
+
+def study(folder: Path, **facts) -> Path:
+    doubles.write(folder, ARMS, lambda arm, seed: doubles.run(arm, seed, train_s=9 + seed / 7, **facts))
+    return folder
+
+
+def test_it_says_the_verdicts_and_where_the_page_is(bpfree, tmp_path):
+    study(tmp_path / "study")
+    done = bpfree("report", "study", "--co2", "FRA", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "mine and backprop have exactly the same memory in every pair (n = 3 pairs)." in done.stdout
+    assert done.stdout.splitlines()[-1] == "report: study/report.html"
+    assert json.loads((tmp_path / "study" / "report.json").read_text())["co2e"]["country"] == "FRA"
+
+
+def test_json_is_the_report_and_nothing_else(bpfree, tmp_path):
+    study(tmp_path / "study")
+    done = bpfree("report", "study", "--json", "--out", "there", cwd=tmp_path)
+    assert json.loads(done.stdout) == json.loads((tmp_path / "there" / "report.json").read_text())
+
+
+def test_runs_made_elsewhere_are_compared(bpfree, tmp_path):
+    study(tmp_path / "a")
+    done = bpfree("report", *sorted(str(path) for path in (tmp_path / "a" / "runs").iterdir()), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "not planned as one study" in done.stdout
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_a_run_on_a_fake_meter_is_refused_unless_as_a_draft(bpfree, tmp_path):
+    study(tmp_path / "study", fake=True)
+    done = bpfree("report", "study", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "cannot be published" in done.stderr
+    assert not (tmp_path / "study" / "report.html").exists()
+    assert bpfree("report", "study", "--draft", cwd=tmp_path).returncode == 0
+
+
+def edited(folder: Path) -> None:
+    path = study(folder) / "runs" / "mine-s0" / "run.json"
+    path.write_text(path.read_text().replace('"test": 0.98', '"test": 0.99'))
+
+
+def of_another_schema(folder: Path) -> None:
+    study(folder)
+    path = folder / "study.json"
+    path.write_text(path.read_text().replace("bpfree-study/1", "bpfree-study/7"))
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "words"),
+    [
+        (study, ("nowhere",), "nowhere holds no run"),
+        (study, ("study", "--co2", "Frnace"), "did you mean FRA (France)"),
+        (study, ("study", "--co2", "-3"), "0 or more, not -3"),
+        (edited, ("study",), "was changed after it was written"),
+        (of_another_schema, ("study",), "has schema 'bpfree-study/7'"),
+        (study, ("study", "--out", "study/study.json"), "cannot write into study/study.json"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(bpfree, tmp_path, make, arguments, words):
+    make(tmp_path / "study")
+    done = bpfree("report", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
