@@ -24,6 +24,8 @@ SOURCES = {
     "cifar100": "bpfree.data.cifar100:Cifar100",
     "npz": "bpfree.data.npz:Npz",
     "folder": "bpfree.data.folder:Folder",
+    "vowels": "bpfree.data.vowels:Vowels",
+    "peterson-barney": "bpfree.data.vowels:PetersonBarney",
 }
 
 

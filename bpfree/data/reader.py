@@ -12,10 +12,10 @@ from bpfree.data import payload
 from bpfree.data.augment import Augment
 from bpfree.data.base import Data, Spec
 from bpfree.data.reconstruction import reconstruction
-from bpfree.data.rows import ArrayRows, Normalise, Rows, standard, statistics, unit
+from bpfree.data.rows import NORMALISE, ArrayRows, Normalise, Rows, statistics
 from bpfree.data.settings import DataSettings
 from bpfree.data.sources import StreamSource
-from bpfree.data.split import split, subset
+from bpfree.data.split import hold_out_groups, split, subset
 from bpfree.errors import InputError
 from bpfree.settings import build
 
@@ -28,6 +28,7 @@ class Raw:
         name, source, sha256, class_names: as in `Spec`.
         x, y: training examples and labels ``(N,)`` int64.
         x_test, y_test: the same for the test part, or None.
+        groups: ``(N,)`` int64, the speaker of a row for example: no group is in training and validation both; or None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Raw:
     x_test: Rows | None = None
     y_test: Tensor | None = None
     class_names: tuple[str, ...] | None = None
+    groups: Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -132,7 +134,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
     """Split, and attach normalisation and augmentation. The test part is only ever normalised."""
     train, val = _split(raw, settings, seed)
     rows = raw.x.take(train)
-    normalise = standard(rows) if settings.normalize == "standard" else unit(rows)
+    normalise = NORMALISE[settings.normalize](rows)
     augment = Augment(settings.shift, settings.crop, settings.flip, normalise.black)
     augment.check(raw.x.shape)
     data = Data(
@@ -161,7 +163,10 @@ def _test(raw: Raw, normalise: Normalise) -> StreamSource | None:
 def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]:
     """Rows of the training and of the validation part."""
     seed = seed if settings.split_seed is None else settings.split_seed
-    train, val = split(raw.y, settings.val_fraction, seed)
+    if raw.groups is None:
+        train, val = split(raw.y, settings.val_fraction, seed)
+    else:
+        train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)
     if settings.subset is not None:
         train = train[subset(raw.y[train], settings.subset, seed)]
     return train, val

@@ -106,6 +106,17 @@ def standard(rows: Rows) -> Normalise:
     return Normalise((mean * _white(rows)).view(shape), (std * _white(rows)).view(shape))
 
 
+def positive(rows: Rows) -> Normalise:
+    """As `standard`, then shifted by one number so that the smallest value of ``rows`` is 0: for amplitudes."""
+    normalise = standard(rows)
+    parts = (rows.gather(torch.arange(part.start, part.stop)) for part in rows.chunks(1 << 22))
+    low = min(((raw.double() - normalise.offset) / normalise.scale).min().item() for raw in parts)
+    return Normalise(normalise.offset + low * normalise.scale, normalise.scale)
+
+
+NORMALISE = {"unit": unit, "standard": standard, "positive": positive}
+
+
 def statistics(rows: Rows) -> tuple[Tensor, Tensor]:
     """Mean and population standard deviation of each channel, ``(C,)`` each in float64, bytes counted as 0..1.
 

@@ -15,8 +15,9 @@ class DataSettings:
     val_fraction: float = setting(1 / 6, "share of the training rows held out for validation", gt=0, lt=1)
     split_seed: int | None = setting(None, "seed of the validation split (none: the run's seed)", ge=0)
     subset: int | None = setting(None, "train on this many rows only, stratified (none: all)", unit="rows", ge=1)
-    normalize: Literal["unit", "standard"] = setting(
-        "unit", "unit: pixels in 0..1; standard: mean 0, deviation 1 per channel of the training part"
+    normalize: Literal["unit", "standard", "positive"] = setting(
+        "unit",
+        "unit: pixels in 0..1; standard: mean 0, deviation 1 per channel of the training part; positive: then >= 0",
     )
     shift: int = setting(0, "random translation up to this far, black moves in", unit="pixels", ge=0)
     crop: int = setting(0, "random crop after this much reflected padding", unit="pixels", ge=0)

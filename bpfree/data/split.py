@@ -40,6 +40,28 @@ def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     return _choose(y, _apportion(counts, held).clamp(min=1).minimum(counts - 1), seed)
 
 
+def hold_out_groups(groups: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Hold out whole groups, such as speakers: of G groups, G·fraction rounded, at least one and at most G - 1.
+
+    Args:
+        groups: ``(N,)`` int64, the group of each row.
+        fraction: share of the groups to hold out, between 0 and 1.
+        seed: of the choice.
+
+    Returns:
+        Rows kept and rows held out, each ascending int64.
+
+    Raises:
+        InputError: fewer than two groups.
+    """
+    found = torch.unique(groups)
+    if len(found) < 2:
+        raise InputError("all rows are of one group: whole groups can be held out of two or more")
+    held = min(max(round(len(found) * fraction), 1), len(found) - 1)
+    chosen = torch.isin(groups, found[torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:held]])
+    return (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
+
+
 def subset(y: Tensor, rows: int, seed: int) -> Tensor:
     """``rows`` of the rows of ``y``, stratified: ascending int64.
 
