@@ -7,15 +7,17 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from bpfree.outside import Outside
 from bpfree.registry import PACKAGE
 from bpfree.streams import derive
+from energy.reading import lacking
 
 if TYPE_CHECKING:
     from bpfree.data.base import Data
@@ -72,6 +74,15 @@ def cuda_driver() -> str | None:
     with contextlib.suppress(OSError):
         return Path("/sys/module/nvidia/version").read_text().strip()
     return None
+
+
+def energy(reading: Mapping[str, Any], things: Sequence[Outside]) -> dict[str, Any]:
+    """A window's reading as the record may state it, where part of the work was done outside of this machine."""
+    if any(thing.simulated for thing in things):
+        return lacking(reading, "physical system", "simulated physics has no energy figure", void=True)
+    if things:
+        return lacking(reading, "physical system", "the meter does not reach the instrument")
+    return dict(reading)
 
 
 def seeds(seed: int, split_seed: int | None) -> dict[str, int]:

@@ -18,6 +18,7 @@ from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.functional.transforms import total_norm
 from bpfree.monitor import EarlyStop, Monitor
+from bpfree.outside import outside
 from bpfree.owners import Owner, world
 from bpfree.settings import resolve, setting, settings
 from bpfree.streams import Streams, derive, global_scope
@@ -114,6 +115,7 @@ class Loop:
         trainer.build(self.data.spec, self.settings.seed)
         trainer.to(self.device, torch.float64 if self.settings.precision == "fp64" else None)
         trainer.streams = Streams(self.settings.seed, self.device)
+        self.outside = outside(trainer)
         if self.settings.compile:
             for block in trainer.blocks:
                 block.compile()
@@ -164,7 +166,8 @@ class Loop:
             self._run_epoch(source)
             if self._stopping():
                 return
-        self.early.restore(self.trainer)
+        if self.rule.keep == "best":
+            self.early.restore(self.trainer)
         cursor.phase, cursor.epoch = cursor.phase + 1, 0
         if cursor.phase < len(self.phases):
             self._enter_phase(self.phases[cursor.phase])
@@ -226,6 +229,8 @@ class Loop:
             if owner.grads:
                 owner.reduce(self.share)()
                 self._step(key)
+        for thing in self.outside:
+            thing.tick()
 
     def _next(self, losses: LocalLosses) -> Local | None:
         """Resume the rule; a context manager that it left open would leak into the loop."""
@@ -327,6 +332,7 @@ class Loop:
             "model": self.trainer.state_dict(),
             "owners": [owner.state_dict() for owner in self.owners.values()],
             "processes": self._of_all_processes(),
+            "outside": [thing.state_dict() for thing in self.outside],
             "early": self.early.state_dict(),
             "monitor": self.monitor.state_dict(),
             "history": self.history,
@@ -356,6 +362,8 @@ class Loop:
         own = state["processes"][world()[0]]
         self.trainer.load_state_dict(own["buffers"], strict=False)
         self.trainer.streams.load_state_dict(own["streams"])
+        for thing, saved in zip(self.outside, state["outside"], strict=True):
+            thing.load_state_dict(saved)
         self.early.load_state_dict(state["early"])
         self.monitor.load_state_dict(state["monitor"])
         self.history, self.prefixes = state["history"], state["prefixes"]
@@ -385,7 +393,8 @@ class Loop:
 
     def _check_finite(self) -> None:
         bad = self.monitor.not_finite()
-        if bad is None and not total_norm(list(self.trainer.parameters())).isfinite():
+        weights = list(self.trainer.parameters())  # none when a rule solves for what it learns
+        if bad is None and weights and not total_norm(weights).isfinite():
             bad = f"the weights became NaN or infinite by step {self.cursor.batch} of this epoch"
         if self._in_any_process(bad is not None):
             raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")

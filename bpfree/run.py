@@ -306,13 +306,14 @@ class _Run:
                 "peak_bytes": max(peak, (self.previous.get("memory") or {}).get("peak_bytes") or 0),
                 "method": method,
             },
-            "energy": self.meter.readings(),
+            "energy": {name: facts.energy(reading, loop.outside) for name, reading in self.meter.readings().items()},
             "meter": self.meter.describe(),
             "history": loop.history,
             "extra": {
                 "prefixes": loop.prefixes,
                 "phase": loop.phases.index(loop.trainer.phase),
                 "processes": world()[1],
+                "outside": [thing.report() for thing in loop.outside],
                 "folder": str(self.path),
             },
         }
@@ -378,9 +379,10 @@ def _hash(scores: Tensor, task: str) -> str:
 
 
 def _best_so_far(loop: Loop) -> None:
-    """After a stop, the state to keep as the model: the phase's best, or the phase before when it has none yet."""
+    """After a stop, the state to keep as the model: the phase's own, or the phase before when it has none yet."""
     if loop.early.best_state:
-        loop.early.restore(loop.trainer)
+        if loop.rule.keep == "best":
+            loop.early.restore(loop.trainer)
     elif loop.cursor.phase > 0:
         loop.trainer.phase = loop.phases[loop.cursor.phase - 1]
 

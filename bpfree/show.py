@@ -81,11 +81,27 @@ def closing(record: Mapping[str, Any]) -> None:
         ("epochs", f"{result['epochs']}"),
         ("training time", seconds(record["time"]["train_s"])),
         ("training energy", energy(record["energy"].get("train"))),
+        *_outside(record["extra"].get("outside", ())),
         ("peak memory", peak),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),
     ]
     table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
+
+
+def _outside(things: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    """What was asked of physical systems and of the digital machine beside them, each account apart."""
+    for thing in things:
+        surrogate = thing["surrogate"]
+        yield f"{thing['system']}: physical calls", _accounts(thing["physical_calls"])
+        yield f"{thing['system']}: digital multiply-adds", _accounts(thing["digital_macs"])
+        if surrogate["r2"] is not None:
+            costs = {"physical calls": surrogate["physical_calls"], "multiply-adds": surrogate["digital_macs"]}
+            yield f"{thing['system']}: its surrogate (R2 {surrogate['r2']:.3f})", _accounts(costs)
+
+
+def _accounts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def number(value: float | None, metric: str) -> str:
@@ -104,9 +120,11 @@ def seconds(value: float | None) -> str:
 
 
 def energy(reading: Mapping[str, Any] | None) -> str:
-    """Joules with their label; "-" when nothing could be read."""
+    """Joules with their label; "-" when nothing could be read; the reason when there is no such figure."""
     from energy import show as show_joules
 
+    if reading is not None and reading["total_j"] is None and "physical system" in reading["components"]:
+        return f"unavailable: {reading['components']['physical system']['reason']}"
     if reading is None or reading["total_j"] is None:
         return "-"
     return show_joules(reading["total_j"], reading["method"]).replace("(est.)", f"(est., {reading['method']})")

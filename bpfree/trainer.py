@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,7 @@ class RuleSettings(OptimSettings):
     epochs: int = setting(10, "epochs of a phase, at most", ge=1)
     batch_size: int = setting(128, "samples in a batch, over all processes", ge=1, search=(32, 512, "log"))
     patience: int | None = setting(None, "stop a phase after this many epochs without improvement", ge=1)
+    keep: Literal["best", "last"] = setting("best", "state that a phase ends with: the best by validation, or the last")
     min_delta: float = setting(0.0, "what counts as an improvement of the validation metric", ge=0)
 
 
@@ -124,6 +125,10 @@ class Trainer(nn.Module, ABC):
 
     def setup(self) -> None:
         """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded."""
+
+    def net_spec(self, spec: "Spec") -> "Spec":
+        """What the net is built for: the data, but for a rule that joins something to the input."""
+        return spec
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         """Who is stepped together: by default block k with its head, if it has one."""
@@ -243,7 +248,7 @@ class Trainer(nn.Module, ABC):
             raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}")
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
-                self.blocks = nn.ModuleList(self._build_net(spec))
+                self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
             self.spec = spec
             if self.replicas > 1 and not self.replicated:
                 rule, n = type(self).__name__, self.replicas

@@ -87,6 +87,19 @@ def add(first: Reading, second: Reading) -> Reading:
     )
 
 
+def lacking(reading: Mapping[str, Any], name: str, reason: str, *, void: bool = False) -> Reading:
+    """The reading with one component more, ``name``, whose energy is not known.
+
+    Args:
+        void: nothing else counts either, as when what was metered is the simulation of another machine.
+    """
+    missing = {"energy_j": None, "method": UNAVAILABLE, "tick_ms": None, "reason": reason, "fake": False}
+    blank = {"source": "", "boundary": "", "uncertainty": ""}
+    parts = {key: {**part, **missing} if void else part for key, part in reading["components"].items()}
+    edges = reading["edges"], {**parts, name: {**blank, **missing}}
+    return compose(reading["seconds"], reading["cpu_seconds"], *edges, reading["within"])
+
+
 def _add_parts(first: Reading, second: Reading) -> Reading:
     missing = None in (first["energy_j"], second["energy_j"])
     ticks = [part["tick_ms"] for part in (first, second) if part["tick_ms"] is not None]

@@ -58,6 +58,18 @@ _BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
 _FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
 _FF_ADAM = {**_FF, "optimizer": "adam", "lr": 3e-3}
 _CCL = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
+_QUIET = {"photons": None, "read_noise": 0.0, "adc_bits": None}  # noise would differ from call to call
+_OPTICS = {
+    "net": "optics",
+    "outputs": 150,
+    "bypass": "none",
+    "hidden": (60, 60),
+    "inner_steps": 4,
+    "epochs": 3,
+    **_QUIET,
+}
+_BENCH = {SEPARATE: "there is one instrument, and the label's amplitude follows the process's part of the batch"}
+_SOLVED = {SEPARATE: "each process would solve for the rows that it has seen"}
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
 
 ROWS = {
@@ -129,6 +141,19 @@ ROWS = {
         0.78,
         small={"channels": (4, 5)},
         but={**_NETS, **_CONTRAST},
+    ),
+    "physical-ff": Row("physical-ff", {**_OPTICS, "slots": 8, "batch_size": 50, "lr": 3e-3}, 0.7, but=_BENCH),
+    "physical-ff, mixtures": Row(
+        "physical-ff",
+        {**_OPTICS, "batch_size": 25, "epochs": 5, "lr": 1e-2, "negatives": "mixture"},
+        0.6,
+        but={**_BENCH, **_READOUT, SEPARATE: "a negative mixes a row with the next one of the process's part"},
+    ),
+    "reservoir": Row(
+        "reservoir",
+        {"net": "optics", "hidden": (1,), "ports": 784, "outputs": 300, "ridge": 1e-2, **_QUIET},
+        0.78,
+        but=_SOLVED,
     ),
 }
 

@@ -1,0 +1,87 @@
+"""Acoustics: loudspeakers, a cavity with weak membranes, microphones, simulated. Layers of physics and linear maps.
+
+Input ``tones * source + tone`` is the amplitude of one tone at one loudspeaker, ``|x| / ||x||``; output
+``tones * microphone + tone`` the amplitude that a microphone hears:
+
+    A_mf = sum_s T_f,ms x_sf + sum_k O_f,mk Q_kf,    y_mf = |A_mf|,    T complex Gaussian
+    p_k(t) = Re sum_f e^(i w_f t) sum_s I_f,ks x_sf,   q_k = beta p_k^2 + kappa p_k^3,   Q_kf its component at w_f
+    y <- y (1 + relative_noise N(0,1)) + floor_noise N(0,1)
+
+The tones are equally spaced, so that a product such as 2 w_1 - w_2 falls on another tone.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bpfree.nets.physical.layer import layers, needed_ports
+from bpfree.nets.physical.settings import PhysicalSettings
+from bpfree.nets.physical.system import System
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+FIRST_BIN, BIN_STEP = 10, 6  # of the tones, in periods of the time window
+
+
+@settings
+class Settings(PhysicalSettings):
+    sources: int = setting(4, "loudspeakers", ge=1)
+    microphones: int = setting(4, "microphones", ge=1)
+    membranes: int = setting(2, "membranes that move nonlinearly", ge=0)
+    beta: float = setting(0.0, "quadratic answer of a membrane")
+    kappa: float = setting(0.02, "cubic answer of a membrane; 0.02: about 1 % of what is heard")
+    relative_noise: float = setting(0.02, "noise as a share of each output", ge=0)
+    floor_noise: float = setting(0.0005, "noise beside the signal", ge=0)
+
+
+class Acoustic(System):
+    """Sound in a cavity."""
+
+    settings: Settings  # type: ignore[assignment]
+
+    def __init__(self, chosen: Settings, inputs: int):
+        self.tones = tones = -(-inputs // chosen.sources)
+        super().__init__(chosen, chosen.sources * tones, chosen.microphones * tones)
+        sources, microphones, membranes = chosen.sources, chosen.microphones, chosen.membranes
+        self.add("T", self.draw("T", tones, microphones, sources) / math.sqrt(sources))
+        if membranes:
+            self.add("I", self.draw("I", tones, membranes, sources) / math.sqrt(sources))
+            self.add("O", self.draw("O", tones, microphones, membranes) / math.sqrt(membranes))
+        self.bins = FIRST_BIN + BIN_STEP * torch.arange(tones)
+        highest = 3 * int(self.bins[-1])
+        self.samples = 2 ** math.ceil(math.log2(2 * highest + 2))  # nothing of third order folds back
+
+    def encode(self, x: Tensor) -> Tensor:
+        length = x.square().sum(1, keepdim=True).sqrt()
+        return x.abs() / torch.where(length > 0, length, 1.0)
+
+    def respond(self, e: Tensor) -> Tensor:
+        x = e.unflatten(1, (self.settings.sources, self.tones)).to(e.dtype.to_complex())
+        heard = torch.einsum("bsf,fms->bmf", x, self.at("T", e))
+        if self.settings.membranes and (self.settings.beta or self.settings.kappa):
+            driven = torch.einsum("bsf,fks->bkf", x, self.at("I", e))
+            heard = heard + torch.einsum("bkf,fmk->bmf", self.membrane(driven), self.at("O", e))
+        return heard.abs().flatten(1)
+
+    def membrane(self, driven: Tensor) -> Tensor:
+        """Components ``(B, K, F)`` at the tones of what membranes driven with such components do nonlinearly."""
+        bins = self.bins.to(driven.device)
+        spectrum = driven.new_zeros(*driven.shape[:2], self.samples // 2 + 1).index_copy(2, bins, driven)
+        p = torch.fft.irfft(spectrum, n=self.samples) * (self.samples / 2)
+        q = self.settings.beta * p.square() + self.settings.kappa * p**3
+        return torch.fft.rfft(q).index_select(2, bins) * (2 / self.samples)
+
+    def detect(self, y: Tensor, rng: torch.Generator) -> Tensor:
+        chosen = self.settings
+        for level in (chosen.relative_noise * y, torch.full_like(y, chosen.floor_noise)):
+            y = y + level * torch.randn(y.shape, dtype=y.dtype, generator=rng).to(y.device)
+        return y
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Layers for inputs of ``spec.shape``."""
+    return layers(Acoustic(settings, needed_ports(spec, settings)), spec, hidden_only)

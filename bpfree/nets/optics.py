@@ -1,0 +1,84 @@
+"""Optics: a complex transmission matrix and a camera, simulated; optional Kerr stages. Layers with linear maps.
+
+E = a  (amplitude, a = x / max|x|)   or   exp(i pi a)  (phase)
+[ E <- T_s E,  E <- E exp(i gamma |E|^2) ]  for each Kerr stage,  gamma mean|E|^2 = kerr_phase
+y = |T E|   or   |T E|^2,   T_mn = (N(0,1) + i N(0,1)) / sqrt(2 N),   then the mean over ``pool`` camera pixels
+y <- Poisson(photons y) / photons + read_noise N(0,1),   clipped and rounded to adc_bits,   all for y of mean 1
+"""
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bpfree.nets.physical.layer import layers, needed_ports
+from bpfree.nets.physical.settings import PhysicalSettings
+from bpfree.nets.physical.system import System
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@settings
+class Settings(PhysicalSettings):
+    outputs: int | None = setting(None, "camera outputs (none: as many as inputs)", ge=1)
+    encoding: Literal["amplitude", "phase"] = setting("amplitude", "what of the light carries the input")
+    detector: Literal["modulus", "intensity"] = setting("modulus", "the camera's answer: |T E| or |T E|^2")
+    pool: int = setting(1, "camera pixels averaged into one output", ge=1)
+    kerr_stages: int = setting(0, "scattering and nonlinear phase, so often before the last scattering", ge=0)
+    kerr_phase: float = setting(1.0, "mean nonlinear phase of a stage", unit="rad", gt=0)
+    photons: float | None = setting(1000.0, "photons at the mean output, for shot noise (none: no shot noise)", gt=0)
+    read_noise: float = setting(0.01, "read noise as a share of the mean output", ge=0)
+    adc_bits: int | None = setting(8, "bits of the camera (none: exact)", ge=1, le=16)
+    full_scale: float = setting(8.0, "largest output that the camera shows, in means", gt=0)
+
+
+class Optics(System):
+    """Light through a scattering medium onto a camera."""
+
+    settings: Settings  # type: ignore[assignment]
+
+    def __init__(self, chosen: Settings, inputs: int):
+        super().__init__(chosen, inputs, chosen.outputs or inputs)
+        for stage in range(chosen.kerr_stages):
+            self.add(f"T{stage}", self.draw(f"T{stage}", inputs, inputs) / math.sqrt(inputs))
+        self.add("T", self.draw("T", self.outputs * chosen.pool, inputs) / math.sqrt(inputs))
+
+    def respond(self, e: Tensor) -> Tensor:
+        chosen = self.settings
+        field = torch.polar(torch.ones_like(e), math.pi * e) if chosen.encoding == "phase" else e
+        for stage in range(chosen.kerr_stages):
+            field = through(field, self.at(f"T{stage}", e))
+            power = field.abs().square()
+            phase = chosen.kerr_phase * power / power.mean(1, keepdim=True).clamp(min=torch.finfo(e.dtype).tiny)
+            field = field * torch.polar(torch.ones_like(phase), phase)
+        y = through(field, self.at("T", e)).abs()
+        y = y if chosen.detector == "modulus" else y.square()
+        return y.unflatten(1, (self.outputs, chosen.pool)).mean(2)
+
+    def detect(self, y: Tensor, rng: torch.Generator) -> Tensor:
+        chosen = self.settings
+        unit = y.mean(1, keepdim=True).clamp(min=torch.finfo(y.dtype).tiny)  # exposure: a mean output of 1
+        y = y / unit
+        if chosen.photons is not None:
+            y = (torch.poisson(chosen.photons * y.cpu(), rng) / chosen.photons).to(y)
+        if chosen.read_noise:
+            y = y + chosen.read_noise * torch.randn(y.shape, dtype=y.dtype, generator=rng).to(y.device)
+        if chosen.adc_bits is not None:
+            step = chosen.full_scale / (2**chosen.adc_bits - 1)
+            y = (y.clamp(0, chosen.full_scale) / step).round() * step
+        return y * unit
+
+
+def through(field: Tensor, t: Tensor) -> Tensor:
+    """``T E`` for every row of ``field (B, n)``, real or complex: ``(B, m)`` complex."""
+    if field.is_complex():
+        return field @ t.mT
+    return torch.complex(field @ t.real.mT, field @ t.imag.mT)
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Layers for inputs of ``spec.shape``."""
+    return layers(Optics(settings, needed_ports(spec, settings)), spec, hidden_only)

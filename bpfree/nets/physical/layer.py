@@ -1,0 +1,106 @@
+"""Layers of a physical system and a linear map.
+
+    z_t = W_t s_t + c_t,        s_t = [P(h_{t-1}); h_{t-1}]  or  P(h_{t-1})  or  h_{t-1}
+
+h_{t-1} may be narrower than the system or the layer: zeros go in front, where labels may stand. No other nonlinearity.
+"""
+
+import itertools
+from math import prod
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.nets.physical.costs import CountedLinear
+from bpfree.nets.physical.settings import PhysicalSettings
+from bpfree.nets.physical.system import System
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+def widen(h: Tensor, width: int) -> Tensor:
+    """``h (B, n)`` with zeros in front: ``(B, width)``."""
+    return F.pad(h, (width - h.shape[1], 0))
+
+
+class PhysicalLayer(nn.Module):
+    """One pass through the system, then the linear map.
+
+    Args:
+        system: shared by the layers of a net.
+        width: numbers that come in.
+        outputs: numbers that the linear map puts out.
+    """
+
+    def __init__(self, system: System, width: int, outputs: int):
+        super().__init__()
+        self.outside, self.width = system, width
+        seen = {"none": system.outputs, "only": width, "beside": system.outputs + width}[system.settings.bypass]
+        self.linear = CountedLinear(seen, outputs, system.costs)
+
+    def sense(self, h: Tensor) -> Tensor:
+        """s_t: what the linear map sees of ``h (B, …)``."""
+        h = widen(h.flatten(1), self.width)
+        bypass = self.outside.settings.bypass
+        if bypass == "only":
+            return h
+        y = self.physics(widen(h, self.outside.inputs))
+        return y if bypass == "none" else torch.cat([y, h], 1)
+
+    def physics(self, h: Tensor) -> Tensor:
+        """P(h), as the route of the net says."""
+        route = self.outside.settings.route
+        if route == "in-silico" and self.training:
+            return self.outside.gradient_path(h)
+        y = self.outside.measure(h, "train" if self.training else "inference")
+        if route == "blind" or not (torch.is_grad_enabled() and h.requires_grad):
+            return y
+        path = self.outside.gradient_path(h)
+        return path + (y - path).detach()  # the value of y, the gradient of the path
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.linear(self.sense(h))
+
+
+def physical_layers(blocks: nn.ModuleList) -> list[PhysicalLayer]:
+    """The blocks of a rule that needs a physical system."""
+    found = [block for block in blocks if isinstance(block, PhysicalLayer)]
+    if len(found) != len(blocks):
+        raise InputError("this rule trains beside a physical system: choose --net optics, acoustic, instrument, …")
+    return found
+
+
+def needed_ports(spec: "Spec", settings: PhysicalSettings) -> int:
+    """Inputs that a system must have for these layers, or the number that was asked for."""
+    needed = max(prod(spec.shape), *settings.hidden[:-1], 1)
+    if settings.ports is not None and settings.ports < needed:
+        raise InputError(f"ports = {settings.ports} is not valid: the layers put {needed} values into the system")
+    return settings.ports or needed
+
+
+def layers(system: System, spec: "Spec", hidden_only: bool) -> list[nn.Module]:
+    """The net: a layer for each of ``hidden`` and, unless ``hidden_only``, a linear classifier."""
+    settings = system.settings
+    if not settings.hidden:
+        raise InputError("hidden is empty: expected the outputs of at least one layer, such as 20,20")
+    if system.inputs < (needed := needed_ports(spec, settings)):
+        raise InputError(f"the system takes {system.inputs} values but the layers put {needed} into it: fewer --hidden")
+    if settings.bypass == "beside" and system.inputs != system.outputs:
+        raise InputError(
+            f"a bypass needs as many outputs as inputs, the system has {system.inputs} in and {system.outputs} out: "
+            "use --bypass none"
+        )
+    if settings.route == "oracle" and not system.differentiable:
+        raise InputError("this system has no gradient that an oracle could know: use --route physics-aware")
+    changes = settings.drift or settings.hit
+    if changes and not system.simulated:
+        raise InputError("drift and hit change simulated systems; this one is not simulated")
+    widths = [prod(spec.shape), *settings.hidden]
+    blocks: list[nn.Module] = [PhysicalLayer(system, n, m) for n, m in itertools.pairwise(widths)]
+    if not hidden_only:
+        blocks.append(CountedLinear(widths[-1], spec.classes, system.costs))
+    return blocks

@@ -1,0 +1,157 @@
+"""A physical system: something that can be measured, and nothing else.
+
+    y = measure(x)        x (B, inputs) -> y (B, outputs)
+
+No parameters, no gradient, fresh noise at every call, every call counted. In front of the box stands what turns numbers
+into signals (`encode`); that is digital and known. What the box itself does (`respond`) a learning rule never sees.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from bpfree.errors import InputError
+from bpfree.nets.physical.costs import Costs
+from bpfree.nets.physical.drift import Drift
+from bpfree.nets.physical.settings import PhysicalSettings
+from bpfree.nets.physical.surrogate import Surrogate
+from bpfree.streams import derive
+
+PURPOSES = ("train", "inference", "fit")
+
+
+class System(ABC):
+    """Base class of simulated systems and of instruments.
+
+    Args:
+        settings: of the net.
+        inputs, outputs: numbers of values in and out.
+    """
+
+    simulated: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True  # `respond` has a gradient, for the oracle control
+
+    def __init__(self, settings: PhysicalSettings, inputs: int, outputs: int):
+        self.settings, self.inputs, self.outputs = settings, inputs, outputs
+        self.scatter: dict[str, Tensor] = {}  # double precision, on the CPU: what drifts
+        self.scales: dict[str, float] = {}
+        self.costs, self.drift, self.surrogate = Costs(), Drift(settings, outputs), Surrogate()
+        self._rngs = {p: torch.Generator().manual_seed(derive(settings.system_seed, "noise", p)) for p in PURPOSES}
+        self._at: dict[tuple, Tensor] = {}
+
+    # What a system says about itself ----------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What the actuators do for ``x (B, inputs)``: by default [-1, 1], the largest value of a row at its limit."""
+        return x / largest(x)
+
+    @abstractmethod
+    def respond(self, e: Tensor) -> Tensor:
+        """What the detectors would see without noise, ``(B, outputs)``."""
+
+    def detect(self, y: Tensor, rng: torch.Generator) -> Tensor:
+        """What they read, noise included."""
+        return y
+
+    def facts(self) -> dict[str, Any]:
+        """More for the record."""
+        return {}
+
+    # What a layer calls -----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def measure(self, x: Tensor, purpose: str = "inference") -> Tensor:
+        """One measurement of every row of ``x (B, inputs)``: ``(B, outputs)``, out of reach of autograd."""
+        if x.shape[1:] != (self.inputs,):
+            raise InputError(f"the system takes {self.inputs} values, not {tuple(x.shape[1:])}")
+        self.count(purpose, len(x))
+        exact = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+        return self.drift(self.detect(self.respond(self.encode(exact)), self._rngs[purpose])).to(x.dtype)
+
+    def count(self, purpose: str, rows: int) -> None:
+        """So many rows are being measured."""
+        self.costs.calls[purpose] += rows
+
+    def gradient_path(self, x: Tensor) -> Tensor:
+        """A differentiable stand-in for a measurement, as ``settings.route`` says; private to the baselines."""
+        if self.settings.route == "oracle":
+            return self.drift(self.respond(self.encode(x)))
+        if not self.surrogate.fitted:
+            self.surrogate.fit(self)
+        self.costs.macs["surrogate"] += len(x) * self.surrogate.macs * (1 + x.requires_grad)
+        return self.surrogate(self.encode(x))
+
+    def sample(self, rows: int, rng: torch.Generator) -> Tensor:
+        """Inputs to fit a surrogate on: half signed, half positive, a random share of each row switched off."""
+        x = torch.randn(rows, self.inputs, generator=rng)
+        x[::2] = x[::2].abs()
+        return x * (torch.rand(rows, self.inputs, generator=rng) >= 0.7 * torch.rand(rows, 1, generator=rng))
+
+    # What a system uses -----------------------------------------------------------------------------------------------
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        """Make ``tensor`` a part of the system that drifts; root mean square = its scale."""
+        self.scatter[name], self.scales[name] = tensor, tensor.abs().square().mean().sqrt().item()
+
+    def draw(self, purpose: str, *shape: int, dtype: torch.dtype = torch.complex128) -> Tensor:
+        """Standard normal numbers of this specimen; complex ones have E|z|^2 = 1."""
+        rng = torch.Generator().manual_seed(derive(self.settings.system_seed, purpose))
+        return torch.randn(*shape, dtype=dtype, generator=rng)
+
+    def at(self, name: str, like: Tensor) -> Tensor:
+        """A part of the system on the device and in the precision of ``like``."""
+        key = (name, like.device, like.dtype)
+        if key not in self._at:
+            tensor = self.scatter[name]
+            to = like.dtype.to_complex() if tensor.is_complex() else like.dtype
+            self._at[key] = tensor.to(like.device, to)
+        return self._at[key]
+
+    # Time and state ---------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        if self.drift.tick(self.scatter, self.scales):
+            self._at.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "costs": self.costs.state_dict(),
+            "drift": self.drift.state_dict(),
+            "scatter": dict(self.scatter) if self.drift.moved else {},  # else the seed gives it
+            "rngs": {purpose: rng.get_state() for purpose, rng in self._rngs.items()},
+            "surrogate": self.surrogate.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.costs.load_state_dict(state["costs"])
+        self.drift.load_state_dict(state["drift"])
+        self.scatter |= state["scatter"]
+        self._at.clear()
+        for purpose, rng in self._rngs.items():
+            rng.set_state(state["rngs"][purpose])
+        self.surrogate.load_state_dict(state["surrogate"])
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "system": type(self).__name__.lower(),
+            "simulated": self.simulated,
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "physical_calls": {p: self.costs.calls[p] for p in ("train", "inference")},
+            "repeated_calls": self.costs.repeats,
+            "digital_macs": {p: self.costs.macs[p] for p in ("train", "inference")},
+            "surrogate": {
+                "physical_calls": self.costs.calls["fit"],
+                "digital_macs": self.costs.macs["surrogate"],
+                "r2": self.surrogate.r2,
+            },
+            **self.facts(),
+        }
+
+
+def largest(x: Tensor) -> Tensor:
+    """The largest absolute value of each row ``(B, 1)``; 1 for a row of zeros."""
+    top = x.abs().amax(1, keepdim=True)
+    return torch.where(top > 0, top, 1.0)

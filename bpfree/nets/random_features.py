@@ -1,0 +1,44 @@
+"""Random features: a digital control in the place of physics, relu of a fixed random matrix. Layers with linear maps.
+
+y = relu(G a),   G_mn = N(0, 1) sqrt(2 / N),   a = x / max|x|
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from bpfree.nets.physical.layer import layers, needed_ports
+from bpfree.nets.physical.settings import PhysicalSettings
+from bpfree.nets.physical.system import System
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@settings
+class Settings(PhysicalSettings):
+    outputs: int | None = setting(None, "number of features (none: as many as inputs)", ge=1)
+
+
+class RandomFeatures(System):
+    """Not physics at all: what a layer of the same shape and no training can do."""
+
+    simulated = False
+
+    def __init__(self, chosen: Settings, inputs: int):
+        super().__init__(chosen, inputs, chosen.outputs or inputs)
+        self.add("G", self.draw("G", self.outputs, inputs, dtype=torch.float64) * math.sqrt(2 / inputs))
+
+    def count(self, purpose: str, rows: int) -> None:
+        self.costs.macs["surrogate" if purpose == "fit" else purpose] += rows * self.inputs * self.outputs
+
+    def respond(self, e: Tensor) -> Tensor:
+        return (e @ self.at("G", e).mT).relu()
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Layers for inputs of ``spec.shape``."""
+    return layers(RandomFeatures(settings, needed_ports(spec, settings)), spec, hidden_only)

@@ -1,0 +1,142 @@
+"""Physical Forward-Forward: black boxes that can only be measured, and linear maps that learn beside them.
+
+Momeni, Rahmani, Malléjac, del Hougne, Fleury, "Backpropagation-free training of deep physical neural networks", arXiv
+2304.11042 (PhyLL, physical local learning). Layer t is an unknown physical map P and a linear map; no gradient is taken
+through P. Two streams run forward: inputs with their label, and the same inputs with a wrong one.
+
+    s_t = [P(h_{t-1}); h_{t-1}],   z_t = W_t s_t + c_t,   h_t = z_t,   g_t = cos(|z_t|, xi_t)
+
+    L_t = mean_i log(1 + exp(-theta (g_t(pos_i) - g_t(neg_i)))),     K steps on the same measured s_t
+
+    dg/d|z| = xi/(|z||xi|) - g |z|/|z|^2,   dL/dg+- = -+theta sigmoid(-theta (g+ - g-)) / B,   dW = dz+^T s+ + dz-^T s-
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+P             ``blocks[k].outside``   (B, inputs) -> (B, outputs); nets ``optics``, ``acoustic`` …
+W_t, c_t      ``blocks[k].linear``    (n_k, m_k), (n_k,)
+xi_t          ``direction_k``         (n_k,), unit length, the same for every seed
+max |x|       ``amplitude``           (), the largest input of the training part so far: what a label's slot reads
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: the summed goodness of each candidate label. With
+``negatives=mixture`` no label is used but in a linear readout of the normalised z_t of all layers: its logits.
+Differences from the paper: what stands there for mixtures is not known here, so they are a choice; the label's
+amplitude never looks at test data; a bypass carries the input as it is, not as the system rescales it.
+Costs: 2 B physical calls a layer and batch, cached for the K steps, so that the measurements may be K steps old;
+C physical passes a prediction. Memory is flat in depth, except for the readout of the mixtures.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterator
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bpfree.functional import physical_ff as pff
+from bpfree.functional.forward_forward import rms_normalise, uniform_negatives
+from bpfree.nets.physical.costs import CountedLinear
+from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
+from bpfree.settings import setting, settings
+from bpfree.streams import derive
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+
+@settings
+class Settings(RuleSettings):
+    theta: float = setting(4.0, "steepness of the pairwise loss", gt=0, search=(1.0, 16.0, "log"))
+    inner_steps: int = setting(10, "K: gradient steps on one measurement", ge=1, search=(1, 20))
+    negatives: Literal["label", "mixture"] = setting("label", "a wrong label, or (unsupervised) parts of two inputs")
+    slots: int = setting(1, "inputs that each label has", ge=1)
+
+
+class PhysicalForwardForward(Trainer):
+    """Every layer turns its output towards a fixed direction for right labels and away from it for wrong ones."""
+
+    Settings = Settings
+    hidden_only = True
+    batch_separable = False  # one instrument, and a label amplitude that follows the process's part of the batch
+    amplitude: Tensor
+    prefer = {"lr": 5e-4, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
+
+    @property
+    def labelled(self) -> bool:
+        return self.settings.negatives == "label"
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return 2, self.spec.classes if self.labelled else 1
+
+    def net_spec(self, spec: "Spec") -> "Spec":
+        """The net sees the label beside the input."""
+        slots = spec.classes * self.settings.slots if self.labelled else 0
+        return dataclasses.replace(spec, shape=(slots + prod(spec.shape),))
+
+    def setup(self) -> None:
+        self.layers: list[PhysicalLayer] = physical_layers(self.blocks)
+        widths = [block.linear.out_features for block in self.layers]
+        for k, n in enumerate(widths):
+            rng = torch.Generator().manual_seed(derive(0, "direction", k))
+            self.register_buffer(f"direction_{k}", pff.direction(n, rng))
+        self.register_buffer("amplitude", torch.zeros(()))
+        if not self.labelled:
+            self.heads.append(CountedLinear(sum(widths), self.spec.classes, self.layers[0].outside.costs))
+
+    def owners(self) -> dict[Hashable, list[torch.nn.Parameter]]:
+        owners: dict[Hashable, list[torch.nn.Parameter]] = {k: [*b.parameters()] for k, b in enumerate(self.blocks)}
+        return owners if self.labelled else {**owners, "readout": list(self.heads.parameters())}
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        h, kept = self.streams_of(batch), []  # (2B, n): positives, then negatives
+        for k, layer in enumerate(self.layers):
+            seen = layer.sense(h).detach()  # measured once
+            for _ in range(self.settings.inner_steps):
+                positive, negative = self.goodness(layer.linear(seen), k).chunk(2)
+                yield Local(pff.pairwise_loss(positive, negative, self.settings.theta), owner=k)
+            h = self.apply_updated(layer, seen)
+            if not self.labelled:
+                kept.append(rms_normalise(h[: len(batch.x)]))
+        if kept:
+            yield Local(F.cross_entropy(self.heads[0](torch.cat(kept, 1)), batch.y), owner="readout")
+
+    def streams_of(self, batch: Batch) -> Tensor:
+        """Positives and negatives ``(2B, n)`` at the first layer."""
+        x = batch.x.flatten(1)
+        if not self.labelled:
+            return torch.cat([x, pff.mixtures(x, self.uniform(batch, "negatives", x.shape[1]))])
+        self.amplitude.copy_(torch.maximum(self.amplitude, x.abs().max().to(self.amplitude)))
+        wrong = uniform_negatives(batch.y, self.uniform(batch, "negatives"), self.spec.classes)
+        return torch.cat([self.joined(x, batch.y), self.joined(x, wrong)])
+
+    @torch.no_grad()
+    def apply_updated(self, layer: PhysicalLayer, seen: Tensor) -> Tensor:
+        """What goes to the next layer: the same measurement through the linear map as it now is."""
+        return layer.linear(seen)
+
+    def joined(self, x: Tensor, label: Tensor) -> Tensor:
+        return pff.with_label(x, label, self.amplitude.to(x), self.spec.classes, self.settings.slots)
+
+    def goodness(self, z: Tensor, k: int) -> Tensor:
+        return pff.cosine_goodness(z, getattr(self, f"direction_{k}"))
+
+    def outputs(self, h: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(k, z_k) of every layer."""
+        for k, layer in enumerate(self.layers):
+            h = layer(h)
+            yield k, h
+
+    def predict(self, batch: Batch) -> Tensor:
+        if not self.labelled:
+            kept = [rms_normalise(z) for _, z in self.outputs(batch.x.flatten(1))]
+            return self.heads[0](torch.cat(kept, 1))
+        scores = []
+        for label in torch.arange(self.spec.classes, device=batch.x.device):
+            goodness = [self.goodness(z, k) for k, z in self.outputs(self.joined(batch.x, label))]
+            scores.append(torch.stack(goodness).sum(0))
+        return torch.stack(scores, 1)

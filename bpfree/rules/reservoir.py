@@ -1,0 +1,89 @@
+"""Reservoir: a ridge regression on what a physical system puts out. The control without any training inside.
+
+Also called extreme learning machine where nothing recurs (Huang, Zhu, Siew, Neurocomputing 70, 2006). The linear maps
+between the passes stay as drawn; the last measurement s is read out in closed form, in one pass over the data:
+
+    V = (Y^T S)(S^T S + lambda mean(diag(S^T S)) I)^{-1},      s = [P(h_{L-1}); 1]  in double precision
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+P             ``blocks[k].outside``   (B, inputs) -> (B, m)
+S^T S         ``gram``                (m + 1, m + 1), summed over the epoch
+S^T Y         ``cross``               (m + 1, C)
+V             ``readout``             (m + 1, C)
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Differences from the paper: none known; with ``bypass=beside`` the readout sees the input of the last pass too.
+Costs: one physical call a layer, sample and epoch; no gradients; one solve an epoch.
+"""
+
+from collections.abc import Hashable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    ridge: float = setting(1e-3, "lambda, as a share of the mean squared feature", gt=0, search=(1e-6, 1.0, "log"))
+
+
+class Reservoir(Trainer):
+    """Nothing but a linear readout learns."""
+
+    Settings = Settings
+    hidden_only = True
+    batch_separable = False  # each process would solve for its own part
+    gram: Tensor
+    cross: Tensor
+    readout: Tensor
+    prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
+
+    def setup(self) -> None:
+        self.layers: list[PhysicalLayer] = physical_layers(self.blocks)
+        for module in [m for m in self.modules() if isinstance(m, nn.Linear)]:
+            for name, p in list(module.named_parameters(recurse=False)):  # fixed, so not parameters any more
+                delattr(module, name)
+                module.register_buffer(name, p.detach())
+        m, classes = self.layers[-1].linear.in_features + 1, self.spec.classes
+        self.register_buffer("gram", torch.zeros(m, m, dtype=torch.float64))
+        self.register_buffer("cross", torch.zeros(m, classes, dtype=torch.float64))
+        self.register_buffer("readout", torch.zeros(m, classes, dtype=torch.float64))
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        return {}
+
+    def features_of(self, x: Tensor) -> Tensor:
+        """s of every row: ``(B, m + 1)``."""
+        for layer in self.layers[:-1]:
+            x = layer(x)
+        return F.pad(self.layers[-1].sense(x), (0, 1), value=1.0).double()
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        s = self.features_of(batch.x)
+        self.gram += s.mT @ s
+        self.cross += s.mT @ F.one_hot(batch.y, self.spec.classes).double()
+        self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.spec.classes))
+        yield from ()
+
+    def on_epoch(self) -> None:
+        weight = self.settings.ridge * self.gram.diagonal().mean()
+        eye = torch.eye(len(self.gram), dtype=self.gram.dtype, device=self.gram.device)
+        self.readout.copy_(torch.linalg.solve(self.gram + weight * eye, self.cross))
+        self.gram.zero_()
+        self.cross.zero_()
+
+    def predict(self, batch: Batch) -> Tensor:
+        s = self.features_of(batch.x)
+        self.count("inference", len(s) * self.readout.numel())
+        return s @ self.readout
+
+    def count(self, purpose: str, macs: int) -> None:
+        self.layers[-1].outside.costs.macs[purpose] += macs
