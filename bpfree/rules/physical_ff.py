@@ -135,8 +135,7 @@ class PhysicalForwardForward(Trainer):
         if not self.labelled:
             kept = [rms_normalise(z) for _, z in self.outputs(batch.x.flatten(1))]
             return self.heads[0](torch.cat(kept, 1))
-        scores = []
-        for label in torch.arange(self.spec.classes, device=batch.x.device):
-            goodness = [self.goodness(z, k) for k, z in self.outputs(self.joined(batch.x, label))]
-            scores.append(torch.stack(goodness).sum(0))
-        return torch.stack(scores, 1)
+        labels = torch.arange(self.spec.classes, device=batch.x.device).repeat(len(batch.x))
+        every = self.joined(batch.x.flatten(1).repeat_interleave(self.spec.classes, 0), labels)  # (B C, n)
+        goodness = [self.goodness(z, k) for k, z in self.outputs(every)]
+        return torch.stack(goodness).sum(0).unflatten(0, (-1, self.spec.classes))
