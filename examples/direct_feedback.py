@@ -1,4 +1,4 @@
-"""Direct feedback alignment on the linear maps of a physical net: a fixed random matrix carries the error to each layer.
+"""Direct feedback alignment beside a physical system: fixed random matrices carry the error to the linear maps.
 
     bpfree train --algo examples/direct_feedback.py:DirectFeedback --net acoustic --data vowels --normalize positive
 

@@ -4,7 +4,8 @@
 
 Each row of the table is one method on the same box (same ``system_seed``), the same splits and the same scaling. Two
 kinds of test: 20 % of the tokens, whose speakers are in the training part too, and 20 % of the speakers (the only kind
-for Peterson & Barney's table). Epochs are fixed in advance and the last state counts. Physical calls, digital multiply-adds and the surrogate's cost are of one run.
+for Peterson & Barney's table). Epochs are fixed in advance and the last state counts. Physical calls, digital
+multiply-adds and the surrogate's cost are of one run.
 """
 
 import math

@@ -52,6 +52,7 @@ class Instrument(System):
         super().__init__(chosen, inputs, chosen.outputs or inputs)
         if bool(chosen.instrument) == bool(chosen.replay):
             raise InputError("give one of instrument (FILE.py:function or a command) and replay (a recording)")
+        self.process: Process | None = None
         self.ask = self._answers()
 
     def _answers(self) -> Ask:
@@ -60,7 +61,7 @@ class Instrument(System):
             return replayed(Path(chosen.replay))
         if file := file_and_class(chosen.instrument):
             return function_of(*file)
-        process = Process(chosen.instrument)
+        process = self.process = Process(chosen.instrument)
 
         def ask(x: np.ndarray) -> object:
             line = process.ask(json.dumps({"x": x.tolist()}), chosen.timeout_s)
@@ -82,7 +83,8 @@ class Instrument(System):
             except Failed as failure:
                 why = str(failure)
         else:
-            raise InputError(f"the instrument failed {self.settings.retries + 1} times; the last time: {why}")
+            asked = self.settings.retries + 1
+            raise InputError(f"no good answer of the instrument, asked {asked} times; the last time: {why}")
         if self.settings.tape is not None:
             with Path(self.settings.tape).open("a", encoding="utf-8") as tape:
                 tape.write(json.dumps({"x": x.tolist(), "y": y.tolist()}) + "\n")

@@ -81,7 +81,8 @@ def read_pairs(name: str) -> tuple[Tensor, Tensor]:
 def fitted(x: Tensor, y: Tensor, steps: int) -> Regressor:
     """The model of the pairs, from the cache folder if it was fitted before."""
     digest = hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes() + repr((SIZES, SEED, steps)).encode())
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bpfree"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("BPFREE_CACHE") or home / "bpfree")
     path, model = cache / f"measured-{digest.hexdigest()[:16]}.pt", Regressor()
     if path.is_file():
         model.load_state_dict(torch.load(path, weights_only=True))

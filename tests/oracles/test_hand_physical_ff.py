@@ -106,7 +106,7 @@ def test_training_measures_two_streams_a_layer_and_prediction_one_for_each_label
 
 
 def test_multiply_adds_are_those_of_the_paper():
-    """Notes: 2 m n forward and 2 m n gradient, a sample, layer and inner step; one forward more feeds the next layer."""
+    """Notes: 2 m n forward and 2 m n gradient, a sample, layer and inner step; one forward more for the next layer."""
     k, epochs = 5, 2
     loop = loop_of(make("physical-ff", **NET, inner_steps=k, epochs=epochs), data_of(X, Y), precision="fp64")
     loop.run()
@@ -172,4 +172,6 @@ def test_reservoir_is_ridge_regression_on_the_last_measurement():
     expected = np.linalg.solve(gram + 0.1 * np.diag(gram).mean() * np.eye(len(gram)), s.T @ one_hot(Y, C))
     loop.run()
     np.testing.assert_allclose(loop.trainer.readout.numpy(), expected, rtol=0, atol=1e-10)
-    np.testing.assert_allclose(loop.scores(loop.data.val)[0].numpy(), s @ expected, rtol=0, atol=1e-6)  # kept in float32
+    np.testing.assert_allclose(
+        loop.scores(loop.data.val)[0].numpy(), s @ expected, rtol=0, atol=1e-6
+    )  # kept in float32

@@ -78,6 +78,11 @@ class Process:
                         ready.unregister(process.stdin)
         return answer.decode(errors="replace")
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that runs now."""
+        return None if self._process is None else self._process.pid
+
     def end(self) -> None:
         if self._process is not None:
             _end(self._process)
