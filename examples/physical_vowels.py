@@ -26,8 +26,8 @@ QUICK = bool(os.environ.get("BPFREE_QUICK"))
 DATA, NET, SPLITS = [*sys.argv[1:], *["vowels", "acoustic", "20"][len(sys.argv) - 1 :]]
 DFA = f"{Path(__file__).with_name('direct_feedback.py')}:DirectFeedback"
 SHOWN = ["speakers"] if DATA == "peterson-barney" else list(KINDS)
-FF = {"lr": 2e-3, "epochs": 2 if QUICK else 60}
-BP = {"lr": 5e-3, "epochs": 4 if QUICK else 300, "surrogate_steps": 20 if QUICK else 1000}
+FF = {"lr": 2e-3, "epochs": 2 if QUICK else 40}
+BP = {"lr": 5e-3, "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
 METHODS = {
     "physical-ff, bypass": ("physical-ff", FF),
     "physical-ff, no physics": ("physical-ff", {**FF, "bypass": "only"}),

@@ -95,7 +95,7 @@ class PhysicalForwardForward(Trainer):
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         h, kept = self.streams_of(batch), []  # (2B, n): positives, then negatives
         for k, layer in enumerate(self.layers):
-            seen = layer.sense(h).detach()  # measured once
+            seen = layer.sense(h)  # measured once
             for _ in range(self.settings.inner_steps):
                 positive, negative = self.goodness(layer.linear(seen), k).chunk(2)
                 yield Local(pff.pairwise_loss(positive, negative, self.settings.theta), owner=k)

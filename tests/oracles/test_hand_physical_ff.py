@@ -156,6 +156,14 @@ def test_readout_of_mixtures_descends_the_cross_entropy_of_normalised_outputs():
     assert losses["readout"] == pytest.approx(-np.log(softmax(scores)[np.arange(B), Y]).mean(), abs=1e-11)
 
 
+def test_reservoir_of_a_second_epoch_is_that_of_the_first():
+    net = {key: value for key, value in NET.items() if key != "theta"}
+    one, two = (loop_of(make("reservoir", **net, epochs=n), data_of(X, Y), precision="fp64") for n in (1, 2))
+    for loop in (one, two):
+        loop.run()
+    np.testing.assert_allclose(one.trainer.readout.numpy(), two.trainer.readout.numpy(), rtol=0, atol=1e-9)
+
+
 def test_reservoir_is_ridge_regression_on_the_last_measurement():
     """(S'S + lambda mean diag(S'S) I) V = S'Y, over ragged batches, with a constant feature."""
     net = {key: value for key, value in NET.items() if key != "theta"}
