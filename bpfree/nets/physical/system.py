@@ -67,7 +67,7 @@ class System(ABC):
         if x.shape[1:] != (self.inputs,):
             raise InputError(f"the system takes {self.inputs} values, not {tuple(x.shape[1:])}")
         self.count(purpose, len(x))
-        exact = x.detach().to(torch.promote_types(x.dtype, torch.float32))
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
         return self.drift(self.detect(self.respond(self.encode(exact)), self._rngs[purpose])).to(x.dtype)
 
     def count(self, purpose: str, rows: int) -> None:
