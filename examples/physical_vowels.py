@@ -11,7 +11,6 @@ multiply-adds and the surrogate's cost are of one run.
 import math
 import os
 import sys
-from pathlib import Path
 
 import scipy.stats
 import torch
@@ -24,7 +23,6 @@ from bpfree.loop import Loop
 KINDS = {"random": "random tokens", "speakers": "other speakers"}
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 DATA, NET, SPLITS = [*sys.argv[1:], *["vowels", "acoustic", "20"][len(sys.argv) - 1 :]]
-DFA = f"{Path(__file__).with_name('direct_feedback.py')}:DirectFeedback"
 SHOWN = ["speakers"] if DATA == "peterson-barney" else list(KINDS)
 FF = {"lr": 2e-3, "epochs": 2 if QUICK else 40}
 BP = {"lr": 5e-3, "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
@@ -36,7 +34,7 @@ METHODS = {
     "reservoir": ("reservoir", {}),
     "in-silico backprop": ("backprop", {**BP, "route": "in-silico"}),
     "physics-aware training": ("backprop", {**BP, "route": "physics-aware"}),
-    "DFA on the linear maps": (DFA, BP),
+    "DFA on the linear maps": ("dfa", BP),
     "oracle backprop": ("backprop", {**BP, "route": "oracle"}),
     "backprop, no physics": ("backprop", {**BP, "bypass": "only"}),
 }
