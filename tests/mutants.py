@@ -353,6 +353,7 @@ MUTANTS = {
         "if spec.task not in self.tasks:",
         "if False:",
         ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
+    ),
     "physical-ff: sign flip": Mutant(_PFF, "yield Local(pff.pair", "yield Local(-pff.pair", [HAND_PFF]),
     "physical-ff: missing detach": Mutant(_PFF, "    @torch.no_grad()\n    def apply", "    def apply", [HAND_PFF]),
     "physical-ff: positive and negative swapped": Mutant(
