@@ -135,6 +135,7 @@ def parameters(loop: "Loop") -> dict[str, int | None]:
     for phase in loop.phases:
         trainer.phase = phase
         trained |= {id(p): p.numel() for params in trainer.owners().values() for p in params if p.requires_grad}
+    trained |= {id(p): p.numel() for p in trainer.solved()}
     used = _used(loop)
     trainer.phase = now
     return {
@@ -152,12 +153,16 @@ def _used(loop: "Loop") -> int | None:
     x = batch.x.to(loop.device)
     batch = dataclasses.replace(batch, x=x.to(dtype) if x.is_floating_point() else x)
     modes = [(module, module.training) for module in trainer.modules()]
+    fixed = [p for p in trainer.parameters() if not p.requires_grad]
     trainer.eval()
+    trainer.requires_grad_(True)
     scores: Tensor = trainer.predict(batch)
+    params = list(trainer.parameters())
+    grads = torch.autograd.grad(scores.sum(), params, allow_unused=True) if scores.requires_grad else None
     for module, mode in modes:
         module.training = mode
-    if not scores.requires_grad:
+    for p in fixed:
+        p.requires_grad_(False)
+    if grads is None:
         return None
-    params = [p for p in trainer.parameters() if p.requires_grad]
-    grads = torch.autograd.grad(scores.sum(), params, allow_unused=True)
     return sum(p.numel() for p, grad in zip(params, grads, strict=True) if grad is not None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import signal
 import threading
 import time
@@ -183,6 +184,8 @@ class Loop:
         )
         self._enter("train")
         self._training_mode()
+        if cursor.batch == 0:
+            trainer.on_pass()
         with contextlib.closing(batches):
             for batch in batches:
                 self.learn(batch)
@@ -316,12 +319,21 @@ class Loop:
             first = self._prepare(self._cast(next(train.batches(1))))
             size = (first.x.nbytes + (0 if first.y is None else first.y.nbytes)) * len(train)
             if size <= self.settings.cache_mb * 2**20:
-                batches = map(self._prepare, map(self._cast, train.batches(self.settings.eval_batch_size)))
-                x, y = zip(*((batch.x, batch.y) for batch in batches), strict=True)
-                train = TensorSource(torch.cat(x), None if first.y is None else torch.cat(y))
+                train = TensorSource(*self._all_prepared(train))
                 self.prepared, how = True, "cached"
         self.prefixes[trainer.phase.name] = how
         return train
+
+    def _all_prepared(self, source: "Source") -> tuple[Tensor, Tensor | None]:
+        """The phase's inputs and targets, inputs filled in place: joining their batches would take twice their size."""
+        parts = map(self._prepare, map(self._cast, source.batches(self.settings.eval_batch_size)))
+        first = next(parts)
+        x, y, done = first.x.new_empty(len(source), *first.x.shape[1:]), [], 0
+        for part in itertools.chain([first], parts):
+            x[done : done + len(part.x)] = part.x
+            y.append(part.y)
+            done += len(part.x)
+        return x, None if first.y is None else torch.cat(y)
 
     # State ------------------------------------------------------------------------------------------------------------
 
@@ -366,6 +378,9 @@ class Loop:
             thing.load_state_dict(saved)
         self.early.load_state_dict(state["early"])
         self.monitor.load_state_dict(state["monitor"])
+        if self.trainer.phase.restart:
+            self.cursor.steps, self.cursor.batch = self.cursor.steps - self.cursor.batch, 0
+            self.monitor.keys.clear()  # nothing but this pass: an epoch ends with its summary
         self.history, self.prefixes = state["history"], state["prefixes"]
 
     def _save(self) -> None:

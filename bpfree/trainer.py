@@ -61,12 +61,18 @@ class Phase(NamedTuple):
     """A stretch of training: which blocks train, for how many epochs, under early stopping of its own.
 
     ``fixed``: `Trainer.prepare` gives a sample the same input in every epoch, so it may be computed once.
+    ``frozen``: the blocks below this one are frozen; None: those below the first that trains. A head that trains alone
+    on what its block puts out needs its block frozen too.
+    ``restart``: a pass sums up what no checkpoint holds, and its steps change nothing else: a run that is stopped
+    within a pass begins that pass again.
     """
 
     name: str
     blocks: Sequence[int]
     epochs: int
     fixed: bool = True
+    frozen: int | None = None
+    restart: bool = False
 
 
 @settings
@@ -153,6 +159,10 @@ class Trainer(nn.Module, ABC):
             found.append(AnnealedNoise(chosen.noise_eta, chosen.noise_gamma, generators))
         return found
 
+    def solved(self) -> list[nn.Parameter]:
+        """Parameters that the rule sets in closed form; like fixed ones they need no gradient and have no owner."""
+        return []
+
     def phases(self, epochs: int) -> list[Phase]:
         """The schedule: by default one phase in which all blocks train."""
         return [Phase("all", range(len(self.blocks)), epochs)]
@@ -163,6 +173,9 @@ class Trainer(nn.Module, ABC):
         for block in self.blocks[: self.first]:
             h = block(h)
         return dataclasses.replace(batch, x=h)
+
+    def on_pass(self) -> None:
+        """A pass over the training data begins."""
 
     def on_grads(self, owner: Hashable) -> None:
         """The owner's gradients are there; its transforms and step come next."""
@@ -201,8 +214,8 @@ class Trainer(nn.Module, ABC):
 
     @property
     def first(self) -> int:
-        """Index of the first block that trains in this phase; the ones below are frozen."""
-        return min(self.phase.blocks, default=0)
+        """Index of the first block that is not frozen in this phase."""
+        return min(self.phase.blocks, default=0) if self.phase.frozen is None else self.phase.frozen
 
     @property
     def trained(self) -> list[tuple[int, nn.Module]]:

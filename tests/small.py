@@ -66,6 +66,7 @@ def ready(loop: Loop, phase: int = -1) -> Batch:
     loop._enter_phase(loop.phases[phase])
     source = loop._prepared_source()
     loop._training_mode()
+    loop.trainer.on_pass()
     return next(source.batches(loop.rule.batch_size))
 
 

@@ -11,7 +11,7 @@ from table import ROWS, Row, rows
 from bpfree.checkpoint import CONFIG, LAST, RunFolder
 from bpfree.loop import Loop
 
-BATCHES, EPOCHS = 3, 2  # of every phase of a tiny run
+BATCHES = 3  # of every epoch of a tiny run
 
 
 class Killed(Exception):
@@ -34,13 +34,13 @@ class Fault:
 
 
 POINTS = {
-    "before the first checkpoint": lambda phases: Fault("on_batch", 1),
-    "within an epoch": lambda phases: Fault("on_batch", BATCHES + 2),
-    "after the last batch of an epoch": lambda phases: Fault("on_batch", BATCHES + 1),
-    "after a validation": lambda phases: Fault("on_epoch", 1),
-    "between the phases": lambda phases: Fault("on_phase", phases),
-    "within the last phase": lambda phases: Fault("on_batch", BATCHES * EPOCHS * phases - 1),
-    "asked to stop within an epoch": lambda phases: Fault("on_batch", BATCHES + 2, stop=True),
+    "before the first checkpoint": lambda phases, epochs: Fault("on_batch", 1),
+    "within an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 2),
+    "after the last batch of an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 1),
+    "after a validation": lambda phases, epochs: Fault("on_epoch", 1),
+    "between the phases": lambda phases, epochs: Fault("on_phase", phases),
+    "within the last phase": lambda phases, epochs: Fault("on_batch", BATCHES * epochs - 1),
+    "asked to stop within an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 2, stop=True),
 }
 
 
@@ -59,16 +59,17 @@ def run(row: Row, path: Path | None = None, callbacks: Any = (), resume: bool = 
 
 
 @lru_cache
-def unbroken(algo_and_variant: str) -> tuple[dict[str, Any], int]:
+def unbroken(algo_and_variant: str) -> tuple[dict[str, Any], int, int]:
+    """What it comes to, its phases and its epochs."""
     loop = run(ROWS[algo_and_variant])
-    return outcome(loop), len(loop.phases)
+    return outcome(loop), len(loop.phases), loop.cursor.epochs
 
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("name", ROWS)
 def test_resume_is_exact(name: str, point: str, tmp_path: Path):
-    expected, phases = unbroken(name)
-    fault = POINTS[point](phases)
+    expected, phases, epochs = unbroken(name)
+    fault = POINTS[point](phases, epochs)
     try:
         run(ROWS[name], tmp_path / "run", [fault])
     except Killed:
