@@ -1,8 +1,9 @@
 """Convolutional net: 3x3 convolutions, each followed by an activation and 2x2 pooling.
 
 Block k is ``h -> pool(activation(norm(conv3x3(h))))``; Mono-Forward's published net has 64, 128, 256 and 512 channels,
-relu and average pooling. Unless a rule brings its own heads, a linear classifier on the flattened map is the last
-block.
+relu and average pooling. With ``norm=after-pool`` it is ``h -> norm(pool(activation(conv3x3(h))))``; Cascaded Forward's
+published net has 32, 128 and 512 channels, relu, maximum pooling and that order. Unless a rule brings its own heads, a
+linear classifier on the flattened map is the last block.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -24,7 +25,9 @@ class Settings:
     activation: Literal["relu", "tanh", "gelu", "leaky_relu", "elu"] = setting("relu", "activation of the convolutions")
     bias: bool = setting(True, "every layer has a bias, the classifier as well")
     pool: Literal["avg", "max"] = setting("avg", "pooling after every convolution")
-    norm: Literal["none", "batch"] = setting("none", "normalisation between convolution and activation")
+    norm: Literal["none", "batch", "after-pool"] = setting(
+        "none", "batch normalisation: none, between convolution and activation, or after pooling"
+    )
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
@@ -44,8 +47,10 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     blocks: list[nn.Module] = []
     for channels in settings.channels:
         conv = nn.Conv2d(planes, channels, 3, padding=1, bias=settings.bias)
-        norm = [nn.BatchNorm2d(channels)] if settings.norm == "batch" else []
-        blocks.append(nn.Sequential(conv, *norm, ACTIVATIONS[settings.activation](), pool(2)))
+        parts = [conv, ACTIVATIONS[settings.activation](), pool(2)]
+        if settings.norm != "none":
+            parts.insert({"batch": 1, "after-pool": 3}[settings.norm], nn.BatchNorm2d(channels))
+        blocks.append(nn.Sequential(*parts))
         planes = channels
     if not hidden_only:
         pixels = (height >> len(settings.channels)) * (width >> len(settings.channels))

@@ -43,6 +43,18 @@ def test_batch_norm_stands_between_convolution_and_activation():
     assert [type(part) for part in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.AvgPool2d]
 
 
+def test_cascaded_forward_s_net_has_these_maps_on_cifar_and_mnist():
+    """8192 features from every block of 32, 128 and 512 channels for 32x32; 6272, 6272, 4608 for 28x28."""
+    settings = cnn.Settings(channels=(32, 128, 512), pool="max", norm="after-pool")
+    for shape, expected in {(3, 32, 32): [8192, 8192, 8192], (1, 28, 28): [6272, 6272, 4608]}.items():
+        h, sizes = torch.zeros(1, *shape), []
+        for block in cnn.build(spec(*shape), settings, hidden_only=True):
+            assert [type(part) for part in block] == [nn.Conv2d, nn.ReLU, nn.MaxPool2d, nn.BatchNorm2d]
+            h = block.eval()(h)
+            sizes.append(h.numel())
+        assert sizes == expected
+
+
 def test_max_pooling_by_option():
     block = cnn.build(spec(1, 8, 8), cnn.Settings(channels=(4,), pool="max"), hidden_only=True)[0]
     assert isinstance(block[-1], nn.MaxPool2d)
