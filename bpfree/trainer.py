@@ -61,10 +61,8 @@ class Phase(NamedTuple):
     """A stretch of training: which blocks train, for how many epochs, under early stopping of its own.
 
     ``fixed``: `Trainer.prepare` gives a sample the same input in every epoch, so it may be computed once.
-    ``frozen``: the blocks below this one are frozen; None: those below the first that trains. A head that trains alone
-    on what its block puts out needs its block frozen too.
-    ``restart``: a pass sums up what no checkpoint holds, and its steps change nothing else: a run that is stopped
-    within a pass begins that pass again.
+    ``frozen``: the blocks below this one are frozen (a head may train alone); None: those below the first that trains.
+    ``restart``: no checkpoint holds what a pass sums up: a run stopped within one begins it again, with `on_pass`.
     """
 
     name: str
