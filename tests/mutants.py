@@ -39,6 +39,7 @@ HAND_DFA, HAND_FA = FEEDBACK + "test_dfa_update_is_the_hand_gradient", FEEDBACK 
 ALL = (
     "backprop",
     "counter-current",
+    "cafo",
     "dfa",
     "fa",
     "forward-forward",
@@ -80,6 +81,7 @@ _CCL, _PAIRS, CCL = (
 )
 HAND_CCL = CCL + "test_update_is_the_hand_gradient"
 _PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_systems.py::"
+_CAFO, _RIDGE, HAND_CAFO = "rules/cafo.py", "functional/closed_form.py", "oracles/test_hand_cafo.py::"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 
 MUTANTS = {
@@ -407,6 +409,60 @@ MUTANTS = {
         "if False:",
         ["nets/test_instrument.py::test_simulated_physics_has_no_energy_figure"],
     ),
+    "cafo: sign flip": Mutant(
+        _CAFO,
+        "yield Local(loss(self.scores(",
+        "yield Local(-loss(self.scores(",
+        [HAND_CAFO + "test_update_is_the_hand_gradient"],
+    ),
+    "cafo: feedback of the wrong sign": Mutant(
+        _CAFO,
+        "pull_back(h, error @",
+        "pull_back(h, -error @",
+        [HAND_CAFO + "test_feedback_alignment_is_the_hand_gradient"],
+    ),
+    "cafo: missing detach": Mutant(
+        _CAFO,
+        "h = block(h.detach())",
+        "h = block(h)",
+        [HAND_CAFO + "test_feedback_alignment_is_the_hand_gradient"],
+    ),
+    "cafo: off-by-one label": Mutant(
+        _CAFO,
+        "yield Local(loss(self.scores(k, batch.x), batch.y)",
+        "yield Local(loss(self.scores(k, batch.x), (batch.y + 1) % 3)",
+        [HAND_CAFO + "test_update_is_the_hand_gradient"],
+    ),
+    "cafo: wrong owner": Mutant(
+        _CAFO,
+        "batch.y), owner=self.phase.name)",
+        'batch.y), owner="predictor 0")',
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "cafo: statistics of the last batches": Mutant(
+        _CAFO,
+        "norm.momentum = 1 / self.batches",
+        "norm.momentum = 0.5",
+        [HAND_CAFO + "test_statistics_of_random_blocks_are_the_plain_mean_over_the_batches_of_one_pass"],
+    ),
+    "cafo: predictor fed by the block below": Mutant(
+        _CAFO, "frozen=k + 1", "frozen=max(k, 1)", [HAND_CAFO + "test_mse_is_ridge_regression"]
+    ),
+    "cafo: ridge forgotten": Mutant(
+        _RIDGE, "gram.diagonal().add_(lam)", "pass", [HAND_CAFO + "test_mse_is_ridge_regression"]
+    ),
+    "cafo: upper blocks forgotten": Mutant(
+        _RIDGE,
+        "gram[i : i + size, i + size :] = gram[i + size :, i : i + size].T",
+        "gram[i + size :, i : i + size] = 0",
+        ["functional/test_closed_form.py::test_equals_the_normal_equations_whatever_the_batches_and_blocks"],
+    ),
+    "cafo: support of sparsemax too small": Mutant(
+        "functional/sparsemax.py",
+        "1 + rank * ordered > sums",
+        "rank * ordered >= sums",
+        ["functional/test_sparsemax.py::test_by_hand"],
+    ),
     # In what all rules share -------------------------------------------------------------------------------------
     "loop: forgotten clearing of gradients": Mutant(
         "loop.py",
@@ -466,6 +522,15 @@ MUTANTS = {
         "            block.eval()\n",
         "            pass\n",
         ["test_loop.py::test_frozen_blocks_are_in_evaluation_mode_and_training_ones_are_not"],
+    ),
+    "loop: a pass goes on without its sums": Mutant(
+        "loop.py",
+        "        if self.trainer.phase.restart:\n",
+        "        if False:\n",
+        [_RESUME.format("cafo, mse")],
+    ),
+    "loop: sums of another pass": Mutant(
+        "loop.py", "            trainer.on_pass()\n", "            pass\n", [HAND_CAFO + "test_mse_is_ridge_regression"]
     ),
     "loop: leaks not noticed": Mutant(
         "loop.py",
@@ -546,6 +611,7 @@ NOT_APPLICABLE = {
     ("gradient-noise", "missing detach"): "nothing is detached in it",
     ("gradient-noise", "positive and negative swapped"): "it has one stream",
     ("gradient-noise", "wrong owner"): "it has one owner, backpropagation's",
+    ("cafo", "positive and negative swapped"): "it has one stream",
     ("mono-forward", "positive and negative swapped"): "it has one stream",
     **{
         ("reservoir", fault): "it solves for its readout, without gradients"

@@ -46,6 +46,7 @@ _BATCH_NORM = {
     SEPARATE: "batch normalisation follows the statistics of the process's part of the batch",
     FLAT: "every convolution halves the image, so a deeper net is another net; the other rows show it",
 }
+_NORM_ALONE = {**_BATCH_NORM, FLAT: "one block only, so that its map has more than one pixel; the other rows show it"}
 _RECURRENT = {FLAT: "every layer sees the states of its neighbours, so all states live at the same time"}
 
 _NETS = {
@@ -70,6 +71,8 @@ _OPTICS = {
 }
 _BENCH = {SEPARATE: "there is one instrument, and the label's amplitude follows the process's part of the batch"}
 _SOLVED = {SEPARATE: "each process would solve for the rows that it has seen"}
+_CAFO = {"hidden": (300, 300), "epochs": 5, "batch_size": 25, "lr": 1e-2}
+_CAFO_CNN = {"net": "cnn", "channels": (16,), "epochs": 2, "batch_size": 25, "lr": 1e-3}
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
 
 ROWS = {
@@ -154,6 +157,21 @@ ROWS = {
         {"net": "optics", "hidden": (1,), "ports": 784, "outputs": 300, "ridge": 1e-2, **_QUIET},
         0.78,
         but=_SOLVED,
+    ),
+    "cafo": Row("cafo", _CAFO, 0.84),
+    "cafo, mse": Row("cafo", {**_CAFO, "predictor": "mse"}, 0.84),
+    "cafo, sparsemax, batch norm": Row(
+        "cafo", {**_CAFO_CNN, "predictor": "sparsemax"}, 0.84, small={"channels": (4,)}, but=_NORM_ALONE
+    ),
+    "cafo, dfa": Row(
+        "cafo", {**_CAFO, "variant": "dfa", "block_epochs": 4, "block_lr": 3e-3, "hidden": (64, 64)}, 0.84
+    ),
+    "cafo, dfa, batch norm": Row(
+        "cafo",
+        {**_CAFO_CNN, "variant": "dfa", "block_epochs": 2, "predictor": "mse"},
+        0.84,
+        small={"channels": (4,)},
+        but=_NORM_ALONE,
     ),
 }
 

@@ -1,0 +1,224 @@
+"""Cascaded Forward: a linear predictor is fitted on every block, and the blocks are random or trained by DFA.
+
+Zhao, Wang, Li, Jin, Lang, Ling, "The Cascaded Forward Algorithm for Neural Network Training", arXiv 2303.09728. First
+the blocks are made (``variant``), then predictors are fitted one after another on what the fixed blocks put out:
+
+    h_k = f_k(h_{k-1}),   s_k = W_k h_k,   prediction = argmax sum_k softmax(s_k)
+
+    mse        W_k = Y^T H_k (H_k^T H_k + lam I)^-1,   lam = ridge * mean square of a feature, summed over the samples
+    ce         dL/dW_k = (softmax(H_k W_k^T) - Y)^T H_k / B
+    sparsemax  dL/dW_k = (sparsemax(H_k W_k^T) - Y)^T H_k / B; the prediction sums sparsemax(s_k)
+
+Direct feedback alignment (``variant=dfa``) takes two passes a step, the first without a graph:
+
+    e = (softmax(A h_L + a) - Y) / B,   dL/dh_k = e B_k for k < L, into the parameters of block k alone
+
+and the last block descends the cross-entropy of A h_L + a; A and a are not used afterwards.
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+f_k           ``blocks[k]``           (B, …) -> (B, …), n_k features
+W_k           ``heads[k]``            (C, n_k), no bias, zero at first
+B_k           ``feedback_k``          (C, n_k), rows of length 1, fixed; only with ``dfa``
+A, a          ``aux``                 (C, n_L), (C,); only with ``dfa``
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Batch normalisation of random blocks: one pass over the training data (phase ``blocks``) before the predictors, in which
+every batch is normalised by itself and the running statistics become the plain mean over all batches; from then on they
+are fixed, for the fit as for validation and test. The pass follows the seed's order of rows. It has no predictor yet,
+so its validation scores are all equal. The released code normalises the whole test set by its own statistics instead.
+Differences from the paper: mse has a ridge; ce and sparsemax take minibatches (the released code takes the whole
+training set in each of 5000 steps of size 0.01), and the state with the best validation accuracy is kept. The released
+code has no DFA: this is the published re-implementation's, with e divided by B and without its pass through all blocks.
+Costs: dfa two forward passes a step and one backward, of a block at a time; predictors none when the features of the
+fixed blocks are cached (``cache_mb``), else one; one pass over the data for each mse predictor. One forward pass a
+prediction. sum_k C·n_k extra parameters, all used at inference; mse holds 16 n_k^2 bytes while it solves.
+"""
+
+from collections.abc import Hashable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bpfree.errors import RunFailed
+from bpfree.functional.closed_form import StreamedRidge
+from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
+from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
+from bpfree.owners import OptimSettings, world
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    variant: Literal["random", "dfa"] = setting("random", "blocks: random and fixed, or trained by feedback alignment")
+    predictor: Literal["mse", "ce", "sparsemax"] = setting("ce", "loss of the predictors; mse is solved in closed form")
+    readout: Literal["softmax", "logits"] = setting("softmax", "sum over the predictors of probabilities or of scores")
+    ridge: float = setting(0.1, "lambda of mse over the mean diagonal of H^T H", ge=0, search=(1e-3, 10.0, "log"))
+    block_epochs: int = setting(20, "epochs of feedback alignment", ge=1)
+    block_optimizer: Literal["adam", "sgd"] = setting("adam", "optimizer of the blocks")
+    block_lr: float = setting(3e-4, "learning rate of the blocks", gt=0, search=(2e-5, 5e-4, "log"))
+    block_decay: float = setting(0.0, "weight decay of the blocks", ge=0)
+
+
+class Cafo(Trainer):
+    """Predictors on random or separately trained blocks."""
+
+    Settings = Settings
+    hidden_only = True
+    overlap = True
+    prefer = {"channels": (32, 128, 512), "pool": "max", "norm": "after-pool"}
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return "softmax", "logits"
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return 2 if self.settings.variant == "dfa" else 1, 1
+
+    @property
+    def norms(self) -> list[_BatchNorm]:
+        """The blocks' batch normalisations that keep statistics."""
+        norms = (module for module in self.blocks.modules() if isinstance(module, _BatchNorm))
+        return [norm for norm in norms if norm.track_running_stats]
+
+    def setup(self) -> None:
+        self.sums: StreamedRidge | None = None  # of the pass that an mse predictor is solved from
+        self.batches = 0  # of the pass so far
+        self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features)
+        for head in self.heads.parameters():
+            nn.init.zeros_(head)
+        self.heads.requires_grad_(self.settings.predictor != "mse")
+        if self.settings.variant == "dfa":
+            self.aux = nn.Linear(self.features[-1], self.spec.classes)
+            nn.init.zeros_(self.aux.bias)
+            for k, n in enumerate(self.features[:-1]):
+                self.register_buffer(f"feedback_{k}", feedback_matrix(self.spec.classes, n))
+            return
+        self.blocks.requires_grad_(False)
+        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        owners: dict[Hashable, list[nn.Parameter]] = {}
+        if self.settings.variant == "dfa":
+            owners = {k: [*block.parameters()] for k, block in enumerate(self.blocks)}
+            owners[len(self.blocks) - 1] += self.aux.parameters()
+        if self.settings.predictor != "mse":
+            owners |= {f"predictor {k}": [*head.parameters()] for k, head in enumerate(self.heads)}
+        return owners
+
+    def solved(self) -> list[nn.Parameter]:
+        return list(self.heads.parameters()) if self.settings.predictor == "mse" else []
+
+    def optim(self, owner: Hashable) -> OptimSettings:
+        own = self.settings
+        if not isinstance(owner, int):
+            return own
+        return replace(own, optimizer=own.block_optimizer, lr=own.block_lr, weight_decay=own.block_decay)
+
+    def phases(self, epochs: int) -> list[Phase]:
+        every, solve = range(len(self.blocks)), self.settings.predictor == "mse"
+        first: list[Phase] = []
+        if self.settings.variant == "dfa":
+            first = [Phase("blocks", every, self.settings.block_epochs)]
+        elif self.norms:
+            first = [Phase("blocks", every, 1, restart=True)]
+        passes = 1 if solve else epochs  # one that is solved has nothing to gain from a cache
+        fits = [Phase(f"predictor {k}", (k,), passes, fixed=not solve, frozen=k + 1, restart=solve) for k in every]
+        return [*first, *fits]
+
+    def on_pass(self) -> None:
+        self.batches, self.sums = 0, None
+        if self.phase.name != "blocks" and self.settings.predictor == "mse":
+            self.sums = StreamedRidge(self.features[self.phase.blocks[0]], self.spec.classes)
+        elif self.phase.restart:
+            for norm in self.norms:
+                norm.reset_running_stats()
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        if self.phase.name == "blocks":
+            if self.settings.variant == "dfa":
+                yield from self.align(batch)
+            elif batch.weight is None:
+                self.calibrate(batch.x)
+            return
+        (k,) = self.phase.blocks
+        if self.sums is None:
+            loss = sparsemax_loss if self.settings.predictor == "sparsemax" else F.cross_entropy
+            yield Local(loss(self.scores(k, batch.x), batch.y), owner=self.phase.name)
+        elif batch.weight is None:
+            self.sums.add(batch.x.flatten(1), F.one_hot(batch.y, self.spec.classes))
+
+    def calibrate(self, x: Tensor) -> None:
+        """Batch normalisation sees a batch; its running statistics are the plain mean over those of the pass so far."""
+        self.batches += 1
+        for norm in self.norms:
+            norm.momentum = 1 / self.batches
+        with torch.no_grad():
+            self.through(x)
+
+    def align(self, batch: Batch) -> Iterator[Local]:
+        """A step of direct feedback alignment."""
+        error = output_error(self.aux(rehearse(self.blocks, batch.x).flatten(1)), batch.y)  # (B, C)
+        *below, (last, top) = self.active
+        h = batch.x
+        for k, block in below:
+            h = block(h.detach())
+            if h.requires_grad:  # else the block has no parameters
+                pull_back(h, error @ getattr(self, f"feedback_{k}"))
+                yield Local(None, owner=k)
+        h = top(h.detach())
+        yield Local(F.cross_entropy(self.aux(h.flatten(1)), batch.y), owner=last)
+
+    def on_epoch(self) -> None:
+        if self.sums is None:
+            return
+        (k,) = self.phase.blocks
+        (weight,) = self.heads[k].parameters()
+        sums, self.sums = self.sums, None
+        if world()[1] > 1:
+            for total in sums.sum_up(weight.device):
+                dist.all_reduce(total)
+        try:
+            weight.copy_(sums.solve(self.settings.ridge).T)
+        except torch.linalg.LinAlgError:
+            raise RunFailed(
+                f"predictor {k} cannot be solved, its matrix is singular: "
+                f"try a larger --ridge than {self.settings.ridge}"
+            ) from None
+
+    def through(self, h: Tensor) -> Tensor:
+        for block in self.blocks:
+            h = block(h)
+        return h
+
+    def scores(self, k: int, h: Tensor) -> Tensor:
+        """``s_k (B, C)`` in full precision: what bfloat16 blocks put out may be cached, but is not rounded again."""
+        with torch.autocast(h.device.type, enabled=False) if torch._C._is_any_autocast_enabled() else nullcontext():
+            return self.heads[k](h.flatten(1).to(torch.promote_types(h.dtype, torch.float32)))
+
+    def predict(self, batch: Batch) -> Tensor:
+        if self.phase.name == "blocks":
+            if self.settings.variant == "dfa":
+                return self.aux(self.through(batch.x).flatten(1))
+            return batch.x.new_zeros(len(batch.x), self.spec.classes)  # no predictor yet
+        probabilities = sparsemax if self.settings.predictor == "sparsemax" else _softmax
+        h, total = batch.x, []
+        for k, block in self.trained:
+            h = block(h)
+            s = self.scores(k, h)
+            total.append(probabilities(s) if self.settings.readout == "softmax" else s)
+        return torch.stack(total).sum(0)
+
+
+def _softmax(s: Tensor) -> Tensor:
+    return s.softmax(1)
