@@ -3,8 +3,6 @@
 import contextlib
 import dataclasses
 import itertools
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -22,6 +20,7 @@ from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
 from bpfree.owners import Owner, world
 from bpfree.settings import resolve, setting, settings
+from bpfree.signals import stop_on_signals
 from bpfree.streams import Streams, derive, global_scope
 from bpfree.trainer import Batch, Local, Phase, Trainer
 
@@ -147,7 +146,7 @@ class Loop:
             raise InputError("device meta holds no values: train on cpu or cuda")
         self.data = self.data.to(self.device, self.settings.resident_mb)
         seed = derive(self.settings.seed, "dropout", world()[0])
-        with global_scope(seed, self.device), _stop_on_signals(self):
+        with global_scope(seed, self.device), stop_on_signals(self.stop):
             saved = self.folder.load()
             if saved:
                 self.load_state_dict(saved)
@@ -479,25 +478,6 @@ def _evaluating(trainer: Trainer) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-@contextlib.contextmanager
-def _stop_on_signals(loop: Loop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the current batch, with everything saved; a second one ends it at once."""
-
-    def handle(number: int, frame: Any) -> None:
-        signal.signal(number, previous[signal.Signals(number)])
-        loop.stop(f"stopped by {signal.Signals(number).name}")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
 
 
 def _double(value: Any) -> Any:
