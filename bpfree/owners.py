@@ -21,8 +21,10 @@ class OptimSettings:
     lr: float = setting(1e-3, "learning rate", gt=0, search=(1e-4, 1e-1, "log"))
     momentum: float = setting(0.9, "momentum of sgd and rmsprop", ge=0, lt=1)
     weight_decay: float = setting(0.0, "weight decay of matrices and kernels; biases have none", ge=0)
-    lr_schedule: Literal["constant", "cosine", "half-linear"] = setting(
-        "constant", "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero"
+    lr_schedule: Literal["constant", "cosine", "half-linear", "steps"] = setting(
+        "constant",
+        "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero; steps: a "
+        "quarter of it after 1/2, 3/4, 7/8 and 15/16",
     )
     warmup_steps: int = setting(
         0, "the learning rate rises linearly over the first batches of a phase", unit="batches", ge=0
@@ -41,6 +43,8 @@ def lr_factor(schedule: str, progress: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * progress))
     if schedule == "half-linear":
         return min(1.0, 2 * (1 - progress))
+    if schedule == "steps":
+        return 0.25 ** sum(progress >= at for at in (1 / 2, 3 / 4, 7 / 8, 15 / 16))
     return 1.0
 
 

@@ -38,16 +38,20 @@ HAND_REPLICA += "_own_clipped_hand_gradient"
 HAND_DFA, HAND_FA = FEEDBACK + "test_dfa_update_is_the_hand_gradient", FEEDBACK + "test_fa_update_is_the_hand_gradient"
 ALL = (
     "backprop",
-    "counter-current",
     "cafo",
+    "channel-ff",
+    "counter-current",
     "dfa",
     "fa",
     "forward-forward",
     "gradient-noise",
+    "local-loss",
     "mono-forward",
     "physical-ff",
     "recurrent-forward-forward",
 )
+LL, CH = "oracles/test_hand_local_loss.py::", "oracles/test_hand_channel_ff.py::"
+HAND_LL, HAND_CH = LL + "test_update_is_the_hand_gradient", CH + "test_update_is_the_hand_gradient"
 DRAWING = ("forward-forward", "physical-ff", "recurrent-forward-forward")
 _RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
 RESUME = {rule: _RESUME.format(rule) for rule in ALL}
@@ -356,6 +360,58 @@ MUTANTS = {
         "if False:",
         ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
     ),
+    "local-loss: sign flip": Mutant(
+        "rules/local_loss.py", "else self.heads[k](h, batch.y)", "else -self.heads[k](h, batch.y)", [HAND_LL]
+    ),
+    "local-loss: missing detach": Mutant(
+        "rules/local_loss.py",
+        "h = block(h.detach())",
+        "h = block(h)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "local-loss: off-by-one label": Mutant(
+        "rules/local_loss.py", "self.heads[k](h, batch.y)", "self.heads[k](h, (batch.y + 1) % 3)", [HAND_LL]
+    ),
+    "local-loss: wrong owner": Mutant(
+        "rules/local_loss.py",
+        "batch.y), owner=k)",
+        "batch.y), owner=0)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "local-loss: weights of the two losses swapped": Mutant(
+        "rules/local_loss.py", '"predsim": chosen.beta', '"predsim": 1 - chosen.beta', [HAND_LL]
+    ),
+    "local-loss: features not centred": Mutant("functional/similarity.py", " - x.mean(1, keepdim=True)", "", [HAND_LL]),
+    "channel-ff: sign flip": Mutant(
+        "rules/channel_ff.py", "yield Local(F.cross_entropy(", "yield Local(-F.cross_entropy(", [HAND_CH]
+    ),
+    "channel-ff: missing detach": Mutant(
+        "rules/channel_ff.py",
+        "h = block(h.detach())",
+        "h = block(h)",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "channel-ff: off-by-one label": Mutant(
+        "rules/channel_ff.py", " batch.y), owner", " (batch.y + 1) % 3), owner", [HAND_CH]
+    ),
+    "channel-ff: wrong owner": Mutant(
+        "rules/channel_ff.py",
+        "owner=k",
+        "owner=0",
+        [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
+    ),
+    "channel-ff: blocks above the phase read out": Mutant(
+        "rules/channel_ff.py",
+        "in self.trained:",
+        "in enumerate(self.blocks):",
+        [PREDICT + "test_a_phase_predicts_with_the_blocks_trained_so_far"],
+    ),
+    "owners: steps do not multiply": Mutant(
+        "owners.py",
+        "0.25 ** sum(",
+        "0.25 * sum(",
+        ["test_owners.py::test_steps_schedule_quarters_the_rate_four_times"],
+    ),
     "physical-ff: sign flip": Mutant(_PFF, "yield Local(pff.pair", "yield Local(-pff.pair", [HAND_PFF]),
     "physical-ff: missing detach": Mutant(_PFF, "    @torch.no_grad()\n    def apply", "    def apply", [HAND_PFF]),
     "physical-ff: positive and negative swapped": Mutant(
@@ -620,6 +676,8 @@ NOT_APPLICABLE = {
     ("reservoir", "positive and negative swapped"): "it has one stream",
     ("reservoir", "forgotten clearing"): "it has no gradients",
     ("reservoir", "state not saved"): "it has no optimizer; its sums are buffers",
+    ("local-loss", "positive and negative swapped"): "it has one stream",
+    ("channel-ff", "positive and negative swapped"): "it has one stream",
 }
 
 

@@ -36,6 +36,12 @@ def test_cosine_schedule_is_half_of_one_plus_cosine(progress: float):
     assert lr_factor("cosine", progress) == pytest.approx((1 + math.cos(math.pi * progress)) / 2, abs=1e-15)
 
 
+def test_steps_schedule_quarters_the_rate_four_times():
+    """At 50, 75, 87.5 and 93.75 of 100, as 200, 300, 350 and 375 of 400 epochs in arXiv 1901.06656."""
+    found = [lr_factor("steps", percent / 100) for percent in (0, 49, 50, 74, 75, 87, 88, 93, 94, 100)]
+    assert found == [1, 1, *[4**-1] * 2, *[4**-2] * 2, *[4**-3] * 2, *[4**-4] * 2]
+
+
 @pytest.mark.parametrize("progress", PROGRESS)
 def test_half_linear_schedule_is_constant_to_half_then_falls_to_zero(progress: float):
     expected = 1.0 if progress <= 0.5 else (1 - progress) / 0.5

@@ -54,6 +54,7 @@ _NETS = {
     OWN_GRADIENTS: "a pair trains a layer of the forward and one of the feedback net at once",
 }
 _CONTRAST = {SEPARATE: "the normalised loss compares the samples of the process's part of the batch"}
+_SIMILAR = {SEPARATE: "similarities are between the samples of the process's part of the batch"}
 
 _BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
 _FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
@@ -172,6 +173,21 @@ ROWS = {
         0.84,
         small={"channels": (4,)},
         but=_NORM_ALONE,
+    ),
+    "local-loss": Row("local-loss", {**_BASE, "lr": 2e-3}, 0.84, but=_SIMILAR),
+    "local-loss, pred": Row("local-loss", {**_BASE, "lr": 2e-3, "loss": "pred"}, 0.84),
+    "local-loss, maps": Row(
+        "local-loss", {**_CNN, "lr": 2e-3}, 0.84, small={"channels": (4, 5)}, but={**_BATCH_NORM, **_SIMILAR}
+    ),
+    "channel-ff": Row("channel-ff", {**_BASE, "lr": 2e-3}, 0.84, small={"hidden": (30, 20, 21)}),
+    "channel-ff, sequential": Row(
+        "channel-ff",
+        {**_BASE, "lr": 2e-3, "schedule": "sequential", "readout": "sum"},
+        0.84,
+        small={"hidden": (30, 20, 21)},
+    ),
+    "channel-ff, maps": Row(
+        "channel-ff", {**_CNN, "channels": (20, 40)}, 0.84, small={"channels": (10, 20)}, but=_BATCH_NORM
     ),
 }
 

@@ -1,0 +1,29 @@
+"""Similarity matching: samples of a class are to look alike, others not. Nokland & Eidnes, arXiv 1901.06656."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def summary(h: Tensor) -> Tensor:
+    """One row of features a sample: of a map ``(B, n, H, W)``, n > 3, each channel's standard deviation over space."""
+    if h.dim() < 4 or h.shape[1] <= 3 or h.shape[2] == 1:
+        return h.flatten(1)
+    variance = h.flatten(2).to(torch.promote_types(h.dtype, torch.float32)).var(2)
+    return variance.clamp_min(1e-12).sqrt()  # a constant channel has no direction: its gradient is zero, not NaN
+
+
+def similarity(x: Tensor) -> Tensor:
+    """Cosine of the angle between any two rows of ``x (B, n)``, each centred over its features: ``(B, B)``, -1..1."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    centred = x - x.mean(1, keepdim=True)
+    length = centred.square().sum(1, keepdim=True).clamp_min(1e-16).sqrt()
+    unit = torch.where(length > 1e-8, centred / length, 0)  # a silent sample is like no other, and has no gradient
+    return (unit @ unit.T).to(x.dtype).clamp(-1, 1)
+
+
+def similarity_loss(features: Tensor, y: Tensor, classes: int) -> Tensor:
+    """``mean (S(features) - S(onehot(y)))^2`` over the batch's pairs; the target is 1 or -1/(C-1)."""
+    x = summary(features)
+    target = similarity(F.one_hot(y, classes).to(torch.promote_types(x.dtype, torch.float32)))
+    return F.mse_loss(similarity(x), target)

@@ -1,0 +1,51 @@
+"""VGG8b: six 3x3 convolutions and a hidden layer, with batch norm and dropout, for images from 16x16 up.
+
+The net of Nokland & Eidnes, arXiv 1901.06656: 128, 256, pool, 256, 512, pool, 512, pool, 512, pool channels, then 1024
+units. A block is ``h -> activation(norm(layer(pool(dropout(h)))))``: dropout and pooling of one layer's output stand at
+the beginning of the next block, so that a local loss sees the layer before both, as it does there.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from bpfree.errors import InputError
+from bpfree.settings import setting, settings
+
+if TYPE_CHECKING:
+    from bpfree.data.base import Spec
+
+_CHANNELS = (128, 256, 256, 512, 512, 512)
+_POOLED = (False, False, True, False, True, True)  # whether the input of the layer is pooled
+_UNITS = 1024
+
+
+@settings
+class Settings:
+    width: float = setting(1.0, "factor on the numbers of channels and units", gt=0)
+    dropout: float = setting(0.2, "share of a layer's output that is dropped", ge=0, lt=1)
+    slope: float = setting(0.01, "slope of the activation below zero; 0 is relu", ge=0, lt=1)
+
+
+def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
+    """Blocks for images of ``spec.shape`` (channels, height, width), both sides at least 16."""
+    if len(spec.shape) != 3 or min(spec.shape[1:]) < 16:
+        raise InputError(f"net vgg8b needs images of at least 16x16 pixels, not inputs of shape {spec.shape}")
+    channels = [max(1, round(settings.width * n)) for n in _CHANNELS]
+    units = max(1, round(settings.width * _UNITS))
+    planes, height, width = spec.shape
+    blocks: list[nn.Module] = []
+    for n, pooled in zip(channels, _POOLED, strict=True):
+        before = [nn.Dropout(settings.dropout)] if blocks else []
+        pool = [nn.MaxPool2d(2)] if pooled else []
+        layer = nn.Conv2d(planes, n, 3, padding=1)
+        block = nn.Sequential(*before, *pool, layer, nn.BatchNorm2d(n), nn.LeakyReLU(settings.slope))
+        blocks.append(block.to(memory_format=torch.channels_last))
+        planes = n
+    drop, pool, flat = nn.Dropout(settings.dropout), nn.MaxPool2d(2), nn.Flatten()
+    layer = nn.Linear(planes * (height >> 4) * (width >> 4), units)
+    blocks.append(nn.Sequential(drop, pool, flat, layer, nn.BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
+    if not hidden_only:
+        blocks.append(nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(units, spec.classes)))
+    return blocks

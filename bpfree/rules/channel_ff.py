@@ -1,0 +1,85 @@
+"""Channel-wise Forward-Forward: the channels of a layer are shared out over the classes, which compete.
+
+Papachristodoulou, Kyrkou, Timotheou, Theocharides, "Convolutional Channel-wise Competitive Learning for the
+Forward-Forward Algorithm", arXiv 2312.12668. There are no negatives and one pass: the goodness of class c in layer k is
+the mean square of that class's channels, and a softmax over the classes is the layer's loss,
+
+    g_kc = mean over channels j in S_c and over space of h_kj^2,   L_k = CE(softmax(g_k), y)
+
+    dL_k/dh_kj = 2 E_kc h_kj / |S_c|,   E_k = (softmax(g_k) - Y) / B
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+block k       ``blocks[k]``           any; puts out ``(B, n_k, …)`` with n_k >= C
+S_c           --                      the c-th of C consecutive shares of the n_k channels
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of the last block, or of all blocks summed.
+Differences from the paper: its layers with grouped convolutions and its schedule of interleaved layers are left out:
+all layers train in one sweep, or one after another; shares may differ by one channel when n_k is no multiple of C.
+Costs: one forward pass a step and a prediction; no parameters beyond the blocks'.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bpfree.errors import InputError
+from bpfree.functional.channels import channel_goodness
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    schedule: Literal["simultaneous", "sequential"] = setting("simultaneous", "all layers in one sweep or one by one")
+    readout: Literal["last", "sum"] = setting("last", "goodness of the last block, or summed over the blocks")
+
+
+class ChannelForwardForward(Trainer):
+    """Every block makes the channels of the true class the most active."""
+
+    Settings = Settings
+    hidden_only = True
+    overlap = True
+    prefer = {"lr": 0.01}
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return "last", "sum"
+
+    def setup(self) -> None:
+        for k, (channels, *_) in enumerate(self.shapes):
+            if channels < self.spec.classes:
+                raise InputError(
+                    f"block {k} has {channels} channels for {self.spec.classes} classes: channel-ff needs at least one "
+                    f"for each"
+                )
+
+    def phases(self, epochs: int) -> list[Phase]:
+        if self.settings.schedule == "simultaneous":
+            return super().phases(epochs)
+        return [Phase(f"block {k}", (k,), epochs) for k in range(len(self.blocks))]
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        h = batch.x
+        for k, block in self.active:
+            h = block(h.detach())
+            yield Local(F.cross_entropy(channel_goodness(h, self.spec.classes), batch.y), owner=k)
+
+    def goodness(self, h: Tensor) -> Iterator[Tensor]:
+        """Goodness of the classes ``(B, C)`` in every block trained so far."""
+        for _, block in self.trained:
+            h = block(h)
+            yield channel_goodness(h, self.spec.classes)
+
+    def predict(self, batch: Batch) -> Tensor:
+        found = self.goodness(batch.x)
+        if self.settings.readout == "sum":
+            return torch.stack(list(found)).sum(0)
+        return deque(found, maxlen=1)[0]

@@ -1,0 +1,106 @@
+"""Local losses: every layer predicts the class and matches the similarity of the labels.
+
+Nokland, Eidnes, "Training Neural Networks with Local Error Signals", arXiv 1901.06656. Each hidden block k descends, on
+what it puts out and without a gradient from above,
+
+    L_k = (1 - beta) CE(V_k pool(h_k), y) + beta mean (S(F_k h_k) - S(onehot(y)))^2,   beta = 0.99 (predsim)
+
+    S(x) = N N^T clamped to [-1, 1],   N_i = (x_i - mean(x_i)) / |x_i - mean(x_i)|
+
+``loss=pred`` is the first term alone, ``loss=sim`` the second. Feature maps are reduced to each channel's standard
+deviation over space before S. The last block is a linear classifier that descends its own cross-entropy.
+
+============  ========================  ==========
+symbol        attribute                 shape
+============  ========================  ==========
+block k       ``blocks[k]``             any; the last one gives class scores
+V_k           ``heads[k].classify``     (C, m_k) and a bias, m_k <= ``head_features``; weights zero at first
+F_k           ``heads[k].project``      (n_k, n_k), or 3x3 kernels (n_k, n_k, 3, 3); no bias
+============  ========================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)`` of the last block.
+Differences from the paper: a sample whose features are all equal has no direction, and a channel that is constant over
+space no deviation: both get a zero gradient here, where the original has none that is finite. Net ``vgg8b`` has its
+batch norm and dropout, ``mlp`` has neither.
+Costs: one forward pass a step and a prediction; F_k costs as much as a layer of n_k inputs, and none of the heads is
+used at inference. A batch of B samples makes B x B similarities, so the loss is no mean over samples.
+"""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.functional.similarity import similarity_loss
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    loss: Literal["pred", "sim", "predsim"] = setting("predsim", "class prediction, similarity matching, or both")
+    beta: float = setting(0.99, "weight of similarity matching in predsim", gt=0, lt=1)
+    head_features: int = setting(4096, "features that a class prediction may see; larger maps are averaged", ge=1)
+
+
+class Head(nn.Module):
+    """The local loss of a block that puts out ``shape`` (features, …)."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int, chosen: Settings) -> None:
+        super().__init__()
+        self.classes, self.map = classes, averaged(shape, chosen.head_features)
+        self.beta = {"pred": 0.0, "sim": 1.0, "predsim": chosen.beta}[chosen.loss]
+        self.classify = self.project = None
+        if self.beta < 1:
+            self.classify = nn.Linear(shape[0] * prod(self.map), classes)
+            nn.init.zeros_(self.classify.weight)
+        if self.beta > 0:
+            n, maps = shape[0], len(shape) == 3
+            self.project = nn.Conv2d(n, n, 3, padding=1, bias=False) if maps else nn.Linear(n, n, bias=False)
+
+    def forward(self, h: Tensor, y: Tensor) -> Tensor:
+        loss = h.new_zeros(())
+        if self.classify is not None:
+            seen = F.adaptive_avg_pool2d(h, self.map) if self.map else h
+            loss = (1 - self.beta) * F.cross_entropy(self.classify(seen.flatten(1)), y)
+        if self.project is not None:
+            loss = loss + self.beta * similarity_loss(self.project(h), y, self.classes)
+        return loss
+
+
+def averaged(shape: tuple[int, ...], limit: int) -> tuple[int, ...]:
+    """Height and width that a map ``shape`` is averaged to, halved in turn until all features are at most ``limit``."""
+    if len(shape) != 3:
+        return ()
+    size, side = list(shape[1:]), 0
+    while shape[0] * prod(size) > limit and max(size) > 1:
+        size[side] = -(-size[side] // 2)
+        side = 1 - side
+    return tuple(size)
+
+
+class LocalLoss(Trainer):
+    """Every hidden block descends a loss of its own; the last one classifies what they make."""
+
+    Settings = Settings
+    overlap = True
+    batch_separable = False  # similarities are between the samples of a batch
+    prefer = {"lr": 5e-4, "lr_schedule": "steps"}
+
+    def setup(self) -> None:
+        self.heads.extend(Head(shape, self.spec.classes, self.settings) for shape in self.shapes[:-1])
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        h = batch.x
+        for k, block in self.active:
+            h = block(h.detach())
+            last = k == len(self.heads)
+            yield Local(F.cross_entropy(h, batch.y) if last else self.heads[k](h, batch.y), owner=k)
+
+    def predict(self, batch: Batch) -> Tensor:
+        h = batch.x
+        for block in self.blocks:
+            h = block(h)
+        return h
