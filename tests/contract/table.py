@@ -187,7 +187,11 @@ ROWS = {
         small={"hidden": (30, 20, 21)},
     ),
     "channel-ff, maps": Row(
-        "channel-ff", {**_CNN, "channels": (20, 40)}, 0.84, small={"channels": (10, 20)}, but=_BATCH_NORM
+        "channel-ff",
+        {**_CNN, "channels": (20, 40, 80), "norm": "after-pool", "pool": "max"},
+        0.84,
+        small={"channels": (10, 20)},
+        but=_BATCH_NORM,
     ),
 }
 
