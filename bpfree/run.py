@@ -83,7 +83,7 @@ def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, An
     cls = registry.rule(algo) if isinstance(algo, str) else algo
     classes = settings_of(cls, data, net).values()
     rule, shape, source, loop = resolve(classes, values, cls.prefer)
-    if isinstance(data, str) and ":" in data:  # a file or folder: found again from anywhere
+    if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # found from anywhere
         source = dataclasses.replace(source, data_dir=str(Path(source.data_dir).resolve()))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
     return Plan(cls, _algo_name(algo), data, net, rule, shape, source, loop)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bpfree.checkpoint import write_atomically
 from bpfree.data import folder, places
 from bpfree.data.cifar import Cifar
 from bpfree.data.fetch import Remote
@@ -15,6 +14,7 @@ from bpfree.data.npz import read_npz
 from bpfree.data.reader import Raw, from_arrays
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
+from energy.files import write_atomically
 
 
 class Cifar10(Cifar):
@@ -87,7 +87,7 @@ def _decode(parts: dict[str, tuple[list[Path], list[int]]], file: Path) -> dict[
         arrays |= {f"x_{part}": rows.gather(torch.arange(len(rows))).numpy(), f"y_{part}": np.array(labels, np.int64)}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, lambda new: np.savez(new, **arrays))  # type: ignore[arg-type]
     except OSError as error:
         raise InputError(f"cannot keep the decoded pictures in {file.parent}: {error.strerror}") from None
-    write_atomically(file, lambda new: np.savez(new, **arrays))  # type: ignore[arg-type]
     return arrays

@@ -37,15 +37,15 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     planes, height, width = spec.shape
     blocks: list[nn.Module] = []
     for n, pooled in zip(channels, _POOLED, strict=True):
-        before = [nn.Dropout(settings.dropout)] if blocks else []
-        pool = [nn.MaxPool2d(2)] if pooled else []
-        layer = nn.Conv2d(planes, n, 3, padding=1)
-        block = nn.Sequential(*before, *pool, layer, nn.BatchNorm2d(n), nn.LeakyReLU(settings.slope))
-        blocks.append(block.to(memory_format=torch.channels_last))
+        parts: list[nn.Module] = [nn.Dropout(settings.dropout)] if blocks else []
+        if pooled:
+            parts.append(nn.MaxPool2d(2))
+        parts += [nn.Conv2d(planes, n, 3, padding=1), nn.BatchNorm2d(n), nn.LeakyReLU(settings.slope)]
+        blocks.append(nn.Sequential(*parts).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         planes = n
-    drop, pool, flat = nn.Dropout(settings.dropout), nn.MaxPool2d(2), nn.Flatten()
-    layer = nn.Linear(planes * (height >> 4) * (width >> 4), units)
-    blocks.append(nn.Sequential(drop, pool, flat, layer, nn.BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
+    hidden = nn.Linear(planes * (height >> 4) * (width >> 4), units)
+    parts = [nn.Dropout(settings.dropout), nn.MaxPool2d(2), nn.Flatten(), hidden]
+    blocks.append(nn.Sequential(*parts, nn.BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
     if not hidden_only:
         blocks.append(nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(units, spec.classes)))
     return blocks

@@ -9,7 +9,7 @@ the mean square of that class's channels, and a softmax over the classes is the 
     dL_k/dh_kj = 2 E_kc h_kj / |S_c|,   E_k = (softmax(g_k) - Y) / B
 
 A block of the paper is convolution, relu, pooling, batch norm, in this order: net ``cnn`` with ``norm=after-pool`` and
-``pool=max``. A channel that is active for few samples then has a large square for them, without which maps learn slowly.
+``pool=max``. A channel that is active for few samples then has a large square for them; without it maps learn slowly.
 
 ============  ======================  ==========
 symbol        attribute               shape

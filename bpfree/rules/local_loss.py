@@ -70,15 +70,14 @@ class Head(nn.Module):
         return loss
 
 
-def averaged(shape: tuple[int, ...], limit: int) -> tuple[int, ...]:
-    """Height and width that a map ``shape`` is averaged to, halved in turn until all features are at most ``limit``."""
+def averaged(shape: tuple[int, ...], limit: int) -> tuple[int, int] | tuple[()]:
+    """Height and width that maps are averaged to: the longer is halved until they have at most ``limit`` features."""
     if len(shape) != 3:
         return ()
-    size, side = list(shape[1:]), 0
-    while shape[0] * prod(size) > limit and max(size) > 1:
-        size[side] = -(-size[side] // 2)
-        side = 1 - side
-    return tuple(size)
+    height, width = shape[1:]
+    while shape[0] * height * width > limit and max(height, width) > 1:
+        height, width = (-(-height // 2), width) if height >= width else (height, -(-width // 2))
+    return height, width
 
 
 class LocalLoss(Trainer):

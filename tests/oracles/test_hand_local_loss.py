@@ -113,7 +113,7 @@ def test_silent_samples_have_no_gradient():
 
 
 def test_class_heads_see_maps_averaged_to_what_they_may_see():
-    """128 channels of 32x32: height and width are halved in turn, to 4x8."""
+    """128 channels of 32x32: height and width are halved, the longer one first, to 4x8."""
     assert averaged((128, 32, 32), 4096) == (4, 8)
     assert averaged((512, 4, 4), 8192) == (4, 4)
     assert averaged((7,), 4096) == ()
