@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bpfree.data import inert, places
+from bpfree.data import inert
 from bpfree.data.published import Published, sha256, wrong
 from bpfree.data.reader import Raw, from_arrays
 
@@ -40,9 +40,6 @@ class Cifar(Published):
     python: ClassVar[tuple[str, ...]]
     rows: ClassVar[tuple[int, int]] = (50_000, 10_000)
     payload: ClassVar[tuple[str, str]]
-
-    def fetched(self) -> Path:
-        return places.downloads() / self.files[0].name
 
     def check(self, file: Path) -> list[np.ndarray]:
         return self._records(file)

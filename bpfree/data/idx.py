@@ -22,24 +22,21 @@ class Idx(Published):
 
     Attributes:
         names: one for each class.
-        folder: of the fetched files, below the cache.
         shapes: of the four arrays.
         payload: SHA-256 of each decompressed file, or "" where it is not published.
         packed: SHA-256 of each ``.gz`` as published; where the payload's is not, only such a file can be checked.
     """
 
     names: ClassVar[tuple[str, ...]]
-    folder: ClassVar[str]
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
     payload: ClassVar[tuple[str, ...]] = ("", "", "", "")
     packed: ClassVar[tuple[str, ...]] = ("", "", "", "")
 
-    def fetched(self) -> Path:
-        return places.downloads() / self.folder
-
     def open(self, place: Path) -> Raw | None:
         files = [self._at(place, number) for number in range(4)]
-        if not any(files) or (place == self.fetched() and not all(files)):  # the second: fetching was interrupted
+        if not any(files) or (
+            place == places.downloads() / self.folder and not all(files)
+        ):  # the second: fetching was interrupted
             return None
         arrays = []
         for number, file in enumerate(files):

@@ -20,12 +20,14 @@ class Published(Reader):
         title, credit: what `Spec.source` begins with: the data set, its authors and licence.
         layouts: folders and files, relative to a root, that count as this data set.
         files: what is fetched when none is there, each checked by `check`.
+        folder: where fetched files are kept, below `places.downloads`, so that one of the layouts finds them.
     """
 
     title: ClassVar[str]
     credit: ClassVar[str]
     layouts: ClassVar[tuple[str, ...]]
     files: ClassVar[tuple[fetch.Remote, ...]]
+    folder: ClassVar[str] = ""
 
     @abstractmethod
     def open(self, place: Path) -> Raw | None:
@@ -39,10 +41,6 @@ class Published(Reader):
     def check(self, file: Path) -> Any:
         """Raise InputError unless the fetched ``file`` holds what was published; its last suffix may be ``.part``."""
 
-    @abstractmethod
-    def fetched(self) -> Path:
-        """The place, for `open`, that the fetched files make."""
-
     def read(self, settings: DataSettings) -> Raw:
         """From the first place that has it, else from the network.
 
@@ -50,9 +48,8 @@ class Published(Reader):
             InputError: a damaged copy; or none, and none can or may be fetched.
         """
         roots = places.roots(settings)
-        for place in (root / layout for root in roots for layout in self.layouts):
-            if (found := self.open(place)) is not None:
-                return found
+        if (found := self._first(roots)) is not None:
+            return found
         if (found := self.instead(settings)) is not None:
             return found
         looked = f"looked in {', '.join(map(str, roots))} for {', '.join(self.layouts)}"
@@ -64,12 +61,17 @@ class Published(Reader):
             )
         try:
             for file in self.files:
-                fetch.fetch(file, self.fetched().parent if len(self.files) == 1 else self.fetched(), self.check)
+                fetch.fetch(file, places.downloads() / self.folder, self.check)
         except InputError as error:
             raise InputError(f"{self.title} is not on this machine: {looked}; {error}") from None
-        found = self.open(self.fetched())
+        found = self._first([places.downloads()])
         assert found is not None
         return found
+
+    def _first(self, roots: list[Path]) -> Raw | None:
+        """From the first place below ``roots`` that has it."""
+        every = (root / layout for root in roots for layout in self.layouts)
+        return next((found for place in every if (found := self.open(place)) is not None), None)
 
     def instead(self, settings: DataSettings) -> Raw | None:
         """Another form of the data in a folder that the user named, said to be another in its source; or None."""
