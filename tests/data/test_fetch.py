@@ -93,7 +93,7 @@ def host(monkeypatch):
         """The seam: the same path on this machine, the host's name in a header."""
         name, _, path = url.removeprefix("https://").partition("/")
         local = f"http://127.0.0.1:{server.server_port}/{path}"
-        return urllib.request.urlopen(urllib.request.Request(local, headers={**headers, "Host": name}), timeout=5)
+        return urllib.request.urlopen(urllib.request.Request(local, headers={**headers, "Host": name}), timeout=60)
 
     monkeypatch.setattr(fetch, "open_https", open_local)
     yield server
@@ -186,7 +186,7 @@ def test_two_fetches_at_once_ask_for_the_file_once(host, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(host.asked) == 1
 
 
@@ -210,5 +210,5 @@ def test_a_redirect_away_from_https_is_refused(host):
     host.script = [elsewhere, whole]
     opener = urllib.request.build_opener(fetch._HttpsOnly)
     with pytest.raises(urllib.error.URLError, match="not https"):
-        opener.open(f"http://127.0.0.1:{host.server_port}/set.bin", timeout=5)
+        opener.open(f"http://127.0.0.1:{host.server_port}/set.bin", timeout=60)
     assert len(host.asked) == 1
