@@ -190,7 +190,7 @@ ROWS = {
         "channel-ff",
         {**_CNN, "channels": (20, 40, 80), "norm": "after-pool", "pool": "max"},
         0.84,
-        small={"channels": (10, 20)},
+        small={"channels": (10,)},
         but=_BATCH_NORM,
     ),
 }
