@@ -26,6 +26,8 @@ TIMEOUT_S = 150
 
 STEPS, PREDICT = "contract/test_steps.py::", "contract/test_predictions.py::"
 MF, FF = "oracles/test_hand_mono_forward.py::", "oracles/test_hand_forward_forward.py::"
+RF = "oracles/test_hand_random_features.py::"
+HAND_RF = RF + "test_update_is_the_hand_gradient_of_the_readout_alone"
 BP, REC = "oracles/test_hand_backprop.py::", "oracles/test_hand_recurrent.py::"
 PFF = "oracles/test_hand_physical_ff.py::"
 HAND_PFF = PFF + "test_update_is_the_hand_gradient_and_the_next_layer_sees_the_updated_map"
@@ -48,6 +50,7 @@ ALL = (
     "local-loss",
     "mono-forward",
     "physical-ff",
+    "random-features",
     "recurrent-forward-forward",
 )
 LL, CH = "oracles/test_hand_local_loss.py::", "oracles/test_hand_channel_ff.py::"
@@ -88,8 +91,26 @@ _PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_s
 _CAFO, _RIDGE, HAND_CAFO = "rules/cafo.py", "functional/closed_form.py", "oracles/test_hand_cafo.py::"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 
+_RF, _RF_LOSS = "rules/random_features.py", "F.cross_entropy(self.blocks[-1](batch.x), batch.y)"
+
 MUTANTS = {
     # In the rules ------------------------------------------------------------------------------------------------
+    "random-features: sign flip": Mutant(_RF, _RF_LOSS, "-" + _RF_LOSS, [HAND_RF]),
+    "random-features: off-by-one label": Mutant(
+        _RF, _RF_LOSS, _RF_LOSS.replace("batch.y", "(batch.y + 1) % 3"), [HAND_RF]
+    ),
+    "random-features: wrong owner": Mutant(
+        _RF,
+        '"readout": list(self.blocks[-1].parameters())',
+        '"readout": list(self.blocks[-1].parameters())[:1]',
+        [STEPS + "test_every_parameter_has_exactly_one_owner"],
+    ),
+    "random-features: features trained": Mutant(
+        _RF,
+        "(len(self.blocks) - 1,)",
+        "range(len(self.blocks))",
+        [HAND_RF, STEPS + "test_frozen_blocks_never_change"],
+    ),
     "backprop: sign flip": Mutant(
         _BP, "loss = LOSSES[self.spec.task](h, batch.y)", "loss = -LOSSES[self.spec.task](h, batch.y)", [HAND_BP]
     ),
@@ -678,6 +699,8 @@ NOT_APPLICABLE = {
     ("reservoir", "state not saved"): "it has no optimizer; its sums are buffers",
     ("local-loss", "positive and negative swapped"): "it has one stream",
     ("channel-ff", "positive and negative swapped"): "it has one stream",
+    ("random-features", "positive and negative swapped"): "it has one stream",
+    ("random-features", "missing detach"): "the loop computes its features, and gives them to it without a graph",
 }
 
 

@@ -77,6 +77,7 @@ _CAFO_CNN = {"net": "cnn", "channels": (16,), "epochs": 2, "batch_size": 25, "lr
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
 
 ROWS = {
+    "random-features": Row("random-features", {**_BASE, "hidden": (200,), "epochs": 12, "lr": 1e-2}, 0.80),
     "backprop": Row("backprop", _BASE, 0.85, but=_GLOBAL),
     "backprop, deep supervision": Row("backprop", {**_BASE, "deep_supervision": True}, 0.85, but=_GLOBAL),
     "dfa": Row("dfa", _BASE, 0.85),

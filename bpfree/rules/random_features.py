@@ -1,0 +1,48 @@
+"""Random features: only the last layer learns. The control that training the layers below has to beat.
+
+Rahimi, Recht, "Random Features for Large-Scale Kernel Machines", NIPS 2007; as a frozen net with a trained readout, the
+"extreme learning machine" of Huang, Zhu, Siew, Neurocomputing 70, 2006. The hidden blocks stay as they were drawn:
+
+    h = f_{K-1}(... f_1(x)),   L = CE(f_K(h), y),   only f_K is trained
+
+============  ======================  ==========
+symbol        attribute               shape
+============  ======================  ==========
+f_k, k < K    ``blocks[:-1]``         frozen
+f_K           ``blocks[-1]``          (B, n_{K-1}) -> (B, C)
+============  ======================  ==========
+
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Differences from the paper: the readout descends cross-entropy like every other rule here, under the same early stop;
+the papers solve least squares.
+Costs: the random features are computed once if they fit into ``cache_mb``; then a step is one linear map.
+"""
+
+from collections.abc import Hashable, Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.trainer import Batch, Local, Phase, Trainer
+
+
+class RandomFeatures(Trainer):
+    """A linear classifier on what the untrained net puts out."""
+
+    def setup(self) -> None:
+        self.blocks[:-1].requires_grad_(False)
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        return {"readout": list(self.blocks[-1].parameters())}
+
+    def phases(self, epochs: int) -> list[Phase]:
+        return [Phase("readout", (len(self.blocks) - 1,), epochs)]
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        yield Local(F.cross_entropy(self.blocks[-1](batch.x), batch.y), owner="readout")
+
+    def predict(self, batch: Batch) -> Tensor:
+        h = batch.x
+        for block in self.blocks:
+            h = block(h)
+        return h
