@@ -115,9 +115,9 @@ def unequal_windows(study: "Study") -> Iterator[str]:
                 f"{', '.join(sorted(has[False]))}: no window {window!r}, unlike {', '.join(sorted(has[True]))}: "
                 f"what it takes lies inside another window of one arm only"
             )
-    every = {run.arm: _record(run)["config"].get("checkpoint_every") for run in _finished(study)}
-    if len(set(every.values())) > 1:
-        yield f"checkpoints are not written equally often ({_listed(every)})"
+    every = sorted({(run.arm, str(_record(run)["config"].get("checkpoint_every"))) for run in _finished(study)})
+    if len({period for _, period in every}) > 1:
+        yield f"checkpoints are not written equally often ({', '.join(f'{arm} {period}' for arm, period in every)})"
 
 
 def unequal_origins(study: "Study") -> Iterator[str]:
@@ -140,14 +140,14 @@ def unequal_origins(study: "Study") -> Iterator[str]:
 
 
 def context_memory(study: "Study") -> Iterator[str]:
-    methods = {run.arm: _record(run)["memory"]["method"] for run in _finished(study)}
-    for arm, method in methods.items():
+    methods = sorted({(run.arm, _record(run)["memory"]["method"]) for run in _finished(study)})
+    for arm, method in methods:
         if any(word in method.lower() for word in _DEVICE_WIDE):
             yield f"{arm}: memory is device-wide ({method}), mostly the CUDA context: not comparable"
         elif method == _WHOLE_PROCESS:
             yield f"{arm}: memory is the peak of the whole process, earlier runs in it included: not comparable"
-    if len(set(methods.values())) > 1:
-        yield f"memory was not measured in one way ({_listed(methods)})"
+    if len({method for _, method in methods}) > 1:
+        yield f"memory was not measured in one way ({', '.join(f'{arm} {method}' for arm, method in methods)})"
 
 
 def dead_parameters(study: "Study") -> Iterator[str]:
@@ -291,7 +291,3 @@ def _meters(run: "Run") -> set[str]:
 
 def _name(run: "Run") -> str:
     return f"{run.arm}, seed {run.seed}, {run.budget}"
-
-
-def _listed(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in values.items())
