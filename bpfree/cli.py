@@ -180,6 +180,122 @@ def report(
     print(json.dumps(found, indent=1)) if as_json else show.report(found, files)
 
 
+@app.command(context_settings=_OPEN, add_help_option=False)
+def compare(
+    context: typer.Context,
+    algos: Annotated[str | None, typer.Option(help="the arms, rule or rule:key=value,…, with commas between")] = None,
+    data: Data = None,
+    net: Net = None,
+    seeds: Annotated[str | None, typer.Option(help="how many, such as 5, or which: 0,1,2  [default: 5]")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the study  [default: runs/study-<a new one>]")] = None,
+    config: Annotated[str | None, typer.Option(help="YAML file of a study, or a recipe by name")] = None,
+    controls: Annotated[str | None, typer.Option(help="controls instead of the usual ones, or none")] = None,
+    tune: Annotated[int | None, typer.Option(help="search each arm's settings first, with this many trials")] = None,
+    tune_epochs: Annotated[int | None, typer.Option(help="epochs of a trial at most  [default: 20]")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="few rows, few passes, narrow layers, labelled so")] = False,
+    target: Annotated[float | None, typer.Option(help="test metric whose cost is asked for, such as 0.97")] = None,
+    margin: Annotated[float | None, typer.Option(help="points that count as equal  [default: 0.25]")] = None,
+    jobs: Annotated[int | None, typer.Option(help="runs at the same time, where the meter can tell them apart")] = None,
+    idle: Annotated[float | None, typer.Option(help="seconds of idle power, measured first  [default: 5]")] = None,
+    set_: Set = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
+    meter: Backend = "auto",
+    help_: Annotated[bool, typer.Option("--help", "-h", help="say this; bpfree info RULE lists settings")] = False,
+) -> None:
+    """Compare rules: arms x seeds as paired runs, twins, controls, two budgets, one report.
+
+    Settings given as flags hold for every arm that has them; those of one arm are written behind its rule:
+    bpfree compare --algos mono-forward:lr=0.01,forward-forward --hidden 500,500 --seeds 5 --out study
+    """
+    if help_:
+        typer.echo(context.get_help())
+        return
+    from bpfree import arms, flags, run, show
+    from bpfree import compare as study
+
+    named: dict[str, Any] = {"algos": algos, "data": data, "net": net, "seeds": seeds, "controls": controls}
+    named |= {"tune": tune, "tune_epochs": tune_epochs, "target": target, "margin_pp": margin}
+    named |= {"jobs": jobs, "idle_s": idle}
+    values = study.configured(config) if config else {}
+    values |= {key: value for key, value in named.items() if value is not None}
+    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    if "algos" not in values:
+        flags.misspelt(context.args, own)
+        raise InputError("no arms given: write --algos mono-forward,forward-forward")
+    values |= flags.pairs(set_ or ()) | flags.parse(context.args, arms.settings_of(**values), own)
+    command = shlex.join(["bpfree", *sys.argv[1:]])
+    say = _silent if quiet or as_json else _progress
+    folder = out or run.new_folder("study", str(values.get("data", "mnist")))
+    values = {"quick": quick, "meter": meter, **values} | ({"quick": True} if quick else {})
+    found = study.compare(**values, out=folder, command=command, say=say)
+    print(json.dumps(found, indent=1)) if as_json else show.study(found, folder)
+    if found["stopped"]:
+        typer.echo(f"stopped: go on with the same command and --out {folder}", err=True)
+        raise typer.Exit(130)
+    raise typer.Exit(1 if any(item["status"] != "finished" for item in found["runs"]) else 0)
+
+
+@app.command(context_settings=_OPEN, add_help_option=False)
+def tune(
+    context: typer.Context,
+    algo: Annotated[str | None, typer.Option(help="the learning rule: a name or FILE.py:Class")] = None,
+    data: Data = None,
+    net: Net = None,
+    trials: Annotated[int, typer.Option(help="trials, over all workers")] = 20,
+    search: Annotated[str | None, typer.Option(help="settings to search, such as lr,weight_decay")] = None,
+    storage: Annotated[str | None, typer.Option(help="database URL that workers share  [default: a file]")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the search in the storage")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the result  [default: runs/tune-<a new one>]")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings that are not searched")] = None,
+    prune: Annotated[bool, typer.Option(help="give up trials below the median")] = True,
+    set_: Set = None,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
+    meter: Backend = "auto",
+    help_: Annotated[bool, typer.Option("--help", "-h", help="also lists the settings, with --algo")] = False,
+) -> None:
+    """Search a rule's settings on validation data. What is given as a flag is not searched.
+
+    Start it several times with one --storage and --name, and the workers share the trials. The best settings are in
+    best.yaml: bpfree train --config FOLDER/best.yaml.
+    """
+    from bpfree import flags, show
+
+    given = {key: value for key, value in (("algo", algo), ("data", data), ("net", net)) if value is not None}
+    if help_:
+        typer.echo(context.get_help())
+        if "algo" in given:
+            show.settings_of(**given)
+        return
+    from bpfree import run
+    from bpfree import tune as room
+
+    values: dict[str, Any] = {"data": "mnist", "net": "mlp", **(flags.read_yaml(config) if config else {})}
+    values |= {**flags.pairs(set_ or ()), **given}
+    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    if "algo" not in values:
+        flags.misspelt(context.args, own)
+        raise InputError("no rule given: bpfree tune --algo NAME; bpfree list shows them")
+    values |= flags.parse(context.args, run.settings_of(values["algo"], values["data"], values["net"]).values(), own)
+    wanted = None if search is None else [item.strip().replace("-", "_") for item in search.split(",") if item.strip()]
+    say = _silent if quiet or as_json else _progress
+    values |= {"trials": trials, "search": wanted, "storage": storage, "name": name, "out": out, "prune": prune}
+    found = room.tune(**values, meter=meter, say=say)
+    print(json.dumps(found, indent=1)) if as_json else show.search(found)
+    if found["status"] == "stopped":
+        typer.echo(f"stopped: go on with the same command and --out {found['folder']}", err=True)
+        raise typer.Exit(130)
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _silent(line: str) -> None:
+    """Nobody wants to hear of the progress."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """What the command ``bpfree`` runs: one line on standard error and an exit code for what went wrong."""
     sys.exit(_run(arguments))

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib.metadata
+import json
 import platform
 import resource
 import subprocess
@@ -12,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bpfree.outside import Outside
 from bpfree.registry import PACKAGE
-from bpfree.streams import derive
+from bpfree.streams import Streams, derive
 from energy.reading import lacking
 
 if TYPE_CHECKING:
@@ -88,6 +90,26 @@ def energy(reading: Mapping[str, Any], things: Sequence[Outside]) -> dict[str, A
 def seeds(seed: int, split_seed: int | None) -> dict[str, int]:
     """The seeds that everything random comes from; order and augmentation derive theirs from ``run`` every epoch."""
     return {"run": seed, "init": derive(seed, "init"), "split": seed if split_seed is None else split_seed}
+
+
+def sha256_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces) of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """SHA-256 over names and bytes of the parameters: equal for two nets that begin alike."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def order_sha256(seed: int, rows: int, batch_size: int) -> str:
+    """SHA-256 of the batches of the first epoch: equal for two runs that see the same rows in the same batches."""
+    order = torch.randperm(rows, generator=Streams(seed, torch.device("cpu")).fresh("order", 0))
+    return hashlib.sha256(f"{batch_size}:".encode() + order.numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def watch_memory(used: torch.device) -> Callable[[], tuple[int, str]]:

@@ -20,7 +20,9 @@ class OptimSettings:
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = setting("adam", "optimizer", search=("adam", "sgd"))
     lr: float = setting(1e-3, "learning rate", gt=0, search=(1e-4, 1e-1, "log"))
     momentum: float = setting(0.9, "momentum of sgd and rmsprop", ge=0, lt=1)
-    weight_decay: float = setting(0.0, "weight decay of matrices and kernels; biases have none", ge=0)
+    weight_decay: float = setting(
+        0.0, "weight decay of matrices and kernels; biases have none", ge=0, search=(1e-6, 1e-2, "log")
+    )
     lr_schedule: Literal["constant", "cosine", "half-linear", "steps"] = setting(
         "constant",
         "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero; steps: a "

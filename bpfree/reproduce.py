@@ -63,6 +63,8 @@ def load(name: str, seeds: str | None = None, changes: Mapping[str, Any] | None 
     if not path.is_file():
         raise InputError(f"{unknown('recipe', name, names())}; bpfree list says what each is about")
     config = flags.read_yaml(path)
+    if "algos" in config:
+        raise InputError(f"{path.stem} is a study of several arms: bpfree compare --config {name}")
     about, target, own = (config.pop(key, None) for key in ("about", "target", "seeds"))
     if "algo" not in config or not isinstance(target or {}, dict):
         raise InputError(f"{path} is not a recipe: expected algo, settings, and target: {{test: 0.98}}")

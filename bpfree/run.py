@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import hashlib
 import inspect
-import json
 import os
 import re
 import shutil
@@ -59,6 +58,14 @@ class Plan:
         name = self.data if isinstance(self.data, str) else GIVEN + type(self.data).__name__
         chosen = (self.rule_settings, self.net_settings, self.data_settings, self.loop_settings)
         return {"algo": self.algo, "data": name, "net": self.net, **as_dict(*chosen)}
+
+    def net_key(self, data_sha256: str) -> str | None:
+        """Hash of the net and of the data with its settings, but for the seeds: a difference between runs counts only
+        where it is equal. None: the data have no hash."""
+        if not data_sha256:
+            return None
+        data = {key: value for key, value in as_dict(self.data_settings).items() if key != "data_dir"}
+        return facts.sha256_of([self.net, as_dict(self.net_settings), data_sha256, data])
 
     def load_data(self) -> Data:
         seed = self.loop_settings.seed
@@ -197,7 +204,7 @@ class _Run:
         saved = ReadOnlyFolder(path, resume).load()  # a damaged checkpoint shows here, before anything changes
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
         self.peak_memory = facts.watch_memory(device)
-        self.meter = _meter(meter if self.writes else "none", device, sync, saved["energy"] if saved else None)
+        self.meter = meter_for(meter if self.writes else "none", device, sync, saved["energy"] if saved else None)
 
     def go(self) -> dict[str, Any]:
         with contextlib.closing(self.meter):
@@ -205,11 +212,12 @@ class _Run:
             data = self.plan.load_data()
             if self.previous and self.previous["data"]["sha256"] != (data.spec.sha256 or None):
                 raise InputError(f"the data {data.spec.name} is not what {self.path} was started with: give the same")
-            with _net_fits():
+            with net_fits():
                 loop = self.loop = Loop(
                     self.plan.build(), data, meter=self.meter, **dataclasses.asdict(self.plan.loop_settings)
                 )
             self.facts = self._facts(data)
+            self.origin = self._origin(data)
             del data  # else the raw examples would stay beside the ones that the loop moves to the device
             folder = self._folder()
             loop.folder = folder
@@ -263,25 +271,33 @@ class _Run:
         """What is known when the run begins."""
         chosen, loop = self.plan, self.loop
         config, trainer = chosen.config, loop.trainer
-        canonical = json.dumps(config, sort_keys=True, separators=(",", ":"))
         return {
             "schema": energy_record.SCHEMA,
             "command": self.command,
             "config": config,
-            "config_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+            "config_sha256": facts.sha256_of(config),
             "algo": chosen.algo,
             "algo_sha256": _source_hash(chosen),
             "git": facts.git(),
             "data": facts.data(data),
             "seed": chosen.loop_settings.seed,
             "seeds": facts.seeds(chosen.loop_settings.seed, getattr(chosen.data_settings, "split_seed", None)),
-            "started": self.previous.get("started") or _now(),
+            "started": self.previous.get("started") or now(),
             "device": facts.device(loop.device),
             "versions": facts.versions(),
             "threads": torch.get_num_threads(),
             "parameters": facts.parameters(loop),
             "forwards": dict(zip(("step", "prediction"), trainer.forward_passes, strict=True)),
             "resumes": self.previous.get("resumes", 0) + 1 if self.resume else 0,
+        }
+
+    def _origin(self, data: Data) -> dict[str, Any]:
+        """What two runs must share to be compared: net and data, initial weights, order of the data."""
+        seed, rows = self.plan.loop_settings.seed, len(data.train)
+        return {
+            "net_key": self.plan.net_key(data.spec.sha256),
+            "init_sha256": [facts.weights_sha256(block) for block in self.loop.trainer.blocks],
+            "order_sha256": facts.order_sha256(seed, rows, self.loop.rule.batch_size),
         }
 
     def _write(self, status: str, error: str | None = None, **result: Any) -> dict[str, Any]:
@@ -295,7 +311,7 @@ class _Run:
             **self.facts,
             "status": status,
             "error": error,
-            "ended": None if status == "running" else _now(),
+            "ended": None if status == "running" else now(),
             "result": {
                 **{"task": spec.task, "metric": spec.metric, "direction": "max" if spec.maximize else "min"},
                 **{"test": None, "val": loop.early.value, "predictions_sha256": None},
@@ -315,12 +331,13 @@ class _Run:
                 "processes": world()[1],
                 "outside": [thing.report() for thing in loop.outside],
                 "folder": str(self.path),
+                **self.origin,
             },
         }
         return energy_record.write(record, self.path / RECORD) if self.writes else energy_record.validated(record)
 
 
-def _meter(backend: str, device: torch.device, sync: Callable[[], object] | None, earlier: Any) -> Meter:
+def meter_for(backend: str, device: torch.device, sync: Callable[[], object] | None, earlier: Any) -> Meter:
     """A meter that counts no GPU but the run's own."""
     try:
         return Meter(backend, sync, earlier, gpus=_gpus(device))
@@ -338,7 +355,7 @@ def _gpus(device: torch.device) -> list[str] | None:
 
 
 @contextlib.contextmanager
-def _net_fits() -> Iterator[None]:
+def net_fits() -> Iterator[None]:
     """An `InputError` for a net that no allocator can make; other errors are the rule's own and keep their traceback.
 
     The words are torch's: of the CPU allocator, of its size arithmetic, and of the CUDA allocator.
@@ -416,6 +433,13 @@ def _default_folder(chosen: Plan) -> Path:
     return Path("runs") / f"{name}-s{chosen.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
 
+def new_folder(kind: str, data: str) -> Path:
+    """A folder under ``runs`` that nobody has yet."""
+    name, _, where = data.partition(":")
+    parts = (kind, name, Path(where.strip()).stem)
+    return Path("runs") / f"{'-'.join(part for part in parts if part)}-{uuid.uuid4().hex[:6]}"
+
+
 def _algo_name(algo: str | type[Trainer]) -> str:
     """The name under which `registry.rule` finds a rule again from anywhere: files by their absolute path."""
     if isinstance(algo, str):
@@ -435,7 +459,8 @@ def _source_hash(chosen: Plan) -> str | None:
     return registry.source_hash(chosen.algo)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, to the second, with its zone."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 

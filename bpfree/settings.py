@@ -23,7 +23,15 @@ def settings(cls: type) -> type:
     return pydantic_dataclass(cls, frozen=True, kw_only=True, config=config)
 
 
-def setting(default: Any, help: str, *, unit: str = "", search: Sequence | None = None, **limits: Any) -> Any:
+def setting(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    search: Sequence | None = None,
+    search_if: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> Any:
     """Declare one setting.
 
     Args:
@@ -31,9 +39,10 @@ def setting(default: Any, help: str, *, unit: str = "", search: Sequence | None 
         help: one line for people.
         unit: printed beside the value, for example ``"s"``.
         search: ``(low, high)``, ``(low, high, "log")`` or a list of choices: the range a search may use.
+        search_if: other settings -> the value with which this one has an effect, so that a search may try it.
         **limits: ``ge``, ``gt``, ``le``, ``lt``, as pydantic has them.
     """
-    extra: dict[str, Any] = {"unit": unit, "search": search}
+    extra: dict[str, Any] = {"unit": unit, "search": search, "search_if": search_if or {}}
     return pydantic.Field(default, description=help, json_schema_extra=extra, **limits)
 
 
@@ -48,6 +57,7 @@ class Option:
     unit: str
     range: str
     search: Sequence | None
+    search_if: Mapping[str, Any]
 
     @property
     def flag(self) -> str:
@@ -72,6 +82,7 @@ def options(cls: type) -> list[Option]:
                 extra["unit"],
                 " | ".join(choices) or ", ".join(limits),
                 extra["search"],
+                extra["search_if"],
             )
         )
     return found

@@ -155,6 +155,38 @@ def summary(found: Mapping[str, Any]) -> None:
     print(f"  {found['verdict']}; training time a seed {seconds(found['train_s'])}; runs in {found['folder']}")
 
 
+def study(found: Mapping[str, Any], folder: Any) -> None:
+    """What a comparison has left behind: its runs by arm, what a reader must know first, and where the report is."""
+    rows = []
+    for arm in found["arms"]:
+        mine = [run for run in found["runs"] if run["arm"] == arm["name"]]
+        states = ("finished", "failed", "stopped", "planned")
+        counts = [f"{state} {n}" for state in states if (n := sum(run["status"] == state for run in mine))]
+        trials = arm["search"]["trials"] if arm["search"] else "-"
+        rows.append((arm["name"], arm["role"], ", ".join(counts), str(trials)))
+    quick = " (quick: budget reached, not converged)" if found["quick"] else ""
+    table(rows, f"{found['name']}{quick}", ("arm", "role", "runs", "trials"))
+    written = Path(folder, "report.json")
+    if written.exists():
+        report(json.loads(written.read_text()), [written.with_suffix(".html")])
+
+
+def search(found: Mapping[str, Any]) -> None:
+    """The outcome of a search."""
+    best, cost = found["best"], found["cost"]
+    rows = []
+    if best:
+        rows = [("best validation metric", f"{best['val']:.4g} (trial {best['number']})")]
+        rows += [(name, _text(value)) for name, value in best["params"].items()]
+    rows += [
+        ("trials", f"{cost['trials']} of {found['trials']}, {cost['pruned']} of them pruned"),
+        ("training time", seconds(cost["train_s"])),
+        ("energy of all trials", energy({"total_j": cost["energy_j"], "method": cost["method"]})),
+        ("train with them", f"bpfree train --config {found['folder']}/best.yaml" if best else "-"),
+    ]
+    table(rows, f"{found['algo']} on {found['data']}: {found['status']}")
+
+
 # Rules, nets, data ----------------------------------------------------------------------------------------------------
 
 

@@ -1,13 +1,16 @@
 """Every committed recipe is a configuration that can be run as it stands."""
 
+import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bpfree import reproduce, run
+from bpfree import InputError, arms, compare, reproduce, run
 
-NAMES = sorted(path.stem for path in (Path(__file__).resolve().parents[1] / "examples" / "recipes").glob("*.yaml"))
+FILES = sorted((Path(__file__).resolve().parents[1] / "examples" / "recipes").glob("*.yaml"))
+STUDIES = [path.stem for path in FILES if "algos" in yaml.safe_load(path.read_text())]
+NAMES = [path.stem for path in FILES if path.stem not in STUDIES]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -32,3 +35,25 @@ TWINS = [
 def test_twin_differs_from_its_recipe_in_the_rule_alone(pair: tuple[str, str]):
     mine, twin = (yaml.safe_load((reproduce.folder() / f"{name}.yaml").read_text()) for name in pair)
     assert {key for key in mine if mine[key] != twin.get(key)} - {"target"} == {"about", "algo"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_is_checked_and_complete(name: str):
+    found = compare.configured(name)
+    options = set(inspect.signature(compare.compare).parameters)
+    settings = {key: value for key, value in found.items() if key not in options}
+    laid_out, _, notes = arms.lay_out(
+        found["algos"], found["data"], found.get("net"), settings, controls=found.get("controls")
+    )
+    assert notes == []
+    assert {arm.role for arm in laid_out} == {"arm", "aa", "twin", "control"}
+    assert len({arm.net_key for arm in laid_out}) == 1
+    for arm in laid_out:
+        assert {key: arm.plan().config[key] for key in settings} == settings
+    assert len(compare.seed_list(found["seeds"])) == len(found["seeds"])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_study_is_not_reproduced_but_compared(name: str):
+    with pytest.raises(InputError, match=f"bpfree compare --config {name}"):
+        reproduce.load(name)

@@ -34,7 +34,13 @@ LOSSES: dict[str, Callable[..., Tensor]] = {"classification": F.cross_entropy, "
 @settings
 class Settings(RuleSettings):
     deep_supervision: bool = setting(False, "add a class loss on every hidden block (control BP-DS)")
-    auxiliary_weight: float = setting(0.3, "w, weight of the hidden blocks' losses", ge=0, search=(0.03, 1.0, "log"))
+    auxiliary_weight: float = setting(
+        0.3,
+        "w, weight of the hidden blocks' losses",
+        ge=0,
+        search=(0.03, 1.0, "log"),
+        search_if={"deep_supervision": True},
+    )
 
 
 class Backprop(Trainer):

@@ -57,8 +57,8 @@ class Settings(RuleSettings):
     peer: float = setting(
         0.03, "strength of peer normalisation: units less active than their peers are pushed up", ge=0
     )
-    readout_lr: float = setting(0.01, "learning rate of the softmax readout", gt=0)
-    readout_decay: float = setting(0.003, "weight decay of the softmax readout", ge=0)
+    readout_lr: float = setting(0.01, "learning rate of the softmax readout", gt=0, search=(1e-3, 1e-1, "log"))
+    readout_decay: float = setting(0.003, "weight decay of the softmax readout", ge=0, search=(1e-4, 1e-2, "log"))
 
 
 @dataclass

@@ -1,0 +1,234 @@
+"""Arms: what a comparison runs, from the text that a user types to checked plans.
+
+An arm is written ``rule`` or ``rule:key=value,…``. What all arms share (stopping rule, batches, seeds, device,
+checkpoints) belongs to the study, and no arm may set it. Every distinct net gets one twin, plain backpropagation on the
+same net and data, and the controls; the first arm is run once more, the A/A arm, whose differences are noise.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bpfree import run
+from bpfree.data.base import Spec
+from bpfree.errors import InputError, unknown
+from bpfree.loop import LoopSettings
+from bpfree.settings import as_dict
+
+BASELINE = "backprop"
+PROTOCOL = {"epochs": 100, "patience": 20, "min_delta": 0.0, "batch_size": 128}  # of arXiv 2511.01061's correction
+QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
+OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(LoopSettings))}
+INHERITED = ("lr_schedule",)  # what twins and controls take over from the arm that they stand beside
+CONTROLS = {  # control -> the rule whose arms it belongs to; "": to every net
+    "backprop:deep_supervision=true": "",
+    "mono-forward:schedule=joint": "mono-forward",
+    "random-features": "",
+}
+
+
+@dataclasses.dataclass
+class Arm:
+    """One arm.
+
+    Attributes:
+        name: as typed, or what it is beside another arm.
+        values: all its settings but for the seed; ``own``: those that were written behind its rule.
+        role: arm, twin, control or aa; ``beside``: the arm that it is twin, control or repeat of.
+        net_key: hash of net and data.
+        search: what its tuning took and found.
+        slug: its name in paths.
+    """
+
+    name: str
+    algo: str
+    data: str
+    net: str
+    values: dict[str, Any]
+    own: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    role: str = "arm"
+    beside: str | None = None
+    net_key: str | None = None
+    search: dict[str, Any] | None = None
+    slug: str = ""
+
+    def plan(self, **changes: Any) -> run.Plan:
+        return run.plan(self.algo, self.data, self.net, {**self.values, **changes})
+
+    def matched(self, passes: float, spec: Spec) -> int:
+        """Epochs of a phase with which this arm sees the data at least ``passes`` times in all its phases, the pass
+        that computes a frozen prefix included."""
+        trainer = self.plan().build()
+        trainer.build(spec)
+        for epochs in range(1, math.ceil(passes)):
+            phases = trainer.phases(epochs)
+            prefixes = sum(phase.fixed and min(phase.blocks, default=0) > 0 for phase in phases)
+            if sum(phase.epochs for phase in phases) + prefixes >= passes - 1e-9:
+                return epochs
+        return math.ceil(passes)
+
+
+def separate(text: str) -> list[str]:
+    """The arms in ``a,b:k=v,l=w,c``: what holds ``=`` before any ``:``, or is a number, belongs to the arm before it.
+
+    >>> separate("mono-forward,backprop:lr=0.1,hidden=64,32,cafo")
+    ['mono-forward', 'backprop:lr=0.1,hidden=64,32', 'cafo']
+    """
+    arms: list[str] = []
+    for part in (part.strip() for part in text.split(",")):
+        goes_on = re.fullmatch(r"[\w-]+=.*|[\d.eE+-]+", part)
+        if goes_on and arms and ":" in arms[-1]:
+            arms[-1] += "," + part
+        elif part:
+            arms.append(part)
+    return arms
+
+
+def parse(text: str) -> tuple[str, dict[str, str]]:
+    """Rule and settings of one arm.
+
+    >>> parse("mine.py:Rule:lr=0.1,hidden=64,32")
+    ('mine.py:Rule', {'lr': '0.1', 'hidden': '64,32'})
+    """
+    match = re.fullmatch(r"(?P<rule>.*?\.py(?::\w+(?=:|$))?|[^:]*)(?::(?P<rest>.*))?", text)
+    assert match is not None
+    values: dict[str, str] = {}
+    last = None
+    for part in (match["rest"] or "").split(",") if match["rest"] is not None else ():
+        key, equals, value = part.partition("=")
+        if equals and key:
+            last = key.strip().replace("-", "_")
+            if last in values:
+                raise InputError(f"arm {text}: {last} is given twice")
+            values[last] = value.strip()
+        elif last is not None and part:
+            values[last] += "," + part
+        else:
+            raise InputError(f"arm {text!r} is not valid: expected rule, or rule:key=value,key=value")
+    return match["rule"].strip(), values
+
+
+def lay_out(
+    algos: Sequence[str],
+    data: str,
+    net: str | None,
+    common: Mapping[str, Any],
+    *,
+    controls: Sequence[str] | None = None,
+    quick: bool = False,
+) -> tuple[list[Arm], dict[str, Spec], list[str]]:
+    """The arms of a study in the order in which they run, what the data of each look like, what a reader must be told.
+
+    Args:
+        algos: arms as typed.
+        common: settings of all arms that have them.
+        controls: None: `CONTROLS`.
+        quick: short runs on few rows with narrow layers, unless ``common`` says otherwise.
+
+    Raises:
+        InputError: an arm that does not exist, is given twice, sets what belongs to the study or does not fit the data.
+    """
+    if not algos:
+        raise InputError("no arms given: write --algos mono-forward,forward-forward")
+    for twice in {text for text in algos if list(algos).count(text) > 1}:
+        raise InputError(f"arm {twice} is given twice: its repeats are the seeds")
+    values = {**PROTOCOL, **(QUICK if quick else {}), **common}
+    typed = [_arm(text, data, net, values) for text in algos]
+    _all_known(common, typed)
+    loaded: dict[str, Spec] = {}
+    for arm in typed:
+        _settle(arm, loaded)
+    found: list[Arm] = []
+    notes: list[str] = []
+    wanted = list(CONTROLS) if controls is None else list(controls)
+    keys = list(dict.fromkeys(arm.net_key for arm in typed))
+    for key in keys:
+        group = [arm for arm in typed if arm.net_key == key]
+        first = next((arm for arm in group if arm.name != BASELINE), group[0])
+        suffix = "" if len(keys) == 1 else f" (net of {first.name})"
+        found += [arm for arm in group if arm.name != BASELINE]  # plain backpropagation is the twin
+        mine = {arm.algo for arm in group}
+        for text in [BASELINE, *(text for text in wanted if CONTROLS.get(text, "") in ("", *mine))]:
+            added = _beside(text, first, values, "twin" if text == BASELINE else "control", text + suffix)
+            try:
+                _settle(added, loaded)
+            except InputError as error:
+                notes.append(f"{text} cannot run beside {first.name} and was left out: {error}")
+                continue
+            if all(arm.plan().config != added.plan().config for arm in found):
+                found.append(added)
+    if len(keys) == len(typed) > 1:
+        notes.append("the arms share no net: each is held against its own backprop twin, never against another arm")
+    again = dataclasses.replace(found[0], name=f"{found[0].name} again", role="aa", beside=found[0].name)
+    found.insert(1, again)
+    for k, arm in enumerate(found):
+        arm.slug = f"{k:02}-" + re.sub(r"[^\w.=-]+", "_", arm.name).strip("_")
+    return found, {arm.name: _settle(arm, loaded) for arm in found}, notes
+
+
+def settings_of(algos: Sequence[str] | str, data: str = "mnist", net: str | None = None, **_: Any) -> list[type]:
+    """Who takes settings in a study of these arms."""
+    found: dict[type, None] = {}
+    for text in separate(algos) if isinstance(algos, str) else algos:
+        rule, own = parse(text)
+        found |= dict.fromkeys(run.settings_of(rule, data, own.get("net", net or "mlp")).values())
+    return list(found)
+
+
+def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:
+    rule, own = parse(text)
+    name_of_net = str(own.pop("net", net or "mlp"))
+    for key in own:
+        if key in OF_THE_STUDY:
+            flag = "--" + key.replace("_", "-")
+            raise InputError(f"arm {text}: {key} belongs to the whole study, so that all arms run alike: give {flag}")
+    arm = Arm(text, rule, data, name_of_net, {**_fitting(rule, data, name_of_net, common), **own}, own)
+    arm.plan()
+    return arm
+
+
+def _beside(text: str, arm: Arm, common: Mapping[str, Any], role: str, name: str) -> Arm:
+    """A twin or control on the net and data of ``arm``."""
+    rule, own = parse(text)
+    plan = arm.plan()
+    same = as_dict(plan.net_settings, plan.data_settings)
+    same |= {key: getattr(plan.rule_settings, key) for key in INHERITED if hasattr(plan.rule_settings, key)}
+    values = {**_fitting(rule, arm.data, arm.net, {**common, **same}), **own}
+    return Arm(name, rule, arm.data, arm.net, values, own, role, arm.name)
+
+
+def _fitting(rule: str, data: str, net: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that this rule, net, data and loop know."""
+    known = _known(rule, data, net)
+    return {key: value for key, value in values.items() if key in known}
+
+
+def _known(rule: str, data: str, net: str) -> set[str]:
+    classes = run.settings_of(rule, data, net).values()
+    return {field.name for cls in classes for field in dataclasses.fields(cls)}
+
+
+def _all_known(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
+    known: set[str] = set().union(*(_known(arm.algo, arm.data, arm.net) for arm in arms))
+    for key in common:
+        if key not in known:
+            raise unknown("setting", key, known)
+    if "seed" in common:
+        raise InputError("seed belongs to a single run: give --seeds 5, or --seeds 0,1,2")
+
+
+def _settle(arm: Arm, loaded: dict[str, Spec]) -> Spec:
+    """Read the data unless that was done, build the net once, and name what both are."""
+    plan = arm.plan()
+    key = repr((plan.data, plan.data_settings))
+    if key not in loaded:
+        loaded[key] = plan.load_data().spec
+    spec = loaded[key]
+    arm.net_key = plan.net_key(spec.sha256)
+    if arm.net_key is None:
+        raise InputError(f"data {arm.data} has no hash, so that nobody could tell whether two runs saw the same")
+    with run.net_fits():
+        plan.build().build(spec)
+    return spec

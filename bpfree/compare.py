@@ -1,0 +1,494 @@
+"""Comparison: arms x seeds x budgets as separate runs, so ordered and so matched that a difference means something.
+
+`compare` lays a study out (`bpfree.arms`), measures idle power, warms the machine up, searches every arm's settings
+with the same number of trials, and runs each arm on each seed in a process of its own (`bpfree.isolate`), seed by seed,
+the arms forward for one seed and backward for the next (ABBA), so that a slow drift of the machine cancels. Budgets:
+
+* own convergence: every arm under one stopping rule (``patience`` epochs without improvement, ``epochs`` at most);
+* matched passes: every arm sees the data as often as the backprop twin of its net needed on average, without a stop.
+
+``study.json`` (`energy.study`) is rewritten after every run. A study that was cut goes on with the same command:
+finished runs are kept, others are begun anew, because a run in two pieces has no clean energy reading.
+"""
+
+import concurrent.futures
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import shutil
+import signal
+import statistics
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bpfree import arms as arms_room
+from bpfree import reproduce as recipes
+from bpfree import tune as tune_room
+from bpfree.arms import Arm
+from bpfree.checkpoint import MODEL, RECORD
+from bpfree.errors import InputError, RunFailed, unknown
+from bpfree.flags import read_yaml
+from bpfree.isolate import Isolated
+from bpfree.loop import pick_device
+from bpfree.run import meter_for, now, train
+from energy import EnergyError
+from energy import record as energy_record
+from energy import study as energy_study
+from energy.idle import IDLE_S, idle_power
+
+OWN, MATCHED = energy_study.OWN, energy_study.MATCHED
+WARM_UP, TUNE, LOCK = "warm-up", "tune", ".lock"
+TRIAL_EPOCHS = 20  # of a trial at most, when settings are searched
+QUICK_IDLE_S = 1.0
+Say = Callable[[str], None]
+
+
+def compare(
+    algos: Sequence[str] | str,
+    data: str = "mnist",
+    *,
+    out: str | os.PathLike[str],
+    seeds: int | str | Sequence[int] = 5,
+    net: str | None = None,
+    controls: Sequence[str] | str | None = None,
+    tune: int | None = None,
+    tune_epochs: int = TRIAL_EPOCHS,
+    quick: bool = False,
+    target: float | None = None,
+    margin_pp: float = 0.25,
+    meter: str = "auto",
+    jobs: int = 1,
+    idle_s: float | None = None,
+    question: str = "",
+    command: str | None = None,
+    say: Say = lambda line: None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Run a study, or go on with the one in ``out``, and write its report; returns ``study.json``.
+
+    Args:
+        algos: arms, ``rule`` or ``rule:key=value,…``.
+        data: a name, as for `bpfree.train`.
+        seeds: how many (0, 1, …), or which; every arm runs on each.
+        net: name of a net for arms that name none.
+        controls: instead of the usual ones; ``none``, or an empty list: none.
+        tune: trials of a search before the runs, the same number for every arm; None: no search.
+        tune_epochs: of a trial at most.
+        quick: few rows, few passes, narrow layers, and said so wherever results are shown.
+        target: test metric whose cost is asked for.
+        margin_pp: percentage points of the metric within which two arms count as equivalent.
+        meter: as for `bpfree.train`.
+        jobs: runs at the same time, where the meter can tell them apart.
+        idle_s: seconds for which idle power is measured first.
+        command: for the records: what the user typed.
+        say: called with a line of progress.
+        **settings: of all arms that have them, such as ``epochs`` and ``patience`` of the stopping rule.
+
+    Raises:
+        InputError: something asked for cannot be done; nothing was written.
+        RunFailed: the study itself could not be written. An arm that fails is recorded, and the others go on.
+    """
+    out, texts = Path(out), arms_room.separate(algos) if isinstance(algos, str) else list(algos)
+    wanted = arms_room.separate(controls) if isinstance(controls, str) else controls
+    wanted = [] if wanted == ["none"] else wanted
+    if tune is not None and tune < 1:
+        raise InputError(f"tune = {tune} is not valid: expected 1 trial an arm or more; leave it out for no search")
+    definition = {
+        **{"algos": texts, "data": data, "net": net, "seeds": seed_list(seeds), "controls": wanted},
+        **{"tune": tune, "tune_epochs": tune_epochs, "quick": quick, "settings": settings},
+    }
+    definition = json.loads(json.dumps(definition))
+    found = _earlier(out, definition)
+    laid_out, specs, notes = arms_room.lay_out(texts, data, net, settings, controls=wanted, quick=quick)
+    slots, why = _slots(jobs, meter, settings.get("device", "auto"))
+    idle_s = (QUICK_IDLE_S if quick else IDLE_S) if idle_s is None else idle_s
+    if found is None:
+        found = {
+            **{"schema": energy_study.SCHEMA, "name": out.name, "question": question, "created": now()},
+            **{"seeds": definition["seeds"], "budgets": [OWN, MATCHED], "quick": quick, "data": data},
+            **{"margin_pp": margin_pp, "target": target, "idle": None, "warnings": [*notes, *why]},
+            **{"definition": definition, "passes": {}, "warmed_up": False},
+        }
+        found["runs"] = _planned(laid_out, found["seeds"])
+    study = _Study(out, found, laid_out, specs, meter, command, say)
+    with study.owned() as lock, _servers(slots, lock) as servers:
+        if meter != "none" and idle_s > 0 and study.found["idle"] is None:
+            say(f"idle power: {idle_s:g} s")
+            with meter_for(meter, pick_device(settings.get("device", "auto")), None, None) as idle:
+                study.save(idle=idle_power(idle, idle_s))
+        study.go(servers, idle_s)
+    _report(out)
+    return study.found
+
+
+def _report(out: Path) -> None:
+    from energy import report  # draws with matplotlib: not needed before
+
+    study = energy_study.load(out)
+    if any(run.finished for run in study.runs):
+        report.render(report.build(study), out)
+
+
+def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
+    """``5`` as 0 to 4, ``"3,7"`` as 3 and 7. InputError: no seed, one given twice, no whole number."""
+    if isinstance(seeds, str):
+        try:
+            numbers = [int(part) for part in seeds.split(",") if part.strip()]
+        except ValueError:
+            raise InputError(f"seeds {seeds} are not valid: expected how many, such as 5, or which: 0,1,2") from None
+        seeds = numbers if "," in seeds else numbers[0]
+    found = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    for twice in sorted({seed for seed in found if found.count(seed) > 1}):
+        raise InputError(f"seed {twice} is given twice: a seed run twice is one run, not two")
+    if not found or min(found) < 0:
+        raise InputError("seeds are not valid: expected at least one, 0 or more")
+    return found
+
+
+class _Study:
+    """A study on its way: what ``study.json`` says, and the arms that it is about."""
+
+    def __init__(
+        self,
+        out: Path,
+        found: dict[str, Any],
+        arms: Sequence[Arm],
+        specs: Mapping[str, Any],
+        meter: str,
+        command: str | None,
+        say: Say,
+    ):
+        self.out, self.found, self.specs = out, found, specs
+        self.arms = {arm.name: arm for arm in arms}
+        self.meter, self.command, self.say = meter, command, say
+        self.lock, self.stopped = threading.Lock(), False
+        for saved in found.get("arms", []):
+            self.arms[saved["name"]].search = saved["search"]
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[int]:
+        """The folder, in the hands of this process and the runs it starts, which hold the lock until they end."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.out / LOCK, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            raise InputError(f"cannot make {self.out}: {error.strerror}") from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another process is working in {self.out}: wait for it, or give another --out") from None
+        try:
+            self.save()
+            yield lock
+        finally:
+            os.close(lock)
+
+    def save(self, **changes: Any) -> None:
+        with self.lock:
+            self.found |= changes
+            self.found["arms"] = [self._described(arm) for arm in self.arms.values()]
+            try:
+                self.found = energy_study.write(self.found, self.out)
+            except EnergyError as error:
+                raise RunFailed(f"{error}; finished runs are kept, go on with the same command") from error
+
+    def _described(self, arm: Arm) -> dict[str, Any]:
+        config = arm.plan(**self._searched(arm)).config
+        settings = {key: value for key, value in config.items() if key not in ("algo", "data", "seed", "data_dir")}
+        twin_of = arm.beside if arm.role in ("twin", "aa") else None
+        return {
+            **{"name": arm.name, "algo": config["algo"], "settings": settings, "net_key": arm.net_key},
+            **{"role": arm.role, "twin_of": twin_of, "beside": arm.beside, "search": arm.search},
+        }
+
+    def _searched(self, arm: Arm) -> dict[str, Any]:
+        """The settings that the search chose; the A/A arm repeats those of the arm that it repeats."""
+        source = self.arms[arm.beside] if arm.role == "aa" and arm.beside else arm
+        return dict((source.search or {}).get("params", {}))
+
+    # In this order ----------------------------------------------------------------------------------------------------
+
+    def go(self, servers: "queue.Queue[tuple[Isolated, dict]]", idle_s: float) -> None:
+        stop = lambda *_: self._stop(servers)  # noqa: E731
+        with _on_signals(stop):
+            self._warm_up(servers)
+            self._search(servers)
+            for budget in self.found["budgets"]:
+                if budget == MATCHED and not self.stopped:
+                    self.save(passes=self._passes())
+                todo = [run for run in self.found["runs"] if run["budget"] == budget and not self._is_done(run)]
+                with concurrent.futures.ThreadPoolExecutor(servers.qsize()) as pool:
+                    list(pool.map(lambda run: self._one(run, servers), todo))
+            self.save(stopped=self.stopped)
+
+    def _stop(self, servers: Any) -> None:
+        self.stopped = True
+        for server in servers.everyone:
+            server.stop()
+
+    def _warm_up(self, servers: Any) -> None:
+        """One short run that counts for nothing: clocks, page cache and file system as they are for all later ones."""
+        arm, folder = next(iter(self.arms.values())), self.out / WARM_UP
+        if all(self._is_done(run) for run in self.found["runs"]):
+            return
+        self.say("warm-up")
+        shutil.rmtree(folder, ignore_errors=True)
+        self._train(arm, self.found["seeds"][0], folder, servers, epochs=1)
+        shutil.rmtree(folder, ignore_errors=True)
+        self.found["warmed_up"] = True
+
+    def _search(self, servers: Any) -> None:
+        trials = self.found["definition"]["tune"]
+        for arm in self.arms.values():
+            if trials is None or arm.search is not None or arm.role == "aa" or self.stopped:
+                continue
+            self.say(f"{arm.name}: search, {trials} trials")
+            values = {**arm.values, "epochs": min(arm.plan().config["epochs"], self.found["definition"]["tune_epochs"])}
+            job = {
+                **{"algo": arm.algo, "data": arm.data, "net": arm.net, **values, "seed": max(self.found["seeds"]) + 1},
+                **{"trials": trials, "out": str(self.out / TUNE / arm.slug), "name": f"{self.out.name}/{arm.name}"},
+                **{"search": self._space(arm), "prune": False, "meter": self.meter},
+            }
+            answer = self._ask(servers, "bpfree.compare:search", job)
+            if "error" in answer:
+                self._warn(f"{arm.name}: the search failed ({answer['error']}): its settings are the defaults")
+            elif answer["value"]["status"] == "finished":
+                found = answer["value"]
+                params = found["best"]["params"] if found["best"] else {}
+                arm.search = {"trials": trials, "cost": found["cost"], "params": params, "space": found["space"]}
+            self.save()
+
+    def _space(self, arm: Arm) -> list[str]:
+        """What is searched: settings of the rule alone; another net or other data would be another comparison."""
+        given = {*arms_room.OF_THE_STUDY, *arm.own, *self.found["definition"]["settings"]}
+        return [name for name in tune_room.searchable(arm.plan().rule_settings) if name not in given]
+
+    def _passes(self) -> dict[str, float | None]:
+        """Net -> how often its twin saw the data at its own convergence, mean over the seeds."""
+        found: dict[str, float | None] = {}
+        for arm in self.arms.values():
+            if arm.role != "twin":
+                continue
+            runs = [run for run in self.found["runs"] if (run["arm"], run["budget"]) == (arm.name, OWN)]
+            passes = [self._record(run)["result"]["data_passes"] for run in runs if self._is_done(run)]
+            found[str(arm.net_key)] = statistics.fmean(passes) if passes else None
+        return found
+
+    def _one(self, run: dict[str, Any], servers: Any) -> None:
+        """One run, from planned to how it ended."""
+        if self.stopped:
+            return
+        arm, budget = self.arms[run["arm"]], run["budget"]
+        changes: dict[str, Any] = {}
+        if budget == MATCHED:
+            passes = self.found["passes"].get(str(arm.net_key))
+            if passes is None:
+                self._ended(
+                    run, "failed", "the backprop twin of its net has no finished run whose passes it could match"
+                )
+                return
+            changes = {"epochs": arm.matched(passes, self.specs[arm.name]), "patience": None}
+        self._ended(run, "running", None)
+        folder = self.out / run["path"]
+        shutil.rmtree(folder, ignore_errors=True)  # what was cut: begun anew
+        answer = self._train(arm, run["seed"], folder, servers, **changes)
+        status, error = answer.get("value", ("failed", answer.get("error")))
+        self.stopped = self.stopped or status == "stopped" or answer.get("code") == 130
+        if self.stopped and status != "finished":
+            status, error = "stopped", "the study was stopped"
+        self._ended(run, status, error)
+        if status == "finished":
+            self._compare_beginnings(run)
+
+    def _compare_beginnings(self, run: Mapping[str, Any]) -> None:
+        """A run and the twin of its net on the same seed must begin with the same weights and see the same batches."""
+        for other in [other for other in self.found["runs"] if other["status"] == "finished"]:
+            arms = self.arms[run["arm"]], self.arms[other["arm"]]
+            pair = all(run[key] == other[key] for key in ("seed", "budget")) and arms[0].net_key == arms[1].net_key
+            if not pair or "twin" not in (arms[0].role, arms[1].role):
+                continue
+            for text in _differences(self._record(run)["extra"], self._record(other)["extra"]):
+                name = arms[0].name if arms[1].role == "twin" else arms[1].name
+                self._warn(f"{name} does not {text} its backprop twin")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.found["warnings"]:
+            self.save(warnings=[*self.found["warnings"], text])
+
+    def _train(self, arm: Arm, seed: int, folder: Path, servers: Any, **changes: Any) -> dict[str, Any]:
+        values = {**arm.values, **self._searched(arm), **changes, "seed": seed}
+        job = {"algo": arm.algo, "data": arm.data, "net": arm.net, "out": str(folder), "meter": self.meter, **values}
+        return self._ask(servers, "bpfree.compare:once", {**job, "command": self.command})
+
+    @staticmethod
+    def _ask(servers: Any, call: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        server, environ = servers.get()
+        try:
+            return server.run(call, job, environ)
+        finally:
+            servers.put((server, environ))
+
+    def _ended(self, run: dict[str, Any], status: str, error: str | None) -> None:
+        with self.lock:
+            listed = next(item for item in self.found["runs"] if item["order"] == run["order"])
+            listed |= {"status": status, "error": error}
+        self.save()
+        if status != "running":
+            self._tell(run, status, error)
+
+    def _tell(self, run: Mapping[str, Any], status: str, error: str | None) -> None:
+        done = sum(item["status"] in ("finished", "failed") for item in self.found["runs"])
+        text = f"[{done}/{len(self.found['runs'])}] {run['budget']}, {run['arm']}, seed {run['seed']}: "
+        if status == "finished":
+            record = self._record(run)
+            text += (
+                f"{record['result']['metric']} {record['result']['test']:.4g} after {record['result']['epochs']} epochs"
+            )
+        else:
+            text += status + (f": {error}" if error else "")
+        self.say(text)
+
+    def _is_done(self, run: Mapping[str, Any]) -> bool:
+        """Whether this run is finished, by its own record, which is checked against its hash."""
+        folder = self.out / run["path"]
+        if run["status"] != "finished" and not (folder / RECORD).exists():
+            return False
+        return (folder / RECORD).exists() and self._record(run)["status"] == "finished" and (folder / MODEL).exists()
+
+    def _record(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        return energy_record.read(self.out / run["path"] / RECORD)
+
+
+# What the processes of their own do -----------------------------------------------------------------------------------
+
+
+def once(**values: Any) -> tuple[str, str | None]:
+    """One run; how it ended."""
+    record = train(**values)
+    return record["status"], record["error"]
+
+
+def search(**values: Any) -> dict[str, Any]:
+    """One arm's search."""
+    return tune_room.tune(**values)
+
+
+def configured(name: str) -> dict[str, Any]:
+    """What a study file says: a YAML file, or a recipe by name. Lists of arms and seeds, options and settings, flat.
+
+    Raises:
+        InputError: no such file, or not a study.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else recipes.folder() / f"{name}.yaml"
+    if not path.is_file():
+        studies = [stem for stem in recipes.names() if "algos" in read_yaml(recipes.folder() / f"{stem}.yaml")]
+        raise unknown("study", name, studies)
+    found = read_yaml(path)
+    if not isinstance(found.get("algos"), list | str):
+        raise InputError(f"{path} is not a study: expected algos: [mono-forward, …], seeds, settings")
+    found["question"] = str(found.pop("about", ""))
+    return found
+
+
+# Small things ---------------------------------------------------------------------------------------------------------
+
+
+def _earlier(out: Path, definition: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The study in ``out``, if there is one; it must have been started with the same definition."""
+    if not out.exists():
+        return None
+    if not (out / energy_study.FILE).exists():
+        if out.is_dir() and {path.name for path in out.iterdir()} <= {LOCK}:
+            return None
+        raise InputError(f"{out} exists and holds no study: choose another --out")
+    found = energy_study.read(out)
+    before = found.get("definition", {})
+    for key, value in definition.items():
+        if before.get(key) != value:
+            raise InputError(f"{out} was started with {key} = {before.get(key)}, not {value}: choose another --out")
+    return found
+
+
+def _differences(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:
+    """In what two runs on one net and seed do not begin alike; one may have a block more, the classifier."""
+    if any(a != b for a, b in zip(one["init_sha256"], two["init_sha256"], strict=False)):
+        yield "begin with the weights of"
+    if one["order_sha256"] != two["order_sha256"]:
+        yield "see the same batches as"
+
+
+def _planned(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """Every run in the order in which it is to be made: for each seed all arms, there and back (ABBA)."""
+    runs: list[dict[str, Any]] = []
+    for budget, short in ((OWN, "own"), (MATCHED, "matched")):
+        for turn, seed in enumerate(seeds):
+            for arm in arms if turn % 2 == 0 else reversed(arms):
+                path = f"runs/{short}/{arm.slug}/s{seed}"
+                listed = {"arm": arm.name, "seed": seed, "budget": budget, "order": len(runs), "path": path}
+                runs.append({**listed, "status": "planned", "error": None})
+    return runs
+
+
+def _slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
+    """One environment for each run that may go on at the same time, and what a reader must know of it.
+
+    Several only where the meter reads nothing that they share: NVML alone, with a GPU for each; or no meter at all.
+    """
+    if jobs < 1:
+        raise InputError(f"jobs = {jobs} is not valid: expected 1 or more")
+    gpus = _visible_gpus() if device in ("auto", "cuda") else []
+    if jobs > 1 and meter in ("nvml", "nvml-sampled") and len(gpus) > 1:
+        return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:jobs]], []
+    if jobs > 1 and meter == "none":
+        note = f"{jobs} runs went on at the same time: their times are no basis for a comparison"
+        return [{}] * jobs, [note]
+    if jobs == 1:
+        return [{}], []
+    why = f"the runs went one by one, not {jobs} at a time: the meter {meter} could not have told them apart"
+    return [{}], [f"{why} (it can with --meter nvml and a GPU for each)"]
+
+
+def _visible_gpus() -> list[str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(k) for k in range(count)]
+
+
+class _Servers(queue.Queue):
+    """The servers that are free; ``everyone``: all of them."""
+
+    everyone: list[Isolated]
+
+
+@contextlib.contextmanager
+def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[Any]:
+    servers = _Servers()
+    servers.everyone = []
+    try:
+        for environ in slots:
+            servers.everyone.append(Isolated([lock]))
+            servers.put((servers.everyone[-1], environ))
+        yield servers
+    finally:
+        for server in servers.everyone:
+            server.close()
+
+
+@contextlib.contextmanager
+def _on_signals(stop: Callable[..., None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the study after the batch at hand, with everything saved."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
