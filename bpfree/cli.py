@@ -25,7 +25,7 @@ app = typer.Typer(
 Data = Annotated[
     str | None, typer.Option(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: mnist]")
 ]
-Net = Annotated[str | None, typer.Option(help="the net  [default: mlp]")]
+Net = Annotated[str | None, typer.Option(help="the net  [default: mlp; gnn for graphs]")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]
 Backend = Annotated[str, typer.Option(help="energy meter: auto, nvml, nvml-sampled, rapl, codecarbon or none")]
@@ -61,7 +61,7 @@ def train(
     from bpfree import run
 
     values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
-    base = {**(run.read_config(resume) if resume else {"data": "mnist", "net": "mlp"}), **values}
+    base = {**(run.read_config(resume) if resume else {"data": "mnist", "net": None}), **values}
     own = [flag for parameter in context.command.params for flag in parameter.opts]
     if "algo" not in base:
         flags.misspelt(context.args, own)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -42,6 +41,7 @@ class LoopSettings:
     )
     threads: int | None = setting(None, "CPU threads; none: torch's own choice", ge=1)
     compile: bool = setting(False, "compile every block in place")
+    validate_every: int = setting(1, "epochs between two validations; the last of a phase has one too", ge=1)
     eval_batch_size: int = setting(1000, "samples in a batch of validation and prediction", ge=1)
     resident_mb: int = setting(4096, "a split no larger than this stays on the device", unit="MB", ge=0)
     cache_mb: int = setting(4096, "inputs of a frozen prefix are computed once if they fit into this", unit="MB", ge=0)
@@ -132,7 +132,9 @@ class Loop:
         trainer = self.trainer
         trainer.phase = phase
         self.owners = {k: Owner(p, trainer.optim(k), trainer.transforms(k)) for k, p in trainer.owners().items()}
-        self.early = EarlyStop(self.rule.patience, self.rule.min_delta, self.data.spec.maximize)
+        self.early = EarlyStop(
+            self.rule.patience, self.rule.min_delta, self.data.spec.maximize, self.settings.validate_every
+        )
 
     def stop(self, reason: str) -> None:
         """Ask the run to end after this batch, with everything saved."""
@@ -199,9 +201,11 @@ class Loop:
         trainer.on_epoch()
         self._share_buffers()
         self._check_finite()
+        cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
+        if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
+            return
         self._enter("validate")
         value = self.evaluate(self.data.val)
-        cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         self.early.update(value, cursor.epochs, trainer)
         entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
         entry |= trainer.diagnostics()
@@ -308,31 +312,17 @@ class Loop:
 
     def _prepared_source(self) -> "Source":
         """The phase's inputs: computed once when they are fixed and fit into the budget, else batch by batch."""
-        from bpfree.data.sources import TensorSource
-
         trainer, train = self.trainer, self.data.train
         self.batches = train.steps(self.rule.batch_size)
         plain = type(trainer).prepare is Trainer.prepare and trainer.first == 0
         self.prepared, how = plain, "none" if plain else "recomputed"
         if not plain and trainer.phase.fixed and train.fixed:
-            first = self._prepare(self._cast(next(train.batches(1))))
-            size = (first.x.nbytes + (0 if first.y is None else first.y.nbytes)) * len(train)
-            if size <= self.settings.cache_mb * 2**20:
-                train = TensorSource(*self._all_prepared(train))
-                self.prepared, how = True, "cached"
+            budget = self.settings.cache_mb * 2**20
+            found = train.prepared(lambda b: self._prepare(self._cast(b)), self.settings.eval_batch_size, budget)
+            if found is not None:
+                train, self.prepared, how = found, True, "cached"
         self.prefixes[trainer.phase.name] = how
         return train
-
-    def _all_prepared(self, source: "Source") -> tuple[Tensor, Tensor | None]:
-        """The phase's inputs and targets, inputs filled in place: joining their batches would take twice their size."""
-        parts = map(self._prepare, map(self._cast, source.batches(self.settings.eval_batch_size)))
-        first = next(parts)
-        x, y, done = first.x.new_empty(len(source), *first.x.shape[1:]), [], 0
-        for part in itertools.chain([first], parts):
-            x[done : done + len(part.x)] = part.x
-            y.append(part.y)
-            done += len(part.x)
-        return x, None if first.y is None else torch.cat(y)
 
     # State ------------------------------------------------------------------------------------------------------------
 

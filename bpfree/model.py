@@ -5,7 +5,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import safetensors
@@ -17,6 +17,7 @@ from torch import Tensor
 from bpfree.checkpoint import MODEL, RECORD
 from bpfree.data import payload, reader_of
 from bpfree.data.base import Spec
+from bpfree.data.graph import GraphSettings, GraphSource
 from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
 from bpfree.errors import InputError, unknown
@@ -45,15 +46,27 @@ class Model:
         """Class scores ``(N, C)`` on the CPU, or what the task asks for.
 
         Args:
-            x: raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
+            x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
+                raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
                 images may come without their channel axis and colour images with it last. Bytes count as 0..255,
                 floats as in training: 0..1 when the training data were bytes. Normalised here as in training.
 
         Raises:
             InputError: another shape or type, NaN or infinity.
         """
-        x = self._normalised(payload.examples(x, "x"))
         dtype = torch.float64 if self.config["precision"] == "fp64" else torch.float32
+        spec = self.trainer.spec
+        if spec.nodes and not (isinstance(x, GraphSource) and tuple(x.x.shape) == (spec.nodes, *spec.shape)):
+            raise InputError(
+                f"this model was trained on a graph of {spec.nodes} rows with {spec.shape[0]} features each: give a "
+                f"part of one, such as bpfree.data.load(…).test"
+            )
+        if isinstance(x, GraphSource):
+            batches = x.to(self.device, 0).batches(self.config["eval_batch_size"])
+            with torch.no_grad():
+                found = [self.trainer.predict(dataclasses.replace(b, x=b.x.to(dtype))).float().cpu() for b in batches]
+            return torch.cat(found)
+        x = self._normalised(payload.examples(x, "x"))
         low = self.config["precision"] == "bf16"
         autocast = torch.autocast(self.device.type, torch.bfloat16) if low else contextlib.nullcontext()
         with torch.no_grad(), autocast:
@@ -171,6 +184,14 @@ def read_examples(path: Path, model: Model) -> Any:
 def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The metric of a model on the test part of the data called ``name``, normalised as in the model's training."""
     reader = reader_of(name)
+    metric = model.trainer.spec.metric
+    if issubclass(reader.Settings, GraphSettings):  # split as in training, unless the settings say otherwise
+        known = {field.name for field in dataclasses.fields(GraphSettings)}
+        chosen = {key: value for key, value in model.config.items() if key in known}
+        data = reader.load({**chosen, **settings}, model.config["seed"])
+        test = cast(GraphSource, data.test)
+        value = METRICS[metric](model.predict(test), test.y).item()
+        return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
     raw = reader.read(as_settings(settings, reader.Settings))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part: nothing to judge on")
@@ -180,6 +201,5 @@ def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any
         rows = x.gather(torch.arange(part.start, part.stop))
         said.append(model.predict(rows))
         true.append(model.targets(rows, raw.y_test[part]))
-    metric = model.trainer.spec.metric
     value = METRICS[metric](torch.cat(said), torch.cat(true)).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}

@@ -15,10 +15,12 @@ class EarlyStop:
     """One rule for all: stop after ``patience`` epochs without an improvement above ``min_delta``; keep the best state.
 
     The metric is always the validation metric. ``patience`` None: never stop early, but still keep the best state.
+    ``every``: epochs that one update stands for.
     """
 
-    def __init__(self, patience: int | None, min_delta: float, maximize: bool):
+    def __init__(self, patience: int | None, min_delta: float, maximize: bool, every: int = 1):
         self.patience, self.min_delta, self.sign = patience, min_delta, 1.0 if maximize else -1.0
+        self.every = every
         self.value: float | None = None  # the best validation metric so far
         self.epoch = 0  # the epoch it was reached in
         self.waited = 0
@@ -30,7 +32,7 @@ class EarlyStop:
 
     def update(self, value: float, epoch: int, trainer: nn.Module) -> None:
         if self.value is not None and not self.sign * (value - self.value) > self.min_delta:
-            self.waited += 1
+            self.waited += self.every
             return
         self.value, self.epoch, self.waited = value, epoch, 0
         self.best_state = {name: tensor.detach().clone() for name, tensor in trainer.state_dict().items()}

@@ -76,13 +76,19 @@ class Plan:
         return self.cls(net=self.net, **dataclasses.asdict(self.rule_settings), **dataclasses.asdict(self.net_settings))
 
 
-def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str = "mlp") -> dict[str, type]:
-    """Who takes settings: title -> class, for this rule, data and net."""
+def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str | None = None) -> dict[str, type]:
+    """Who takes settings: title -> class, for this rule, data and net (None: the data's own)."""
     cls = registry.rule(algo) if isinstance(algo, str) else algo
     if isinstance(data, str) and data.startswith(GIVEN):
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
+    net = net or default_net(data)
     return {"rule": cls.Settings, f"net {net}": registry.net(net)[1], "data": source, "run": LoopSettings}
+
+
+def default_net(data: Any) -> str:
+    """The net that is built for ``data`` when none is named."""
+    return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
 
 
 def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, Any]) -> Plan:
@@ -116,7 +122,7 @@ def train(
     Args:
         algo: name of a rule, ``FILE.py:Class``, or a Trainer subclass.
         data: a name (``mnist``, the default; ``npz:FILE``, ``folder:DIR``) or what `bpfree.data.as_data` takes.
-        net: name of a net, ``mlp`` by default.
+        net: name of a net; None: the data's own, ``mlp`` for images and arrays, ``gnn`` for graphs.
         out: the run's folder, which must not exist; None: ``runs/<algo>-<data>-s<seed>-<id>``.
         resume: folder of a run to go on with; its configuration counts, and one that is finished is only read.
         meter: ``auto``, or the backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …
@@ -137,7 +143,8 @@ def train(
             return _resume(Path(resume), given, out, meter, callbacks, command)
         if "algo" not in given:
             raise InputError(f"no rule given: choose algo from {', '.join(registry.names('rules'))}")
-        chosen = plan(given.pop("algo"), given.pop("data", "mnist"), given.pop("net", "mlp"), given)
+        data = given.pop("data", "mnist")
+        chosen = plan(given.pop("algo"), data, given.pop("net", None) or default_net(data), given)
         return _Run(chosen, Path(out) if out else _default_folder(chosen), meter, callbacks, command).go()
 
 
@@ -375,7 +382,7 @@ def _tested(loop: Loop) -> dict[str, Any]:
         return {}
     metric = METRICS[loop.data.spec.metric]
     scores, y = loop.scores(source)
-    found = {"test": metric(scores, y).item(), "predictions_sha256": _hash(scores, loop.data.spec.task)}
+    found = {"test": metric(scores, y).item(), "predictions_sha256": _hash(scores, loop.data.spec.classes > 0)}
     readouts, settings = {}, trainer.settings
     for readout in trainer.readouts:
         if readout == settings.readout:
@@ -389,10 +396,10 @@ def _tested(loop: Loop) -> dict[str, Any]:
     return {**found, "readouts": readouts}
 
 
-def _hash(scores: Tensor, task: str) -> str:
+def _hash(scores: Tensor, classes: bool) -> str:
     """SHA-256 of the predicted classes as little-endian int64, or of other outputs as little-endian float32."""
-    values = scores.argmax(-1).cpu().numpy().astype("<i8") if task == "classification" else scores.cpu().numpy()
-    return hashlib.sha256(values.astype(values.dtype if task == "classification" else "<f4").tobytes()).hexdigest()
+    values = scores.argmax(-1).cpu().numpy().astype("<i8") if classes else scores.cpu().numpy().astype("<f4")
+    return hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def _best_so_far(loop: Loop) -> None:

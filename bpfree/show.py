@@ -214,7 +214,7 @@ def _first_line(where: str) -> str:
     return text.partition(": ")[2] or text
 
 
-def settings_of(algo: str, data: str = "mnist", net: str = "mlp") -> None:
+def settings_of(algo: str, data: str = "mnist", net: str | None = None) -> None:
     """Every setting of a rule, its net, its data and the run, with defaults, ranges and help."""
     from bpfree import run
 

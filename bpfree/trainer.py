@@ -32,9 +32,9 @@ class Batch:
     Attributes:
         x: inputs ``(B, …)``, on the trainer's device, normalised and augmented.
         y: targets ``(B,)`` int64 classes, or what the task asks for, or None.
-        index: rows of the data set ``(B,)`` int64, or None.
+        index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that ``y`` is about.
         weight: None, or ``(B,)``: all zero in the one case that this process holds nothing but padding.
-        graph: the graph that ``x`` lives on, or None.
+        graph: the graph that ``x``, then of all its nodes, lives on (`bpfree.functional.graphs.Graph`), or None.
         span: (first row, total rows) of this batch within the batch that all processes share.
     """
 
@@ -44,6 +44,14 @@ class Batch:
     weight: Tensor | None = None
     graph: Any = None
     span: tuple[int, int] | None = None
+
+    def through(self, block: nn.Module, h: Tensor) -> Tensor:
+        """What ``block`` makes of ``h``; it gets the graph too if it takes one."""
+        return block(h, self.graph) if getattr(block, "takes_graph", False) else block(h)
+
+    def read(self, h: Tensor) -> Tensor:
+        """The part of ``h`` that the targets are about: all of it, unless the batch is a graph."""
+        return h if self.graph is None else self.graph.read(h, self.index)
 
 
 class Local(NamedTuple):
@@ -169,7 +177,7 @@ class Trainer(nn.Module, ABC):
         """What precedes the active blocks: by default the frozen ones below. No gradients, evaluation mode."""
         h = batch.x
         for block in self.blocks[: self.first]:
-            h = block(h)
+            h = batch.through(block, h)
         return dataclasses.replace(batch, x=h)
 
     def on_pass(self) -> None:

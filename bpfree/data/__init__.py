@@ -26,6 +26,10 @@ SOURCES = {
     "folder": "bpfree.data.folder:Folder",
     "vowels": "bpfree.data.vowels:Vowels",
     "peterson-barney": "bpfree.data.vowels:PetersonBarney",
+    **dict.fromkeys(("cora", "citeseer", "pubmed"), "bpfree.data.planetoid:Planetoid"),
+    **dict.fromkeys(("amazon", "github"), "bpfree.data.network_graphs:NetworkGraph"),
+    "coraml": "bpfree.data.coraml:CoraMl",
+    "graph": "bpfree.data.graph_file:GraphFile",
 }
 
 

@@ -1,7 +1,7 @@
 """What the training loop sees of data: a `Data` with its `Spec` and one `Source` for each split."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +20,14 @@ class Spec:
         shape: of one example, channels first, for example ``(1, 28, 28)``.
         classes: number of classes; 0 when the task has none.
         class_names: one for each class, or None.
-        task: ``classification``, ``reconstruction`` or another that the loop knows; a rule says which it serves.
-        metric: what is reported and selected by: ``accuracy`` for classification, ``mse`` for reconstruction.
+        task: ``classification``, ``reconstruction``, ``node-classification``, ``link-prediction``; a rule says which it
+            serves.
+        metric: what is reported and selected by: ``accuracy`` of classes, ``mse`` for reconstruction, ``roc-auc`` of
+            links.
         maximize: whether more of the metric is better.
         sha256: of the decoded payload (`bpfree.data.payload`), or "" when it cannot be known (a DataLoader).
         source: where the data came from, in words, with the licence where known.
+        nodes: of a graph, virtual ones included: every batch then has them all in ``x``; 0: not a graph.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Spec:
     maximize: bool
     sha256: str
     source: str
+    nodes: int = 0
 
     @property
     def outputs(self) -> tuple[int, ...]:
@@ -125,6 +129,26 @@ class Source(ABC):
     def steps(self, batch_size: int) -> int:
         """Number of batches in one pass over all rows."""
         return -(-len(self) // batch_size)
+
+    def prepared(self, prepare: Callable[[Batch], Batch], batch_size: int, budget: float) -> "Source | None":
+        """This split with the inputs, and targets, that ``prepare`` makes of its batches.
+
+        Args:
+            prepare: gives a row the same whatever else is in its batch.
+            batch_size: rows prepared at a time.
+            budget: bytes that the result may take; None is returned when it would take more.
+        """
+        from bpfree.data.sources import TensorSource
+
+        first = prepare(next(self.batches(1)))
+        if (first.x.nbytes + (0 if first.y is None else first.y.nbytes)) * len(self) > budget:
+            return None
+        x, y, done = first.x.new_empty(len(self), *first.x.shape[1:]), [], 0  # joining batches would take twice that
+        for part in map(prepare, self.batches(batch_size)):
+            x[done : done + len(part.x)] = part.x
+            y.append(part.y)
+            done += len(part.x)
+        return TensorSource(x, None if first.y is None else torch.cat(y))
 
     @abstractmethod
     def batches(

@@ -51,14 +51,14 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                 held = ", ".join(file.files) or "nothing"
                 raise InputError(f"{path} lacks {' and '.join(missing)}: expected {', '.join(_NAMES)}; it holds {held}")
             return {name: file[name] for name in wanted}
-    except _DAMAGED as error:
+    except DAMAGED as error:
         if "allow_pickle" in str(error):
             raise InputError(f"{path} holds pickled Python objects: expected plain numeric arrays") from None
         raise damaged from None
 
 
 # What zipfile, zlib and numpy raise for a file with wrong bytes in it, each for another place.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def channels_first(x: Any, name: str) -> np.ndarray:

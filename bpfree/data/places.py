@@ -3,8 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-from bpfree.data.settings import DataSettings
+from typing import Any
 
 DATA_DIR, CACHE, OFFLINE = "BPFREE_DATA_DIR", "BPFREE_CACHE", "BPFREE_OFFLINE"
 SYSTEM = Path("/usr/share/datasets")  # where Debian's packages dataset-… put theirs
@@ -28,7 +27,7 @@ def offline() -> bool:
     return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
 
 
-def own(settings: DataSettings) -> Iterator[Path]:
+def own(settings: Any) -> Iterator[Path]:
     """The folders that the user named: ``data_dir``, then ``BPFREE_DATA_DIR``; in each also ``data``."""
     for root in (settings.data_dir, os.environ.get(DATA_DIR)):
         if root:
@@ -36,7 +35,7 @@ def own(settings: DataSettings) -> Iterator[Path]:
             yield Path(root).expanduser() / "data"  # torchvision's documentation saves to ./data
 
 
-def roots(settings: DataSettings) -> list[Path]:
+def roots(settings: Any) -> list[Path]:
     """Every folder under which published data may lie, the first to count first."""
     keras = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     return list(dict.fromkeys([*own(settings), downloads(), SYSTEM, keras]))

@@ -52,11 +52,13 @@ class Reader(ABC):
     Attributes:
         Settings: the settings class.
         wants: what is written after the colon, for example ``FILE``; "" for nothing.
+        net: the net that is built when none is named.
         name, where: what the user wrote, and its part after the colon.
     """
 
-    Settings: type[DataSettings] = DataSettings
+    Settings: type[Any] = DataSettings
     wants = ""
+    net = "mlp"
 
     def __init__(self, name: str, where: str = "") -> None:
         self.name, self.where = name, where

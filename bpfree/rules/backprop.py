@@ -5,6 +5,7 @@ the control BP-DS, is after Lee et al., arXiv 1409.5185, in the form that arXiv 
 
     L = CE(f(x), y) + w * sum_k CE(M_k a_k, y),        nothing detached; w = 0 is plain backpropagation
     L = mean (f(x) - x)^2                              for the task reconstruction
+    L = BCE(f(x)_u . f(x)_v, y_uv)                     for the task link-prediction
 
 ============  ======================  ==========
 symbol        attribute               shape
@@ -14,6 +15,7 @@ M_k           ``heads[k]``            (C, n_k), no bias; only with ``deep_superv
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
+On a graph ``batch.x`` holds all nodes, and the scores are of the nodes or pairs that ``batch.y`` is about.
 Differences from the paper: none known; w is a setting.
 Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
 inference.
@@ -28,7 +30,12 @@ from bpfree.errors import InputError
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
-LOSSES: dict[str, Callable[..., Tensor]] = {"classification": F.cross_entropy, "reconstruction": F.mse_loss}
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "classification": F.cross_entropy,
+    "reconstruction": F.mse_loss,
+    "node-classification": F.cross_entropy,
+    "link-prediction": F.binary_cross_entropy_with_logits,
+}
 
 
 @settings
@@ -51,7 +58,7 @@ class Backprop(Trainer):
 
     def setup(self) -> None:
         if self.settings.deep_supervision:
-            if self.spec.task != "classification":
+            if not self.spec.classes:
                 raise InputError(f"deep_supervision needs classes: leave it out for {self.spec.task}")
             self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features[:-1])
 
@@ -62,14 +69,14 @@ class Backprop(Trainer):
         auxiliary = []
         h = batch.x
         for k, block in enumerate(self.blocks):
-            h = block(h)
+            h = batch.through(block, h)
             if k < len(self.heads):
-                auxiliary.append(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y))
-        loss = LOSSES[self.spec.task](h, batch.y)
+                auxiliary.append(F.cross_entropy(self.heads[k](batch.read(h).flatten(1)), batch.y))
+        loss = LOSSES[self.spec.task](batch.read(h), batch.y)
         yield Local(loss + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
 
     def predict(self, batch: Batch) -> Tensor:
         h = batch.x
         for block in self.blocks:
-            h = block(h)
-        return h
+            h = batch.through(block, h)
+        return batch.read(h)

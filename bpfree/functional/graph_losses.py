@@ -1,0 +1,92 @@
+"""What a graph layer's output is judged by: classes against prototypes, or pairs of nodes.
+
+Eq. 6 and 9 of arXiv 2403.11004:
+
+nodes: logits_ic = <R_i, C_c> / tau,   L = CE(logits_i, y_i),   R the real nodes' outputs, C the virtual ones'
+links: s_uv = sum_d h_ud h_vd,         L = BCE(s_uv, linked)                                          (ce)
+       s_uv = sum_d (h_ud h_vd)^2 - theta,  L = mean over linked + mean over not linked               (ff)
+"""
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bpfree.errors import InputError
+from bpfree.trainer import Batch
+
+
+class Judge(Protocol):
+    """``rows``: the nodes whose outputs ``h`` the other two need."""
+
+    def rows(self, batch: Batch) -> Tensor: ...
+
+    def loss(self, h: Tensor, batch: Batch) -> Tensor: ...
+
+    def belief(self, h: Tensor, batch: Batch) -> Tensor: ...
+
+
+class Prototypes:
+    """A node's class is that of the virtual node whose output is nearest by dot product."""
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def rows(self, batch: Batch) -> Tensor:
+        if not batch.graph.classes:
+            raise InputError("class prototypes are virtual nodes, and the graph has none: set virtual_nodes = true")
+        return torch.cat([batch.index, batch.graph.virtual])  # type: ignore[list-item]
+
+    def logits(self, h: Tensor, batch: Batch) -> Tensor:
+        """``(B, K)``."""
+        real, prototypes = h.split([len(h) - batch.graph.classes, batch.graph.classes])
+        return real @ prototypes.T / self.temperature
+
+    def loss(self, h: Tensor, batch: Batch) -> Tensor:
+        return F.cross_entropy(self.logits(h, batch), batch.y)
+
+    def belief(self, h: Tensor, batch: Batch) -> Tensor:
+        """Probability of each class ``(B, K)``."""
+        return self.logits(h, batch).softmax(1)
+
+
+class Edges:
+    """Two nodes are linked when their outputs agree."""
+
+    def rows(self, batch: Batch) -> Tensor:
+        return batch.index  # type: ignore[return-value]
+
+    def logits(self, h: Tensor, batch: Batch) -> Tensor:
+        """``(B,)``."""
+        u, v = batch.graph.pairs
+        return (h[u] * h[v]).sum(1)
+
+    def loss(self, h: Tensor, batch: Batch) -> Tensor:
+        return F.binary_cross_entropy_with_logits(self.logits(h, batch), batch.y)
+
+    def belief(self, h: Tensor, batch: Batch) -> Tensor:
+        """Probability of a link ``(B,)``."""
+        return self.logits(h, batch).sigmoid()
+
+
+class GoodEdges(Edges):
+    """Links have high goodness, other pairs low."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+
+    def logits(self, h: Tensor, batch: Batch) -> Tensor:
+        u, v = batch.graph.pairs
+        return (h[u] * h[v]).square().sum(1) - self.threshold
+
+    def loss(self, h: Tensor, batch: Batch) -> Tensor:
+        cost = F.binary_cross_entropy_with_logits(self.logits(h, batch), batch.y, reduction="none")
+        linked = batch.y.to(cost.dtype)
+        return (cost * linked).sum() / linked.sum() + (cost * (1 - linked)).sum() / (1 - linked).sum()
+
+
+def judge_of(task: str, temperature: float, link_loss: str, threshold: float) -> Judge:
+    """The judge for a task."""
+    judges: dict[str, Judge] = {"ce": Edges(), "ff": GoodEdges(threshold)}
+    return Prototypes(temperature) if task == "node-classification" else judges[link_loss]

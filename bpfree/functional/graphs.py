@@ -1,0 +1,285 @@
+"""Graphs as a rule sees them: edges, virtual nodes, and the sparse matrices of graph convolutions.
+
+    GCN:  A_hat = D^-1/2 (A + I) D^-1/2,  D the in-degrees of A + I            (arXiv 1609.02907)
+    SAGE: M     = D^-1 A,                 D the in-degrees of A, 0 where it is 0  (arXiv 1706.02216)
+
+A virtual node stands for a class: node N + c is joined, in both directions, to every node whose label is known to be c.
+"""
+
+import importlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bpfree.errors import InputError
+
+
+def geometric(module: str) -> Any:
+    """A module of torch_geometric, imported where it is used.
+
+    Raises:
+        InputError: it, or a package that it needs, is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f'graphs need {error.name or "torch_geometric"}: pip install "bpfree[graph]"') from None
+
+
+def row_norm(h: Tensor) -> Tensor:
+    """``h / (|h| + 1e-8)`` for every row; a row of zeros stays one."""
+    return h / (h.norm(dim=1, keepdim=True) + 1e-8)
+
+
+class Matrix:
+    """A fixed sparse matrix ``(R, C)`` that multiplies dense ones; its transpose is kept for the gradient.
+
+    Args:
+        rows, columns, values: the entries ``(E,)`` each.
+        shape: (R, C).
+    """
+
+    def __init__(self, rows: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
+        order = (rows * shape[1] + columns).argsort()
+        self.rows, self.columns, self.values, self.shape = rows[order], columns[order], values[order], shape
+        self.start = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)])
+        self._csr = _csr(self.start, self.columns, self.values, shape)
+        self._transposed: Tensor | None = None
+
+    @property
+    def transposed(self) -> Tensor:
+        """As a sparse tensor ``(C, R)``; made when the first gradient asks for it."""
+        if self._transposed is None:
+            order = (self.columns * self.shape[0] + self.rows).argsort()
+            start = torch.cat(
+                [self.start.new_zeros(1), torch.bincount(self.columns, minlength=self.shape[1]).cumsum(0)]
+            )
+            self._transposed = _csr(start, self.rows[order], self.values[order], self.shape[::-1])
+        return self._transposed
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """``(R, C) @ (C, n)``, differentiable in the dense one."""
+        return _Product.apply(dense, self)
+
+    def take(self, rows: Tensor, fan_out: int | None = None, draws: torch.Generator | None = None) -> "Matrix":
+        """The given rows ``(r,)`` as a matrix ``(r, C)``.
+
+        Args:
+            rows: which.
+            fan_out: at most this many entries a row. A row with more has that many drawn from it with replacement and
+                scaled, so that its product is right on average; None: all entries.
+            draws: the generator of those draws.
+        """
+        count = self.start[rows + 1] - self.start[rows]
+        kept = count if fan_out is None else count.clamp(max=fan_out)
+        row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), kept)
+        within = torch.arange(len(row), device=rows.device) - (kept.cumsum(0) - kept)[row]
+        values = self.values
+        scale = (count / kept.clamp(min=1)).to(values.dtype)[row]
+        if fan_out is not None:
+            drawn = torch.rand(len(row), generator=draws, device=rows.device, dtype=torch.float64)
+            within = torch.where(count[row] > fan_out, (drawn * count[row]).long(), within)
+        at = self.start[rows][row] + within
+        return Matrix(row, self.columns[at], values[at] * scale, (len(rows), self.shape[1]))
+
+
+def _csr(start: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(start, columns, values, shape, check_invariants=False)
+
+
+class _Product(torch.autograd.Function):
+    """``y = A x``, ``dx = A^T dy``."""
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, matrix: Matrix) -> Tensor:
+        ctx.matrix = matrix
+        return matrix._csr @ dense
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return ctx.matrix.transposed @ grad, None
+
+
+@dataclass(eq=False, frozen=True)
+class Graph:
+    """What a batch's rows live on. Labels that a rule may not see are not in it.
+
+    Attributes:
+        base: directed edges ``(2, E)`` between real nodes, source above target; both directions where undirected.
+        nodes: N, real nodes.
+        classes: K, virtual nodes, which are N … N + K - 1; 0: none.
+        labels: classes ``(N,)`` of the training nodes, -1 elsewhere.
+        context: classes ``(N,)`` that may be read in a prediction, -1 elsewhere: those of the training nodes, and of
+            the validation nodes when the test part is predicted.
+        joins: the node i is joined to the virtual node of class ``joins[i]``, to none where that is -1.
+        back: whether virtual nodes also send to the nodes they are joined to.
+        pairs: for link prediction, positions ``(2, B)`` of the two ends within the batch's ``index``.
+        fan_out: neighbours drawn for a node where a rule samples; None: all.
+        sampled: whether the rows of a batch are but a part of the training nodes.
+    """
+
+    base: Tensor
+    nodes: int
+    classes: int = 0
+    labels: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    context: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    joins: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    back: bool = True
+    pairs: Tensor | None = None
+    fan_out: int | None = None
+    sampled: bool = False
+    _made: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """N + K."""
+        return self.nodes + self.classes
+
+    @property
+    def virtual(self) -> Tensor:
+        """The virtual nodes ``(K,)``."""
+        return torch.arange(self.nodes, self.rows, device=self.base.device)
+
+    @property
+    def edges(self) -> Tensor:
+        """All edges, those of the virtual nodes last."""
+        if not self.classes:
+            return self.base
+        node = (self.joins >= 0).nonzero()[:, 0]
+        there = torch.stack([node, self.nodes + self.joins[node]])
+        return torch.cat([self.base, there, *([there.flip(0)] if self.back else [])], 1)
+
+    def joined(self, joins: Tensor) -> "Graph":
+        """The same nodes, with other edges to the virtual ones."""
+        return replace(self, joins=joins)
+
+    def made(self, what: Any, make: Callable[[], Any]) -> Any:
+        """What follows from this graph alone, made once."""
+        if what not in self._made:
+            self._made[what] = make()
+        return self._made[what]
+
+    def gcn(self, dtype: torch.dtype) -> Matrix:
+        """``A_hat (N + K, N + K)``."""
+
+        def make() -> Matrix:
+            norm = geometric("torch_geometric.nn.conv.gcn_conv").gcn_norm
+            (source, target), weight = norm(self.edges, None, self.rows, dtype=dtype)
+            return Matrix(target, source, weight, (self.rows, self.rows))
+
+        return self.made(("gcn", dtype), make)
+
+    def mean(self, dtype: torch.dtype) -> Matrix:
+        """``M (N + K, N + K)``."""
+
+        def make() -> Matrix:
+            source, target = self.edges
+            degree = torch.bincount(target, minlength=self.rows).to(dtype)
+            return Matrix(target, source, 1 / degree[target], (self.rows, self.rows))
+
+        return self.made(("mean", dtype), make)
+
+    def to(self, device: torch.device | str) -> "Graph":
+        moved = {name: getattr(self, name).to(device) for name in ("base", "labels", "context", "joins")}
+        return replace(self, **moved, pairs=None if self.pairs is None else self.pairs.to(device))
+
+    def read(self, h: Tensor, index: Tensor) -> Tensor:
+        """What the targets are about, out of all rows ``h (N + K, n)``: the rows ``index``, or scores of its pairs."""
+        h = h.index_select(0, index)
+        return h if self.pairs is None else (h[self.pairs[0]] * h[self.pairs[1]]).sum(1)
+
+
+def alone(nodes: int, device: torch.device) -> Graph:
+    """A graph without edges."""
+    return Graph(torch.empty(2, 0, dtype=torch.long, device=device), nodes)
+
+
+SPARSE = 0.1  # a share of non-zero features below this is worth a sparse product: measured, 7 times the cost an entry
+
+
+class Features:
+    """A fixed input ``[sparse; dense] (N + K, n)`` of a layer: real nodes with few features, virtual ones with all."""
+
+    def __init__(self, sparse: Matrix, dense: Tensor) -> None:
+        self.sparse, self.dense = sparse, dense
+
+    def times(self, weight: Tensor) -> Tensor:
+        return torch.cat([self.sparse @ weight, self.dense @ weight])
+
+
+class Gathered:
+    """``left @ features``, never multiplied out."""
+
+    def __init__(self, left: Matrix, features: Features) -> None:
+        self.left, self.features = left, features
+
+    def times(self, weight: Tensor) -> Tensor:
+        return self.left @ self.features.times(weight)
+
+
+Fixed = Tensor | Features | Gathered  # what a layer's weights are multiplied with
+
+
+def features(h: Tensor, real: int, scaled: bool) -> Tensor | Features:
+    """``h (N + K, n)``, its rows of length 1 if ``scaled``; sparse when its first ``real`` rows have few entries.
+
+    The sparse form is made without a copy of ``h``.
+    """
+    if h[:real].count_nonzero() >= SPARSE * real * h.shape[1]:
+        return row_norm(h) if scaled else h
+    row, column = h[:real].nonzero(as_tuple=True)
+    values, dense = h[row, column], h[real:]
+    if scaled:
+        values, dense = values / (h[:real].norm(dim=1) + 1e-8)[row], row_norm(dense)
+    return Features(Matrix(row, column, values, (real, h.shape[1])), dense)
+
+
+def gather(left: Matrix, h: Tensor, real: int, scaled: bool) -> Tensor | Gathered:
+    """``left @ features(h)`` for a fixed ``h (N + K, n)``, from the rows it asks for alone when those are the fewer."""
+    used, column = left.columns.unique(return_inverse=True)
+    if 2 * len(used) < len(h):
+        left = Matrix(left.rows, column, left.values, (left.shape[0], len(used)))
+        h, real = h[used], int((used < real).sum())
+    found = features(h, real, scaled)
+    return left @ found if isinstance(found, Tensor) else Gathered(left, found)
+
+
+def times(fixed: Fixed, weight: Tensor) -> Tensor:
+    """``fixed (r, n) @ weight (n, m)``."""
+    return fixed @ weight if isinstance(fixed, Tensor) else fixed.times(weight)
+
+
+class Once:
+    """Results of pure functions, kept under the very objects that they were computed from.
+
+    A result is found again only for the same tensors and graphs (they are held, so that no other can take their place)
+    at the same version, which every in-place change of a tensor raises, a loaded state included. An optimizer's fused
+    step does not raise it, so everything is forgotten when ``scope``, the phase, is another object: within it the
+    sources must not be trained.
+    """
+
+    def __init__(self) -> None:
+        self.scope: Any = None
+        self.kept: dict[tuple, tuple[Sequence[Any], Any]] = {}
+
+    def __call__(self, scope: Any, sources: Sequence[Any], compute: Callable[[], Any]) -> Any:
+        if scope is not self.scope:
+            self.scope, self.kept = scope, {}
+        key = tuple((id(source), getattr(source, "_version", 0)) for source in sources)
+        if key not in self.kept:
+            while len(self.kept) >= _KEPT:
+                del self.kept[next(iter(self.kept))]
+            with torch.no_grad():
+                self.kept[key] = (sources, compute())
+        return self.kept[key][1]
+
+
+_KEPT = 3  # one for each part of the data

@@ -1,0 +1,140 @@
+"""ForwardGNN, single forward (SF): virtual nodes are class prototypes, and every layer learns on its own.
+
+Park, Wang, Simoulin, Yang, Yang, Rossi, Trivedi, Ahmed, "Forward Learning of Graph Neural Networks", ICLR 2024, arXiv
+2403.11004, section 3.2, Algorithm 2; links: section 3.4. The graph gets one virtual node a class, joined to the
+training nodes of that class. Layer l is trained to its early stop, then frozen:
+
+    h_l = relu(conv_l(rownorm(h_{l-1}), G')),   R = h_l[:N],   C = h_l[N:]
+
+    L_l = mean over training nodes of CE(<R_i, C> / tau, y_i),   P_i = sum_l softmax(<R_i^l, C^l> / tau)
+
+    links, for pairs of nodes:  L_l = BCE(sum_d h_ud h_vd, linked)  (``link_loss = ce``)  or the goodness form  (``ff``)
+
+============  =======================  ==========
+symbol        attribute                shape
+============  =======================  ==========
+conv_l        ``blocks[l]``            a layer of net ``gnn``
+G'            ``batch.graph``          N real and K virtual nodes
+h_0           ``batch.x``              (N + K, F), the last K rows random and never trained
+============  =======================  ==========
+
+Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` of the nodes ``batch.index (B,)`` -> class scores ``(B, K)``; links:
+``batch.y (B,)`` of the pairs ``batch.graph.pairs`` -> scores ``(B,)``.
+Differences from the paper: biases do not decay; ``sample`` learns from batches of training nodes with ``fan_out`` drawn
+neighbours each (one layer deep, as the layers below are frozen), which is the full batch's loss when all are taken.
+Costs: one forward pass a step and a prediction. A frozen layer's output is computed once a phase; with ``reuse`` so is
+what a GCN or SAGE layer gathers from it, for the nodes in the loss alone, with sparse features left sparse, and so are
+the frozen layers' probabilities in validation.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.functional.graph_losses import judge_of
+from bpfree.functional.graphs import Once
+from bpfree.nets.gnn import Layer
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+
+
+@settings
+class Settings(RuleSettings):
+    temperature: float = setting(1.0, "tau, divides the dot products with the prototypes", gt=0)
+    link_loss: Literal["ce", "ff"] = setting(
+        "ce", "links: cross-entropy of the dot product, or goodness of the product"
+    )
+    threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
+    reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
+    readout: str = setting("all", "probabilities summed over all layers, or over the first 1, 2, …")
+
+
+class ForwardGNN(Trainer):
+    """Each layer classifies nodes by virtual nodes, or scores links, and stays as it is once trained."""
+
+    Settings = Settings
+    tasks = ("node-classification", "link-prediction")
+    hidden_only = True
+    batch_separable = False  # a graph is not shared out
+    prefer = {
+        "epochs": 1000,
+        "patience": 200,
+        "validate_every": 2,
+        "weight_decay": 5e-4,
+        "row_norm": True,
+        "virtual_nodes": True,
+    }
+
+    def setup(self) -> None:
+        need_graph_layers(self)
+        if self.settings.readout not in self.readouts:
+            raise InputError(f"readout = {self.settings.readout!r}: choose from {', '.join(self.readouts)}")
+        chosen = self.settings
+        self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
+        self.once = Once()
+
+    @property
+    def readouts(self) -> tuple[str, ...]:
+        return "all", *map(str, range(1, len(self.blocks)))
+
+    def phases(self, epochs: int) -> list[Phase]:
+        return [Phase(f"layer {k + 1}", (k,), epochs) for k in range(len(self.blocks))]
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        rows, draws = self.judge.rows(batch), self.streams["neighbours"] if batch.graph.sampled else None
+        for k, block in self.active:
+            layer = layer_of(block)
+            if draws is not None:
+                h = layer.transform(self.gathered(layer, batch, rows, draws))
+            elif self.settings.reuse and layer.gathers:
+                gather = partial(layer.gather, batch.x, batch.graph, rows)
+                h = layer.transform(self.once(self.phase, (batch.x, batch.index, batch.graph), gather))
+            else:
+                h = layer(batch.x, batch.graph).index_select(0, rows)
+            yield Local(self.judge.loss(h, batch), owner=k)
+
+    def gathered(self, layer: Layer, batch: Batch, rows: Tensor, draws: torch.Generator) -> Any:
+        """What ``layer`` gathers for ``rows`` from drawn neighbours."""
+        if not layer.gathers:
+            raise InputError("sample needs a convolution that gathers before it weighs: choose conv = gcn or sage")
+        with torch.no_grad():
+            return layer.gather(batch.x, batch.graph, rows, draws)
+
+    def predict(self, batch: Batch) -> Tensor:
+        readout = self.settings.readout
+        layers = self.trained if readout == "all" else self.trained[: int(readout)]
+        rows, (*below, top) = self.judge.rows(batch), [layer_of(block) for _, block in layers]
+
+        def frozen() -> tuple[Any, Any]:
+            """Summed probabilities of the layers below the top, and what the top makes its own from."""
+            total: Any = 0.0
+            h = batch.x
+            for layer in below:
+                h = layer(h, batch.graph)
+                total = total + self.judge.belief(h.index_select(0, rows), batch)
+            return total, top.gather(h, batch.graph, rows) if reuse else h
+
+        reuse = self.settings.reuse and top.gathers and not torch.is_grad_enabled()
+        if reuse:
+            trained = [p for layer in below for p in layer.parameters()]
+            total, gathered = self.once(self.phase, (batch.x, batch.index, batch.graph, *trained), frozen)
+        else:
+            total, gathered = frozen()
+        h = top.transform(gathered) if reuse else top(gathered, batch.graph).index_select(0, rows)
+        return total + self.judge.belief(h, batch)
+
+
+def layer_of(block: nn.Module) -> Layer:
+    """``block``, which `need_graph_layers` has seen."""
+    assert isinstance(block, Layer)
+    return block
+
+
+def need_graph_layers(trainer: Trainer) -> None:
+    """InputError unless the blocks are layers of net ``gnn``."""
+    if not all(isinstance(block, Layer) for block in trainer.blocks):
+        raise InputError(f"{type(trainer).__name__} needs graph layers: use --net gnn, or bpfree.nets.gnn.Layer")
