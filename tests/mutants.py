@@ -33,6 +33,11 @@ PFF = "oracles/test_hand_physical_ff.py::"
 HAND_PFF = PFF + "test_update_is_the_hand_gradient_and_the_next_layer_sees_the_updated_map"
 HAND_RES = PFF + "test_reservoir_is_ridge_regression_on_the_last_measurement"
 HAND_MF, HAND_FF = MF + "test_update_is_the_hand_gradient", FF + "test_update_is_the_hand_gradient"
+GNN, REUSE = "oracles/test_hand_forward_gnn.py::", "oracles/test_graph_reuse.py::"
+HAND_SF, HAND_LA = GNN + "test_single_forward_is_the_hand_gradient", GNN + "test_label_appending_is_the_hand_gradient"
+HAND_VN = GNN + "test_virtual_nodes_are_the_hand_gradient_and_negatives_reuse_the_positive_output"
+HAND_TI = GNN + "test_top_to_input_steps_odd_layers_first_and_even_ones_see_the_new_states"
+HAND_TL = GNN + "test_top_to_loss_reads_classes_from_the_mean_with_the_states_above"
 HAND_BP, HAND_REC = BP + "test_update_is_the_hand_gradient", REC + "test_one_frame_is_the_hand_gradient"
 NOISE, FEEDBACK = "oracles/test_hand_gradient_noise.py::", "oracles/test_hand_feedback.py::"
 HAND_NOISE, HAND_REPLICA = NOISE + "test_update_is_the_clipped_hand_gradient", NOISE + "test_every_replica_moves_by_its"
@@ -55,10 +60,19 @@ ALL = (
 )
 LL, CH = "oracles/test_hand_local_loss.py::", "oracles/test_hand_channel_ff.py::"
 HAND_LL, HAND_CH = LL + "test_update_is_the_hand_gradient", CH + "test_update_is_the_hand_gradient"
+GRAPH = (
+    "forward-gnn",
+    "forward-gnn-ff-la",
+    "forward-gnn-ff-vn",
+    "forward-gnn-top-to-input",
+    "forward-gnn-top-to-loss",
+)
+ALL = (*ALL, *GRAPH)
 DRAWING = ("forward-forward", "physical-ff", "recurrent-forward-forward")
 _RESUME = "contract/test_resume.py::test_resume_is_exact[{}-within an epoch]"
 RESUME = {rule: _RESUME.format(rule) for rule in ALL}
 _STATEFUL = [*RESUME.values(), _RESUME.format("counter-current, cnn")]  # with momentum, and best in its first epoch
+_LATE = [RESUME[rule].replace("an epoch", "the last phase") for rule in ("forward-gnn-ff-la", "forward-gnn-ff-vn")]
 
 
 @dataclass(frozen=True)
@@ -92,8 +106,97 @@ _CAFO, _RIDGE, HAND_CAFO = "rules/cafo.py", "functional/closed_form.py", "oracle
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 
 _RF, _RF_LOSS = "rules/random_features.py", "F.cross_entropy(self.blocks[-1](batch.x), batch.y)"
+_SF, _LA, _VN = "rules/forward_gnn.py", "rules/forward_gnn_ff_la.py", "rules/forward_gnn_ff_vn.py"
+_GG, _GL, _GR = "rules/_graph_goodness.py", "functional/graph_losses.py", "functional/graphs.py"
+_TI, _TL = "rules/forward_gnn_top_to_input.py", "rules/forward_gnn_top_to_loss.py"
+_NO_OTHER_GRADIENT = STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"
+_LABELS = "F.cross_entropy(self.logits(h, batch), batch.y)"
+_WRONG_LABEL = (_LABELS, _LABELS.replace("batch.y", "(batch.y + 1) % 3"))
+_LOSS = "yield Local(self.judge.loss(h.index_select(0, rows), batch), owner=k)"
+
+GRAPH_MUTANTS = {
+    "forward-gnn: sign flip": Mutant(_SF, "yield Local(self", "yield Local(-self", [HAND_SF]),
+    "forward-gnn: off-by-one label": Mutant(_GL, *_WRONG_LABEL, [HAND_SF]),
+    "forward-gnn: wrong owner": Mutant(_SF, "owner=k", "owner=0", [_NO_OTHER_GRADIENT]),
+    "forward-gnn: only the top layer is read out": Mutant(
+        _SF,
+        "            return total, top.gather",
+        "            return 0 * total, top.gather",
+        [GNN + "test_single_forward_sums_probabilities_over_all_layers_on_the_training_graph"],
+    ),
+    "forward-gnn-ff-la: sign flip": Mutant(_GG, "quiet.backward()", "(-quiet).backward()", [HAND_LA]),
+    "forward-gnn-ff-vn: sign flip": Mutant(_GG, "F.softplus(-self", "-F.softplus(-self", [HAND_VN]),
+    "forward-gnn-ff-la: positive and negative swapped": Mutant(
+        _GG, "range(negatives, 0, -1)", "range(negatives - 1, -1, -1)", [HAND_LA]
+    ),
+    "forward-gnn-ff-vn: positive and negative swapped": Mutant(
+        _GG, "(-self.logits(layer, batch, 0))", "(-self.logits(layer, batch, 1))", [HAND_VN]
+    ),
+    "forward-gnn-ff-la: off-by-one label": Mutant(
+        _LA,
+        "else self.appended(batch.x, self.shown(batch.graph, m))",
+        "else self.appended(batch.x, (self.shown(batch.graph, m) + 1) % 3)",
+        [HAND_LA],
+    ),
+    "forward-gnn-ff-vn: off-by-one label": Mutant(
+        _VN, "graph.joined(self.shown(graph, m))", "graph.joined((self.shown(graph, m) + 1) % 3)", [HAND_VN]
+    ),
+    "forward-gnn-ff-la: wrong owner": Mutant(_GG, "owner=k", "owner=0", [_NO_OTHER_GRADIENT]),
+    "forward-gnn-ff-vn: wrong owner": Mutant(_GG, "owner=k", "owner=0", [_NO_OTHER_GRADIENT + "[forward-gnn-ff-vn]"]),
+    "forward-gnn-top-to-input: sign flip": Mutant(_TI, _LOSS, _LOSS.replace("Local(", "Local(-"), [HAND_TI]),
+    "forward-gnn-top-to-input: missing detach": Mutant(
+        _TI, "states[k].copy_(h.detach())", "states[k] = h", [_NO_OTHER_GRADIENT]
+    ),
+    "forward-gnn-top-to-input: off-by-one label": Mutant(
+        _TI, "F.one_hot(known.clamp(min=0), ", "F.one_hot((known.clamp(min=0) + 1) % 3, ", [HAND_TI]
+    ),
+    "forward-gnn-top-to-input: wrong owner": Mutant(_TI, "owner=k", "owner=0", [_NO_OTHER_GRADIENT]),
+    "forward-gnn-top-to-input: state not saved": Mutant(
+        _TI,
+        "torch.zeros(self.spec.nodes, width))",
+        "torch.zeros(self.spec.nodes, width), persistent=False)",
+        [RESUME["forward-gnn-top-to-input"]],
+    ),
+    "forward-gnn-top-to-loss: sign flip": Mutant(_TL, "yield Local(self", "yield Local(-self", [HAND_TL]),
+    "forward-gnn-top-to-loss: missing detach": Mutant(
+        _TL, "row_norm(h.detach())", "row_norm(h)", [_NO_OTHER_GRADIENT, HAND_TL]
+    ),
+    "forward-gnn-top-to-loss: off-by-one label": Mutant(_GL, *_WRONG_LABEL, [HAND_TL]),
+    "forward-gnn-top-to-loss: wrong owner": Mutant(_TL, "owner=k", "owner=0", [_NO_OTHER_GRADIENT]),
+    "forward-gnn-top-to-loss: a layer counts itself twice": Mutant(
+        _TL,
+        "self.mean(h, states[k + 1 :], rows), batch), owner",
+        "self.mean(h, states[k:], rows), batch), owner",
+        [HAND_TL],
+    ),
+    "graphs: reused for another graph": Mutant(
+        _GR,
+        "for source in sources)",
+        "for source in sources[:1])",
+        [REUSE + "test_nothing_is_reused_for_another_input_or_another_graph"],
+    ),
+    "graphs: reused for a changed state": Mutant(
+        _GR,
+        'getattr(source, "_version", 0)',
+        "0",
+        [REUSE + "test_a_loaded_state_is_not_answered_from_what_was_kept"],
+    ),
+    "graphs: validation labels in training": Mutant(
+        "data/graph.py",
+        "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels,",
+        "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, context,",
+        ["data/test_graph_data.py::test_no_label_is_in_the_graph_that_may_not_be_seen"],
+    ),
+    "loop: validated every epoch all the same": Mutant(
+        "loop.py",
+        "if cursor.epoch % self.settings.validate_every and",
+        "if False and",
+        ["test_loop.py::test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase"],
+    ),
+}
 
 MUTANTS = {
+    **GRAPH_MUTANTS,
     # In the rules ------------------------------------------------------------------------------------------------
     "random-features: sign flip": Mutant(_RF, _RF_LOSS, "-" + _RF_LOSS, [HAND_RF]),
     "random-features: off-by-one label": Mutant(
@@ -582,7 +685,7 @@ MUTANTS = {
         "loop.py",
         'self.early.load_state_dict(state["early"])',
         "pass",
-        [*_STATEFUL, _RESUME.format("forward-forward, mean goodness")],
+        [*_STATEFUL, _RESUME.format("forward-forward, mean goodness"), *_LATE],
         ALL,
     ),
     "loop: diagnostics not restored": Mutant(
@@ -678,8 +781,15 @@ SHARED = {  # faults that sit in code that every rule runs through
     "state not saved": "loop: optimizer state not restored",
 }
 OWN = ("sign flip", "missing detach", "positive and negative swapped", "off-by-one label", "wrong owner")
+_GREEDY = "a layer's input is computed by the loop, without gradients"
 NOT_APPLICABLE = {
     ("counter-current", "positive and negative swapped"): "it has no negatives",
+    ("forward-gnn", "missing detach"): _GREEDY,
+    ("forward-gnn-ff-la", "missing detach"): _GREEDY,
+    ("forward-gnn-ff-vn", "missing detach"): _GREEDY,
+    ("forward-gnn", "positive and negative swapped"): "it has one stream",
+    ("forward-gnn-top-to-input", "positive and negative swapped"): "it has one stream",
+    ("forward-gnn-top-to-loss", "positive and negative swapped"): "it has one stream",
     ("backprop", "missing detach"): "nothing is detached in it",
     ("backprop", "positive and negative swapped"): "it has one stream",
     ("dfa", "positive and negative swapped"): "it has one stream",

@@ -1,6 +1,7 @@
 """Small real data and small runs that many tests share."""
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from torch import Tensor
 import bpfree.data
 from bpfree import registry
 from bpfree.data.base import Data, Spec
+from bpfree.data.graph import GraphSource
 from bpfree.data.sources import TensorSource
+from bpfree.functional.graphs import Graph
 from bpfree.loop import Loop
 from bpfree.trainer import Batch, Trainer
 
@@ -48,8 +51,33 @@ def make(algo: str, **values: Any) -> Trainer:
     return registry.rule(algo)(**values)
 
 
+def on_graph(data: Data, virtual: bool = False, neighbours: int = 6) -> Data:
+    """The same rows as nodes of one graph: training, validation, test rows, each linked to its nearest neighbours.
+
+    A test part that is not a plain `TensorSource` stays what it is.
+    """
+    parts = (data.train, data.val, data.test)
+    x, y = torch.cat([part.x.flatten(1) for part in parts]), torch.cat([part.y for part in parts])
+    x = x / x.sum(1, keepdim=True)  # as the features of a graph are by default
+    near = torch.cdist(x, x).fill_diagonal_(torch.inf).topk(min(neighbours, len(x) - 1), largest=False).indices
+    edges = torch.stack([torch.arange(len(x)).repeat_interleave(near.shape[1]), near.flatten()])
+    keys = torch.cat([edges, edges.flip(0)], 1).unique(dim=1)
+    train, val, test = torch.arange(len(x)).split([len(part) for part in parts])
+    labels, context = torch.full_like(y, -1), torch.full_like(y, -1)
+    labels[train], context[train], context[val] = y[train], y[train], y[val]
+    classes = data.spec.classes if virtual else 0
+    x = torch.cat([x, torch.randn(classes, x.shape[1], generator=torch.Generator().manual_seed(0))])
+    graph = Graph(keys, len(y), classes, labels, labels, labels)
+    kept = type(data.test) is TensorSource
+    spec = replace(data.spec, shape=tuple(x.shape[1:]), task="node-classification", nodes=len(x))
+    later = GraphSource(x, y[test], test, replace(graph, context=context)) if kept else data.test
+    return Data(spec, GraphSource(x, y[train], train, graph), GraphSource(x, y[val], val, graph), later)
+
+
 def loop_of(trainer: Trainer, data: Data, **options: Any) -> Loop:
-    """A loop on the CPU with one thread."""
+    """A loop on the CPU with one thread; a rule for graphs gets the rows as nodes of one."""
+    if "classification" not in trainer.tasks and isinstance(data.train, TensorSource):
+        data = on_graph(data, trainer.prefer.get("virtual_nodes", False))
     return Loop(trainer, data, **{"device": "cpu", "threads": 1, **options})
 
 

@@ -241,6 +241,17 @@ def test_patience_stops_the_phase_and_the_best_state_comes_back():
     assert all(tensor.equal(rule.seen[1][name]) for name, tensor in rule.state_dict().items())
 
 
+def test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase():
+    loop = run(MonoForward(**{**SMALL, "epochs": 5}), validate_every=2)
+    assert [entry["epoch"] for entry in loop.history] == [2, 4, 5]
+
+
+def test_patience_counts_epochs_however_often_they_are_validated():
+    """Nothing improves: with patience 5 and a validation every 2 epochs, the first after 2, it stops after 8."""
+    loop = run(MonoForward(**{**SMALL, "epochs": 20, "patience": 5, "min_delta": 2.0}), validate_every=2)
+    assert [entry["epoch"] for entry in loop.history] == [2, 4, 6, 8]
+
+
 def test_every_phase_has_an_early_stop_of_its_own():
     """A good first phase must not stop the second: 6, then 1, 1 with patience 1."""
     _, loop = scripted([6, 5, 1, 2, 1], patience=1, schedule="sequential")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 FLAT, SEPARATE, OWN_GRADIENTS = "flat memory", "two processes", "only the owner's gradients"  # may be opted out of
+META, BATCHES = "meta device", "batches of rows"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ _NETS = {
 }
 _CONTRAST = {SEPARATE: "the normalised loss compares the samples of the process's part of the batch"}
 _SIMILAR = {SEPARATE: "similarities are between the samples of the process's part of the batch"}
+_GRAPH = {
+    SEPARATE: "a graph is one batch and is not shared out",
+    BATCHES: "a graph is one batch; tests/oracles/test_graph_sampling.py has the batches of nodes",
+    META: "a sparse matrix is made from the graph's edges, which have no values there",
+    FLAT: "needs the meta device; tests/oracles/test_graph_memory.py counts it on the CPU",
+}
+_STATES = {**_GRAPH, **_RECURRENT}
 
 _BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
 _FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
@@ -74,6 +82,9 @@ _BENCH = {SEPARATE: "there is one instrument, and the label's amplitude follows 
 _SOLVED = {SEPARATE: "each process would solve for the rows that it has seen"}
 _CAFO = {"hidden": (300, 300), "epochs": 5, "batch_size": 25, "lr": 1e-2}
 _CAFO_CNN = {"net": "cnn", "channels": (16,), "epochs": 2, "batch_size": 25, "lr": 1e-3}
+_GNN = {"net": "gnn", "hidden": (64, 64), "epochs": 16, "lr": 2e-2}
+_GNN_FF = {"net": "gnn", "hidden": (64,), "conv": "sage", "negatives": 2, "lr": 1e-2}
+_GNN_SMALL = {"hidden": (12, 12), "epochs": 6}  # one batch an epoch: as many steps as the others have
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
 
 ROWS = {
@@ -194,6 +205,15 @@ ROWS = {
         small={"channels": (10,)},
         but=_BATCH_NORM,
     ),
+    "forward-gnn": Row("forward-gnn", _GNN, 0.85, _GNN_SMALL, _GRAPH),
+    "forward-gnn, sage": Row("forward-gnn", {**_GNN, "conv": "sage"}, 0.85, _GNN_SMALL, _GRAPH),
+    "forward-gnn, gat": Row("forward-gnn", {**_GNN, "conv": "gat"}, 0.75, _GNN_SMALL, _GRAPH),
+    "forward-gnn-ff-la": Row("forward-gnn-ff-la", {**_GNN_FF, "epochs": 40}, 0.8, _GNN_SMALL, _GRAPH),
+    "forward-gnn-ff-vn": Row(
+        "forward-gnn-ff-vn", {**_GNN_FF, "epochs": 80, "lr": 1e-2, "negatives": 4}, 0.6, _GNN_SMALL, _GRAPH
+    ),
+    "forward-gnn-top-to-input": Row("forward-gnn-top-to-input", {**_GNN, "passes": 4}, 0.85, _GNN_SMALL, _STATES),
+    "forward-gnn-top-to-loss": Row("forward-gnn-top-to-loss", _GNN, 0.75, _GNN_SMALL, _STATES),
 }
 
 

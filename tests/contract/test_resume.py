@@ -34,13 +34,13 @@ class Fault:
 
 
 POINTS = {
-    "before the first checkpoint": lambda phases, epochs: Fault("on_batch", 1),
-    "within an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 2),
-    "after the last batch of an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 1),
-    "after a validation": lambda phases, epochs: Fault("on_epoch", 1),
-    "between the phases": lambda phases, epochs: Fault("on_phase", phases),
-    "within the last phase": lambda phases, epochs: Fault("on_batch", BATCHES * epochs - 1),
-    "asked to stop within an epoch": lambda phases, epochs: Fault("on_batch", BATCHES + 2, stop=True),
+    "before the first checkpoint": lambda phases, steps: Fault("on_batch", 1),
+    "within an epoch": lambda phases, steps: Fault("on_batch", BATCHES + 2),
+    "after the last batch of an epoch": lambda phases, steps: Fault("on_batch", BATCHES + 1),
+    "after a validation": lambda phases, steps: Fault("on_epoch", 1),
+    "between the phases": lambda phases, steps: Fault("on_phase", phases),
+    "within the last phase": lambda phases, steps: Fault("on_batch", steps - 1),
+    "asked to stop within an epoch": lambda phases, steps: Fault("on_batch", BATCHES + 2, stop=True),
 }
 
 
@@ -60,16 +60,16 @@ def run(row: Row, path: Path | None = None, callbacks: Any = (), resume: bool = 
 
 @lru_cache
 def unbroken(algo_and_variant: str) -> tuple[dict[str, Any], int, int]:
-    """What it comes to, its phases and its epochs."""
+    """What it comes to, its phases and its steps."""
     loop = run(ROWS[algo_and_variant])
-    return outcome(loop), len(loop.phases), loop.cursor.epochs
+    return outcome(loop), len(loop.phases), loop.cursor.steps
 
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("name", ROWS)
 def test_resume_is_exact(name: str, point: str, tmp_path: Path):
-    expected, phases, epochs = unbroken(name)
-    fault = POINTS[point](phases, epochs)
+    expected, phases, steps = unbroken(name)
+    fault = POINTS[point](phases, steps)
     try:
         run(ROWS[name], tmp_path / "run", [fault])
     except Killed:

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 import torch
 from live_memory import LiveMemory
 from small import fit, loop_of, make, ready, snapshot, tiny
-from table import FLAT, OWN_GRADIENTS, Row, rows
+from table import BATCHES, FLAT, META, OWN_GRADIENTS, Row, rows
 
 from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
@@ -120,7 +120,7 @@ def test_live_memory_does_not_grow_with_depth(row: Row):
     assert peak_bytes(row, 16) <= 1.05 * peak_bytes(row, 4)
 
 
-@rows()
+@rows(META)
 def test_steps_run_on_the_meta_device(row: Row):
     """No tensor is made on another device and nothing waits for a value."""
     loop = loop_of(make(row.algo, **row.tiny), tiny(), device="meta")
@@ -137,7 +137,7 @@ def test_learns_from_batches_of_one(row: Row):
     assert all(p.isfinite().all() for p in loop.trainer.parameters())
 
 
-@rows()
+@rows(BATCHES)
 def test_every_row_is_learned_once_an_epoch_with_a_ragged_last_batch(row: Row):
     """22 rows in batches of 8: the last batch has 6. Two epochs a phase, or the rule's own number."""
     loop = loop_for(row)
