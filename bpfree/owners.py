@@ -91,7 +91,7 @@ class Owner:
         def wait() -> None:
             work.wait()
             for p, part in zip(self.params, flat.split([p.numel() for p in self.params]), strict=True):
-                p.grad = part.view_as(p)
+                p.grad = torch.empty_like(p).copy_(part.view_as(p))  # in p's own memory order, as optimizers need it
 
         return wait
 

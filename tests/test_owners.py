@@ -2,6 +2,7 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -181,3 +182,15 @@ def test_the_state_of_a_transform_is_saved_with_its_owner():
 
 def test_outside_torchrun_the_world_is_one_process():
     assert world() == (0, 1)
+
+
+def test_a_reduced_gradient_lies_in_memory_as_its_parameter_does(monkeypatch):
+    """Fused optimizers walk both in memory order; a kernel may be channels-last."""
+    kernel = nn.Parameter(torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last))
+    kernel.grad = torch.arange(24.0).view(2, 3, 2, 2)
+    expected = kernel.grad.clone()
+    monkeypatch.setattr("bpfree.owners.world", lambda: (0, 2))
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda flat, async_op: SimpleNamespace(wait=lambda: None))
+    Owner([kernel], OptimSettings()).reduce(1.0)()
+    assert kernel.grad.stride() == kernel.stride()
+    assert kernel.grad.equal(expected)
