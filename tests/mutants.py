@@ -214,11 +214,9 @@ MUTANTS = {
         "range(len(self.blocks))",
         [HAND_RF, STEPS + "test_frozen_blocks_never_change"],
     ),
-    "backprop: sign flip": Mutant(
-        _BP, "loss = LOSSES[self.spec.task](h, batch.y)", "loss = -LOSSES[self.spec.task](h, batch.y)", [HAND_BP]
-    ),
+    "backprop: sign flip": Mutant(_BP, "loss = LOSSES[self.spec.task](", "loss = -LOSSES[self.spec.task](", [HAND_BP]),
     "backprop: off-by-one label": Mutant(
-        _BP, "[self.spec.task](h, batch.y)", "[self.spec.task](h, (batch.y + 1) % 3)", [HAND_BP]
+        _BP, "(batch.read(h), batch.y)", "(batch.read(h), (batch.y + 1) % 3)", [HAND_BP]
     ),
     "backprop: wrong owner": Mutant(
         _BP,
@@ -227,7 +225,7 @@ MUTANTS = {
         [STEPS + "test_every_parameter_has_exactly_one_owner"],
     ),
     "backprop: detached between blocks": Mutant(
-        _BP, "h = block(h)\n            if", "h = block(h.detach())\n            if", [HAND_BP]
+        _BP, "batch.through(block, h)\n            if", "batch.through(block, h.detach())\n            if", [HAND_BP]
     ),
     "backprop: auxiliary weight forgotten": Mutant(
         _BP,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bpfree.data import as_data, describe, load
+from bpfree.data import SOURCES, as_data, describe, load
 from bpfree.data import mnist as module
 from bpfree.errors import InputError
 
@@ -138,7 +138,7 @@ def test_the_table_of_sources_does_not_import_torch():
     ("name", "message"),
     [
         ("mnits", "unknown data 'mnits': did you mean mnist or "),
-        ("zebra", "choose from cifar10, cifar100, fashion-mnist, folder, kmnist, mnist, npz"),
+        ("zebra", f"choose from {', '.join(sorted(SOURCES))}"),
         ("npz", "write npz:FILE"),
         ("folder:", "write folder:DIR"),
         ("mnist:here", "write mnist, not mnist:here"),
