@@ -74,15 +74,21 @@ def source_hash(name: str) -> str | None:
     return hashlib.sha256(file[0].read_bytes()).hexdigest() if file else None
 
 
-def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
+def module_of(file: Path, what: str, give: str) -> ModuleType:
+    """A user's Python file as a module; ``what`` it is and what to ``give`` instead are words of the error."""
     if not file.is_file():
-        raise InputError(f"rule file {file} does not exist: give --algo FILE.py:Class")
+        raise InputError(f"{what} {file} does not exist: give {give}")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
-        raise InputError(f"rule file {file} does not import: {type(error).__name__}: {error}") from error
+        raise InputError(f"{what} {file} does not import: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
+    module = module_of(file, "rule file", "--algo FILE.py:Class")
     if not wanted:
         return _only_trainer(module, str(file))
     found: Any = getattr(module, wanted, None)

@@ -6,7 +6,6 @@ outputs)``; or a command, which gets lines ``{"x": [[…], …]}`` on its standa
 records every answer; ``replay`` answers from such a recording in the place of the instrument.
 """
 
-import importlib.util
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.process import Failed, Process
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
-from bpfree.registry import file_and_class
+from bpfree.registry import file_and_class, module_of
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -107,15 +106,7 @@ class Instrument(System):
 
 def function_of(file: Path, name: str) -> Ask:
     """The function ``name`` of a Python file."""
-    if not file.is_file():
-        raise InputError(f"instrument file {file} does not exist: give FILE.py:function")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except Exception as error:
-        raise InputError(f"instrument file {file} does not import: {type(error).__name__}: {error}") from error
-    found = getattr(module, name, None)
+    found = getattr(module_of(file, "instrument file", "FILE.py:function"), name, None)
     if not callable(found):
         raise InputError(f"{file} has no function {name!r}: give FILE.py:function")
 

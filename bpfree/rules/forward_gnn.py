@@ -53,6 +53,10 @@ class Settings(RuleSettings):
     readout: str = setting("all", "probabilities summed over all layers, or over the first 1, 2, …")
 
 
+# how the paper trains every variant
+PROTOCOL = {"epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "row_norm": True}
+
+
 class ForwardGNN(Trainer):
     """Each layer classifies nodes by virtual nodes, or scores links, and stays as it is once trained."""
 
@@ -60,14 +64,7 @@ class ForwardGNN(Trainer):
     tasks = ("node-classification", "link-prediction")
     hidden_only = True
     batch_separable = False  # a graph is not shared out
-    prefer = {
-        "epochs": 1000,
-        "patience": 200,
-        "validate_every": 2,
-        "weight_decay": 5e-4,
-        "row_norm": True,
-        "virtual_nodes": True,
-    }
+    prefer = {**PROTOCOL, "virtual_nodes": True}
 
     def setup(self) -> None:
         need_graph_layers(self)

@@ -32,14 +32,14 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph
 from bpfree.rules._graph_goodness import GraphGoodness
-from bpfree.rules.forward_gnn import layer_of
+from bpfree.rules.forward_gnn import PROTOCOL, layer_of
 from bpfree.trainer import Batch
 
 
 class ForwardGNNLabelAppending(GraphGoodness):
     """Forward-forward on graphs: the class is part of the features."""
 
-    prefer = {"epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "row_norm": True}
+    prefer = PROTOCOL
 
     def setup(self) -> None:
         super().setup()

@@ -28,20 +28,14 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph
 from bpfree.rules._graph_goodness import GraphGoodness
+from bpfree.rules.forward_gnn import PROTOCOL
 from bpfree.trainer import Batch
 
 
 class ForwardGNNVirtualNodes(GraphGoodness):
     """Forward-forward on graphs: the class is an edge to a virtual node."""
 
-    prefer = {
-        "epochs": 1000,
-        "patience": 200,
-        "validate_every": 2,
-        "weight_decay": 5e-4,
-        "row_norm": True,
-        "virtual_nodes": True,
-    }
+    prefer = {**PROTOCOL, "virtual_nodes": True}
 
     def stream(self, batch: Batch, m: int) -> tuple[Tensor, Graph]:
         graph = self.checked(batch.graph)

@@ -32,7 +32,7 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import judge_of
 from bpfree.functional.graphs import Features, Graph, Once
-from bpfree.rules.forward_gnn import need_graph_layers
+from bpfree.rules.forward_gnn import PROTOCOL, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
@@ -56,14 +56,7 @@ class ForwardGNNTopToInput(Trainer):
     tasks = ("node-classification", "link-prediction")
     hidden_only = True
     batch_separable = False  # a graph is not shared out
-    prefer = {
-        "epochs": 1000,
-        "patience": 200,
-        "validate_every": 2,
-        "weight_decay": 5e-4,
-        "row_norm": True,
-        "virtual_nodes": True,
-    }
+    prefer = {**PROTOCOL, "virtual_nodes": True}
     started: Tensor
 
     def setup(self) -> None:

@@ -31,7 +31,7 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import Prototypes
 from bpfree.functional.graphs import Features, Graph, Once, row_norm
-from bpfree.rules.forward_gnn import layer_of, need_graph_layers
+from bpfree.rules.forward_gnn import PROTOCOL, layer_of, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
@@ -49,15 +49,7 @@ class ForwardGNNTopToLoss(Trainer):
     tasks = ("node-classification",)
     hidden_only = True
     batch_separable = False  # a graph is not shared out
-    prefer = {
-        "epochs": 1000,
-        "patience": 200,
-        "validate_every": 2,
-        "weight_decay": 5e-4,
-        "clip": 1.0,
-        "row_norm": True,
-        "virtual_nodes": True,
-    }
+    prefer = {**PROTOCOL, "clip": 1.0, "virtual_nodes": True}
     started: Tensor
 
     def setup(self) -> None:
