@@ -63,9 +63,11 @@ class Arm:
         trainer = self.plan().build()
         trainer.build(spec)
         for epochs in range(1, math.ceil(passes)):
-            phases = trainer.phases(epochs)
-            prefixes = sum(phase.fixed and min(phase.blocks, default=0) > 0 for phase in phases)
-            if sum(phase.epochs for phase in phases) + prefixes >= passes - 1e-9:
+            seen = 0
+            for phase in trainer.phases(epochs):
+                trainer.phase = phase
+                seen += phase.epochs + (1 if phase.fixed and trainer.prepares else 0)
+            if seen >= passes - 1e-9:
                 return epochs
         return math.ceil(passes)
 

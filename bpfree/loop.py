@@ -314,9 +314,8 @@ class Loop:
         """The phase's inputs: computed once when they are fixed and fit into the budget, else batch by batch."""
         trainer, train = self.trainer, self.data.train
         self.batches = train.steps(self.rule.batch_size)
-        plain = type(trainer).prepare is Trainer.prepare and trainer.first == 0
-        self.prepared, how = plain, "none" if plain else "recomputed"
-        if not plain and trainer.phase.fixed and train.fixed:
+        self.prepared, how = not trainer.prepares, "recomputed" if trainer.prepares else "none"
+        if trainer.prepares and trainer.phase.fixed and train.fixed:
             budget = self.settings.cache_mb * 2**20
             found = train.prepared(lambda b: self._prepare(self._cast(b)), self.settings.eval_batch_size, budget)
             if found is not None:

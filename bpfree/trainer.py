@@ -224,6 +224,11 @@ class Trainer(nn.Module, ABC):
         return min(self.phase.blocks, default=0) if self.phase.frozen is None else self.phase.frozen
 
     @property
+    def prepares(self) -> bool:
+        """Whether `prepare` does anything in this phase."""
+        return self.first > 0 or type(self).prepare is not Trainer.prepare
+
+    @property
     def trained(self) -> list[tuple[int, nn.Module]]:
         """The blocks trained so far, this phase's included, as (k, block)."""
         return list(enumerate(self.blocks[: max(self.phase.blocks, default=-1) + 1]))

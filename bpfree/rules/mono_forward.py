@@ -51,7 +51,7 @@ class MonoForward(Trainer):
     Settings = Settings
     hidden_only = True
     overlap = True
-    prefer = {"lr_schedule": "cosine"}
+    prefer = {"lr_schedule": "cosine", "epochs": 8}
 
     @property
     def readouts(self) -> tuple[str, ...]:

@@ -16,18 +16,20 @@ DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
 
 
 def comparisons(study: Study, found: Basis) -> list[dict[str, Any]]:
-    """All comparisons of a study, each measure in each budget, with Holm's correction over each measure's family."""
+    """All comparisons of a study, each measure in each budget, with Holm's correction over each measure's family, and
+    over all A/A comparisons: of eight 95 % intervals one misses zero by chance in every third study."""
     made = [
         _compare(study, found, budget, one, two, measure)
         for budget in study.plan["budgets"]
         for one, two in pairs(study)
         for measure in COMPARED
     ]
-    for measure in COMPARED:
-        family = [c for c in made if c["measure"] == measure.key and not c["aa"] and c["p"] is not None]
-        for comparison, p in zip(family, stats.holm([c["p"] for c in family]), strict=True):
-            comparison["p_holm"], comparison["family"] = p, len(family)
-    drift = {(c["budget"], c["measure"]): c for c in made if c["aa"] and c["low"] is not None and not covers_zero(c)}
+    copies = [c for c in made if c["aa"]]
+    for family in [copies, *([c for c in made if c["measure"] == m.key and not c["aa"]] for m in COMPARED)]:
+        tested = [c for c in family if c["p"] is not None]
+        for comparison, p in zip(tested, stats.holm([c["p"] for c in tested]), strict=True):
+            comparison["p_holm"], comparison["family"] = p, len(tested)
+    drift = {(c["budget"], c["measure"]): c for c in copies if _differs(c)}
     for comparison in made:
         copy = drift.get((comparison["budget"], comparison["measure"]))
         comparison |= _verdict(comparison, found, study.plan["margin_pp"], copy)
@@ -129,6 +131,13 @@ def covers_zero(comparison: dict[str, Any]) -> bool:
     return comparison["low"] <= 0 <= comparison["high"]
 
 
+def _differs(copy: dict[str, Any]) -> bool:
+    """Whether an A/A arm differs by more than chance would have it."""
+    if copy["low"] is None or covers_zero(copy):
+        return False
+    return copy["p_holm"] is None or copy["p_holm"] < stats.ALPHA
+
+
 def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, Any] | None) -> dict[str, Any]:
     """``verdict``, ``because`` (of "cannot conclude") and the ``sentence`` that says it all."""
     measure = next(m for m in COMPARED if m.key == c["measure"])
@@ -202,7 +211,12 @@ def _noise(c: dict[str, Any], what: str) -> str:
     both = f"{c['b']} and its repeat"
     if c["low"] is None:
         return f"Too few pairs of {both} to state the noise of {what}."
-    covers = "it covers zero, as it must" if covers_zero(c) else "it does NOT cover zero: more than the rule differs"
+    if _differs(c):
+        covers = "it does NOT cover zero: more than the rule differs"
+    elif covers_zero(c):
+        covers = "it covers zero, as it must"
+    else:
+        covers = f"it misses zero, as one of {c['family']} such intervals may by chance (Holm's p {_p(c['p_holm'])})"
     unit = " points" if c["points"] else ""
     return f"{both} differ in {what} by {_range(c, c)}{unit} (A/A, 95 % CI, n = {c['n']} pairs): {covers}."
 

@@ -126,6 +126,22 @@ def test_an_aa_arm_that_differs_from_itself_voids_the_verdicts_on_that_measure(t
     assert comparison(report, "test")["because"] == ""
 
 
+def test_an_aa_interval_that_misses_zero_by_chance_voids_nothing(tmp_path):
+    """One in twenty does: p = 0.04 of one measure of several is no sign of a difference (Holm: at least 0.08)."""
+    deviations = [0.000, 0.002, -0.0005, 0.0015, 0.002, 0.0015, -0.0005, 0.002]
+
+    def run(arm: str, seed: int) -> dict:
+        more = math.exp(deviations[seed]) if arm == "mine again" else 1.5 if arm == "backprop" else 1.0
+        return doubles.run(arm.removesuffix(" again"), seed, watts=100 * more, train_s=10 + (seed + len(arm)) % 3)
+
+    report = report_of(tmp_path, run, range(8), AA)
+    again = comparison(report, "energy_j", "mine again")
+    assert again["low"] > 0
+    assert again["p"] < 0.05 < again["p_holm"]
+    assert "by chance" in again["sentence"]
+    assert comparison(report, "energy_j")["verdict"] == "difference"
+
+
 def accuracies(gap: float, sd: float):
     rng = np.random.default_rng(5)
     return lambda arm, seed: doubles.run(

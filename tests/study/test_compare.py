@@ -151,16 +151,18 @@ def test_repeated_arm_ends_exactly_like_the_first(finished):
             assert a == b
 
 
-def test_matched_budget_is_what_the_twin_needed(run_study, tmp_path):
-    """The twin stops early; at matched passes every arm sees the data as often as that, in two phases or in one."""
-    found = run_study(f"{MF}:schedule=sequential", epochs=9, patience=1, hidden=(16, 8), lr=0.05, seeds=2)
+@pytest.mark.parametrize("arm", [f"{MF}:schedule=sequential", "cafo"])
+def test_matched_budget_is_what_the_twin_needed(run_study, tmp_path, arm):
+    """The twin stops early; at matched passes every arm sees the data as often as that, in two phases or in one, with
+    the passes that fill a cache: one for every predictor of cafo, the first included."""
+    found = run_study(arm, epochs=9, patience=1, hidden=(16, 8), lr=0.05, seeds=2)
     place = tmp_path / "study"
     needed = [record(place, run)["result"]["data_passes"] for run in of(found, BP, studies.OWN)]
     (passes,) = found["passes"].values()
     assert passes == sum(needed) / len(needed)
     for run in of(found, BP, studies.MATCHED):
         assert record(place, run)["result"]["data_passes"] == -(-passes // 1)
-    for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
+    for run in of(found, arm, studies.MATCHED):
         assert passes <= record(place, run)["result"]["data_passes"] < passes + 2
     configs = [record(place, run)["config"] for run in found["runs"] if run["budget"] == studies.OWN]
     assert {(config["epochs"], config["patience"], config["min_delta"]) for config in configs} == {(9, 1, 0.0)}
