@@ -102,7 +102,7 @@ class PhysicalForwardForward(Trainer):
             h = self.apply_updated(layer, seen)
             if not self.labelled:
                 kept.append(rms_normalise(h[: len(batch.x)]))
-        if kept:
+        for _ in range(self.settings.inner_steps if kept else 0):
             yield Local(F.cross_entropy(self.heads[0](torch.cat(kept, 1)), batch.y), owner="readout")
 
     def streams_of(self, batch: Batch) -> Tensor:

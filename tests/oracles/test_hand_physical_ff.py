@@ -1,5 +1,7 @@
 """Physical Forward-Forward against hand gradients in numpy and float64, on a box whose matrix the test knows."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from plain import Array, one_hot, sigmoid, softmax, softplus
 from small import loop_of, make
 from step import arrays, data_of, one_step, values_of
 
+from bpfree.rules.physical_ff import PhysicalForwardForward
 from bpfree.streams import Streams
 
 CLOSE = {"rtol": 0, "atol": 1e-11}
@@ -154,6 +157,13 @@ def test_readout_of_mixtures_descends_the_cross_entropy_of_normalised_outputs():
     e = (softmax(scores) - one_hot(Y, C)) / B
     np.testing.assert_allclose(moved["heads.0.weight"], e.T @ h, **CLOSE)
     assert losses["readout"] == pytest.approx(-np.log(softmax(scores)[np.arange(B), Y]).mean(), abs=1e-11)
+
+
+def test_readout_of_mixtures_takes_as_many_steps_as_a_layer(monkeypatch):
+    steps: Counter = Counter()
+    monkeypatch.setattr(PhysicalForwardForward, "on_step", lambda self, owner: steps.update([owner]))
+    one_step("physical-ff", X, Y, **{**NET, "negatives": "mixture", "inner_steps": 3, "hidden": (4,)})
+    assert steps == {0: 3, "readout": 3}
 
 
 def test_reservoir_of_a_second_epoch_is_that_of_the_first():
