@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bpfree.checkpoint import write_atomically
+from bpfree.data import places
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
@@ -62,8 +63,8 @@ class Measured(System):
 
 def read_pairs(name: str) -> tuple[Tensor, Tensor]:
     """Inputs and outputs in single precision. InputError: no such file, or not pairs of numbers."""
-    places = [Path(name).expanduser(), Path(os.environ.get("BPFREE_DATA_DIR", ".")) / name]
-    path = next((place for place in places if place.is_file()), None)
+    candidates = [Path(name).expanduser(), Path(os.environ.get(places.DATA_DIR, ".")) / name]
+    path = next((file for file in candidates if file.is_file()), None)
     if path is None:
         raise InputError(f"no such file: {name}, here or in $BPFREE_DATA_DIR: give --pairs FILE.npz with x and y")
     try:
@@ -81,14 +82,12 @@ def read_pairs(name: str) -> tuple[Tensor, Tensor]:
 def fitted(x: Tensor, y: Tensor, steps: int) -> Regressor:
     """The model of the pairs, from the cache folder if it was fitted before."""
     digest = hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes() + repr((SIZES, SEED, steps)).encode())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("BPFREE_CACHE") or home / "bpfree")
-    path, model = cache / f"measured-{digest.hexdigest()[:16]}.pt", Regressor()
+    path, model = places.cache() / f"measured-{digest.hexdigest()[:16]}.pt", Regressor()
     if path.is_file():
         model.load_state_dict(torch.load(path, weights_only=True))
         return model
     model.learn(x, y, SIZES, steps, SEED)
-    cache.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: torch.save(model.state_dict(), file))
     return model
 
