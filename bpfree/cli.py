@@ -122,14 +122,21 @@ def info(rule: Annotated[str, typer.Argument(help="a rule: a name or FILE.py:Cla
 def data(
     name: Annotated[str, typer.Argument(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all")],
     seed: Annotated[int, typer.Option(help="of the validation split")] = 0,
+    picture: Annotated[bool, typer.Option("--show", help="also draw some of it, as PNG, into this folder")] = False,
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a data set: rows, shape, classes, statistics, hash, origin."""
+    from bpfree import data as data_room
     from bpfree import flags, show
-    from bpfree.data import describe
 
-    show.mapping(describe(name, flags.pairs(set_ or ()), seed), as_json)
+    chosen, drawn = flags.pairs(set_ or ()), {}
+    if picture:
+        kind, _, where = name.partition(":")
+        file = Path("-".join(filter(None, (kind, Path(where).stem))) + ".png")
+        data_room.picture(name, file, chosen, seed)
+        drawn["picture"] = str(file)
+    show.mapping({**data_room.describe(name, chosen, seed), **drawn}, as_json)
 
 
 @app.command()

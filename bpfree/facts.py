@@ -146,7 +146,7 @@ def _input(source: Any) -> dict[str, Any] | None:
     if not hasattr(source, "normalise"):
         return None
     constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
-    return {"dtype": str(source.rows.dtype).removeprefix("torch."), **constants}
+    return {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts, **constants}
 
 
 @torch.enable_grad()

@@ -103,7 +103,7 @@ class Model:
         if given is None:
             return x.float()
         bytes_now, bytes_then = x.dtype == torch.uint8, given["dtype"] == "uint8"
-        if bytes_now != bytes_then:
+        if bytes_now != bytes_then and not (bytes_then and given.get("counts")):
             x = x.double() * 255 if bytes_then else x.double() / 255
         constants = (torch.tensor(given[name], dtype=torch.float64) for name in ("offset", "scale"))
         return Normalise(*constants)(x.clone())
@@ -192,7 +192,8 @@ def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any
         test = cast(GraphSource, data.test)
         value = METRICS[metric](model.predict(test), test.y).item()
         return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
-    raw = reader.read(as_settings(settings, reader.Settings))
+    chosen = {key: model.config[key] for key in reader.as_trained if key in model.config}
+    raw = reader.read(as_settings({**chosen, **settings}, reader.Settings))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part: nothing to judge on")
     x = raw.x_test

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bpfree.errors import InputError, unknown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bpfree.data.base import Data as Data
     from bpfree.data.base import Source as Source
     from bpfree.data.reader import Reader
@@ -30,6 +32,9 @@ SOURCES = {
     **dict.fromkeys(("amazon", "github"), "bpfree.data.network_graphs:NetworkGraph"),
     "coraml": "bpfree.data.coraml:CoraMl",
     "graph": "bpfree.data.graph_file:GraphFile",
+    "fsdd": "bpfree.data.fsdd:Fsdd",
+    **dict.fromkeys(("shd", "ssc"), "bpfree.data.heidelberg:Heidelberg"),
+    "spikes": "bpfree.data.spike_file:SpikeFile",
 }
 
 
@@ -68,6 +73,11 @@ def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, 
 def describe(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> dict[str, Any]:
     """What ``bpfree data NAME`` prints: rows, shape, classes, counts, pixel statistics, hash, origin and licence."""
     return reader_of(name).describe(settings, seed)
+
+
+def picture(name: str, file: "Path", settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> None:
+    """Draw some of the data called ``name`` into ``file``, as PNG. InputError: there is no picture of such data."""
+    reader_of(name).picture(file, settings, seed)
 
 
 def as_data(data: Any, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":

@@ -21,11 +21,11 @@ _IDLE = 3  # tries in a row that may bring nothing before a host is given up
 
 @dataclass(frozen=True)
 class Remote:
-    """A published file: its name, where it is, how many bytes it has."""
+    """A published file: its name, where it is, how many bytes it has; 0: not published, what the host says counts."""
 
     name: str
     urls: tuple[str, ...]
-    size: int
+    size: int = 0
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
@@ -61,11 +61,12 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
     wrong = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / f"{remote.name}.lock"):
+        with alone(folder / f"{remote.name}.lock"):
             for url in [] if target.exists() else remote.urls:
-                print(f"fetching {url} ({remote.size / 1e6:.1f} MB) into {folder}", file=sys.stderr)
                 try:
-                    _complete(url, part, remote.size, check)
+                    size = remote.size or _announced(url)
+                    print(f"fetching {url} ({size / 1e6:.1f} MB) into {folder}", file=sys.stderr)
+                    _complete(url, part, size, check)
                 except (InputError, *_FAILED) as error:
                     wrong.append(f"{url}: {_reason(error)}")
                 else:
@@ -84,6 +85,15 @@ class _NotSent(Exception):
 
 # URLError is an OSError, but so is a full disk: only what the network does counts as a reason to try another host.
 _FAILED = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, _NotSent)
+
+
+def _announced(url: str) -> int:
+    """How many bytes the host says the file has."""
+    with open_https(url, {}) as response:
+        length = response.headers.get("Content-Length", "")
+    if not length.isdigit():
+        raise _NotSent("the host does not say how many bytes it has")
+    return int(length)
 
 
 def _complete(url: str, part: Path, size: int, check: Callable[[Path], Any]) -> None:
@@ -143,7 +153,7 @@ def _reason(error: BaseException | str) -> str:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Only one process at a time gets past here; the lock goes when the process does."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ class Raw:
         x, y: training examples and labels ``(N,)`` int64.
         x_test, y_test: the same for the test part, or None.
         groups: ``(N,)`` int64, the speaker of a row for example: no group is in training and validation both; or None.
+        strata: ``(N,)`` int64, finer than the classes: validation takes an equal share of each; or None.
+        held_out: rows of ``x`` that the data itself says are for validation; or None.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Raw:
     y_test: Tensor | None = None
     class_names: tuple[str, ...] | None = None
     groups: Tensor | None = None
+    strata: Tensor | None = None
+    held_out: Tensor | None = None
 
     @property
     def classes(self) -> int:
@@ -53,12 +58,14 @@ class Reader(ABC):
         Settings: the settings class.
         wants: what is written after the colon, for example ``FILE``; "" for nothing.
         net: the net that is built when none is named.
+        as_trained: settings that a model is judged with as it was trained: those that make an example what it is.
         name, where: what the user wrote, and its part after the colon.
     """
 
     Settings: type[Any] = DataSettings
     wants = ""
     net = "mlp"
+    as_trained: tuple[str, ...] = ()
 
     def __init__(self, name: str, where: str = "") -> None:
         self.name, self.where = name, where
@@ -71,6 +78,14 @@ class Reader(ABC):
         """The data set, split and normalised."""
         settings = as_settings(settings, self.Settings)
         return prepare(self.read(settings), settings, seed)
+
+    def picture(self, file: Path, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> None:
+        """Draw some of the data into ``file``, as PNG.
+
+        Raises:
+            InputError: there is no picture of such data.
+        """
+        raise InputError(f"there is no picture of {self.name}: spikes have one, such as bpfree data fsdd --show")
 
     def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
         """The data set in plain numbers and words; pixel statistics are those of the training part, bytes as 0..1."""
@@ -165,8 +180,11 @@ def _test(raw: Raw, normalise: Normalise) -> StreamSource | None:
 def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]:
     """Rows of the training and of the validation part."""
     seed = seed if settings.split_seed is None else settings.split_seed
-    if raw.groups is None:
-        train, val = split(raw.y, settings.val_fraction, seed)
+    if raw.held_out is not None:
+        val = raw.held_out
+        train = torch.arange(len(raw.y))[~torch.isin(torch.arange(len(raw.y)), val)]
+    elif raw.groups is None:
+        train, val = split(raw.y if raw.strata is None else raw.strata, settings.val_fraction, seed)
     else:
         train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)
     if settings.subset is not None:

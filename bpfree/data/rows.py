@@ -14,13 +14,15 @@ class Rows(ABC):
 
     Attributes:
         shape: of one example, channels first.
-        dtype: ``torch.uint8`` for pixels 0..255, or a floating type for values taken as they are.
+        dtype: ``torch.uint8`` for pixels 0..255 or for counts, or a floating type for values taken as they are.
+        counts: whether bytes are numbers of something, taken as they are, and not shades of a pixel.
         workers: threads that may gather at the same time.
         fixed: whether a row is the same each time it is gathered.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    counts: bool = False
     workers: int = 2
     fixed: bool = True
 
@@ -37,6 +39,11 @@ class Rows(ABC):
         """Numbers in one example."""
         return math.prod(self.shape)
 
+    @property
+    def white(self) -> float:
+        """What becomes 1 in the statistics and unless scaled otherwise."""
+        return 255.0 if self.dtype == torch.uint8 and not self.counts else 1.0
+
     def take(self, index: Tensor) -> "Rows":
         """The rows ``index`` ``(M,)`` int64 as rows of their own, without a copy."""
         return _Taken(self, index)
@@ -51,8 +58,9 @@ class Rows(ABC):
 class ArrayRows(Rows):
     """Rows of one tensor ``(N, …)`` in memory."""
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, counts: bool = False) -> None:
         self.x, self.shape, self.dtype = x, tuple(x.shape[1:]), x.dtype
+        self.counts = counts
 
     def __len__(self) -> int:
         return len(self.x)
@@ -66,7 +74,8 @@ class _Taken(Rows):
 
     def __init__(self, rows: Rows, index: Tensor) -> None:
         self.rows, self.index = rows, index
-        self.shape, self.dtype, self.workers, self.fixed = rows.shape, rows.dtype, rows.workers, rows.fixed
+        self.shape, self.dtype, self.counts = rows.shape, rows.dtype, rows.counts
+        self.workers, self.fixed = rows.workers, rows.fixed
 
     def __len__(self) -> int:
         return len(self.index)
@@ -94,8 +103,8 @@ class Normalise:
 
 
 def unit(rows: Rows) -> Normalise:
-    """Bytes to 0..1, floats as they are."""
-    return Normalise(torch.zeros(1), torch.tensor([_white(rows)]))
+    """Pixels to 0..1, floats and counts as they are."""
+    return Normalise(torch.zeros(1), torch.tensor([rows.white]))
 
 
 def standard(rows: Rows) -> Normalise:
@@ -103,7 +112,7 @@ def standard(rows: Rows) -> Normalise:
     mean, std = statistics(rows)
     std = torch.where(std > 0, std, 1.0)
     shape = (-1, *[1] * (len(rows.shape) - 1))
-    return Normalise((mean * _white(rows)).view(shape), (std * _white(rows)).view(shape))
+    return Normalise((mean * rows.white).view(shape), (std * rows.white).view(shape))
 
 
 def positive(rows: Rows) -> Normalise:
@@ -114,7 +123,7 @@ def positive(rows: Rows) -> Normalise:
     return Normalise(normalise.offset + low * normalise.scale, normalise.scale)
 
 
-NORMALISE = {"unit": unit, "standard": standard, "positive": positive}
+NORMALISE = {"unit": unit, "standard": standard, "positive": positive, "counts": unit}
 
 
 def statistics(rows: Rows) -> tuple[Tensor, Tensor]:
@@ -132,8 +141,4 @@ def statistics(rows: Rows) -> tuple[Tensor, Tensor]:
         delta = part_mean - mean
         squares += (x - part_mean[:, None]).square().sum((0, 2)) + delta.square() * (count * n / (count + n))
         mean, count = mean + delta * (n / (count + n)), count + n
-    return mean / _white(rows), (squares / count).sqrt() / _white(rows)
-
-
-def _white(rows: Rows) -> float:
-    return 255.0 if rows.dtype == torch.uint8 else 1.0
+    return mean / rows.white, (squares / count).sqrt() / rows.white
