@@ -641,6 +641,43 @@ MUTANTS = {
         "rank * ordered >= sums",
         ["functional/test_sparsemax.py::test_by_hand"],
     ),
+    # In spiking data --------------------------------------------------------------------------------------------
+    "fsdd: test recordings in training": Mutant(
+        "data/fsdd.py",
+        "(~tested).nonzero()[:, 0]",
+        "torch.arange(len(y))",
+        ["data/test_fsdd.py::test_no_speaker_leaks"],
+    ),
+    "fsdd: validation on the training speakers": Mutant(
+        "data/fsdd.py",
+        "groups=who[train] if by_speaker else None",
+        "groups=None",
+        ["data/test_fsdd.py::test_no_speaker_leaks"],
+    ),
+    "fsdd: spikes after the end of a recording": Mutant(
+        "data/hearing.py",
+        "heard = at < lengths[clip]",
+        "heard = at >= 0",
+        ["data/test_fsdd.py::test_spikes_end_where_the_recording_does"],
+    ),
+    "cochlea: fibres that are never tired": Mutant(
+        "functional/cochlea.py",
+        "free[who_may] -= 1",
+        "free[who_may] -= 0",
+        ["functional/test_cochlea.py::test_counting_fibres_is_the_same_as_single_fibres"],
+    ),
+    "spikes: silence before the first spike kept": Mutant(
+        "data/spike_file.py",
+        "times.append(when - when[0])",
+        "times.append(when)",
+        ["data/test_spike_file.py::test_counts_are_those_by_hand"],
+    ),
+    "spikes: judged on other bins than trained on": Mutant(
+        "data/spikes.py",
+        '("channels", "bin_ms", "crop_s", "data_dir")',
+        "()",
+        ["data/test_fsdd.py::test_a_model_is_judged_on_what_it_was_trained_on"],
+    ),
     # In what all rules share -------------------------------------------------------------------------------------
     "loop: forgotten clearing of gradients": Mutant(
         "loop.py",

@@ -14,10 +14,12 @@ import recordings
 import torch
 from scipy.io import wavfile
 
+import bpfree
 from bpfree.cli import main
 from bpfree.data import describe, fsdd, hearing, load, picture, places, reader_of, sounds
 from bpfree.errors import InputError
 from bpfree.functional import cochlea
+from bpfree.model import judge
 
 SMALL = {"channels": 8, "crop_s": 0.05, "val_fraction": 0.5}
 FILES = recordings.digits()
@@ -140,6 +142,17 @@ def test_the_picture_is_a_png(here, tmp_path):
 def test_what_has_no_picture_says_so(tmp_path):
     with pytest.raises(InputError, match="there is no picture of mnist: spikes have one"):
         picture("mnist", tmp_path / "mnist.png")
+
+
+def test_a_model_is_judged_on_what_it_was_trained_on(here, tmp_path):
+    """The same bins and the same speaker, without being told again; counts may come as floats."""
+    values = {**here, "bin_ms": 5.0, "split": "speaker", "fold": 1}
+    run = {"epochs": 1, "threads": 1, "meter": "none", "hidden": (4,), "batch_size": 8}
+    record = bpfree.train("backprop", "fsdd", net="conv1d", out=tmp_path / "run", **run, **values)
+    model = bpfree.load(tmp_path / "run")
+    assert judge(model, "fsdd", {})["test"] == pytest.approx(record["result"]["test"])
+    x = counts(load("fsdd", values).test)
+    assert torch.equal(model.predict(x), model.predict(x.float()))
 
 
 # Splits ---------------------------------------------------------------------------------------------------------------
