@@ -658,7 +658,7 @@ MUTANTS = {
         "data/hearing.py",
         "heard = at < lengths[clip]",
         "heard = at >= 0",
-        ["data/test_fsdd.py::test_spikes_end_where_the_recording_does"],
+        ["data/test_fsdd.py::test_a_short_sound_beside_a_long_one_ends_with_itself"],
     ),
     "cochlea: fibres that are never tired": Mutant(
         "functional/cochlea.py",

@@ -250,6 +250,15 @@ def test_spikes_are_those_of_the_model():
     assert trains.channels.tolist() == who.tolist()
 
 
+def test_a_short_sound_beside_a_long_one_ends_with_itself():
+    """10 ms beside 200 ms, in one chunk: 100 silent cells would fire 0.77 Hz x 0.19 s x 100 = 15 spikes after it."""
+    rng = np.random.default_rng(0)
+    pair = [rng.standard_normal(n).astype(np.float32) for n in (480, 9600)]
+    trains = hearing.listen(lambda: pair, "pair", 100, 0, 1)
+    assert trains.steps[: trains.starts[1]].max(initial=0) < 240
+    assert trains.steps.max() > 4000
+
+
 def test_a_second_load_converts_nothing(here, monkeypatch):
     monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
     monkeypatch.setattr(sounds, "at_rate", lambda *_: pytest.fail("resampled again"))
