@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from bpfree.outside import Outside
 from bpfree.registry import PACKAGE
 from bpfree.streams import Streams, derive
+from bpfree.trainer import Trainer
 from energy.reading import lacking
 
 if TYPE_CHECKING:
     from bpfree.data.base import Data
     from bpfree.loop import Loop
 
+PICOJOULES = {"accumulates": 0.9, "multiply-accumulates": 4.6}  # of an addition; of a product and an addition
 PACKAGES = ("bpfree", "torch", "numpy", "torch-geometric", "spikingjelly", "codecarbon", "nvidia-ml-py")
 
 
@@ -147,6 +149,28 @@ def _input(source: Any) -> dict[str, Any] | None:
         return None
     constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
     return {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts, **constants}
+
+
+def operations(loop: "Loop") -> dict[str, Any] | None:
+    """What a prediction does, mean over the test part, and the energy modelled from that; None: the rule counts none.
+
+    Not a reading of any meter: it stands apart from the record's energy, and no other figure may be added to it.
+    """
+    source = loop.data.test
+    if source is None or type(loop.trainer).operations is Trainer.operations:
+        return None
+    found: dict[str, float] = {}
+    for rows, counts in loop.counted(source):
+        for name, count in counts.items():
+            found[name] = found.get(name, 0.0) + count * rows / len(source)
+    picojoules = sum(found.get(name, 0.0) * cost for name, cost in PICOJOULES.items())
+    modelled = {
+        "method": "modelled",
+        "j_a_prediction": picojoules * 1e-12,
+        "picojoules": PICOJOULES,
+        "source": "Horowitz, ISSCC 2014: 45 nm, 32-bit floating point; memory and everything else is left out",
+    }
+    return {"a_prediction": found, "energy": modelled}
 
 
 @torch.enable_grad()

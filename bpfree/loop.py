@@ -306,6 +306,13 @@ class Loop:
         scores, targets = zip(*pairs, strict=True)
         return torch.cat(scores), torch.cat(targets)
 
+    def counted(self, source: "Source") -> Iterator[tuple[int, dict[str, float]]]:
+        """Rows of every batch of ``source`` and what a prediction of one does (`Trainer.operations`)."""
+        for batch in source.batches(self.settings.eval_batch_size):
+            with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
+                counts = self.trainer.operations(self._cast(batch))
+            yield len(batch.x), counts
+
     def _prepare(self, batch: Batch) -> Batch:
         with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
             return self.trainer.prepare(batch)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bpfree.settings import setting, settings
 
+Schedule = Literal["constant", "cosine", "half-linear", "steps", "one-cycle"]
 Transform = Callable[[Sequence[Tensor]], None]  # changes the gradients of one owner in place
 
 
@@ -23,10 +24,10 @@ class OptimSettings:
     weight_decay: float = setting(
         0.0, "weight decay of matrices and kernels; biases have none", ge=0, search=(1e-6, 1e-2, "log")
     )
-    lr_schedule: Literal["constant", "cosine", "half-linear", "steps"] = setting(
+    lr_schedule: Schedule = setting(
         "constant",
         "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero; steps: a "
-        "quarter of it after 1/2, 3/4, 7/8 and 15/16",
+        "quarter of it after 1/2, 3/4, 7/8 and 15/16; one-cycle: up from 1/25 to all of it at 0.3, then down to 4e-6",
     )
     warmup_steps: int = setting(
         0, "the learning rate rises linearly over the first batches of a phase", unit="batches", ge=0
@@ -45,6 +46,9 @@ def lr_factor(schedule: str, progress: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * progress))
     if schedule == "half-linear":
         return min(1.0, 2 * (1 - progress))
+    if schedule == "one-cycle":  # torch's OneCycleLR with its defaults: 30 % up, from 1/25, down to 1/10,000 of that
+        low, done = (1 / 25, 1 - progress / 0.3) if progress < 0.3 else (1 / 250_000, (progress - 0.3) / 0.7)
+        return low + (1 - low) * lr_factor("cosine", done)
     if schedule == "steps":
         return 0.25 ** sum(progress >= at for at in (1 / 2, 3 / 4, 7 / 8, 15 / 16))
     return 1.0

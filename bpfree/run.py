@@ -204,6 +204,7 @@ class _Run:
         self.callbacks, self.command = list(callbacks), command
         self.writes = world()[0] == 0
         self.previous: Mapping[str, Any] = previous or {}
+        self.operations: dict[str, Any] | None = None
         self.began_s = time.perf_counter()
         device = torch.device(chosen.loop_settings.device)
         if path.exists() and not resume and self.writes:
@@ -256,6 +257,7 @@ class _Run:
         self.meter.enter("predict")
         result = _tested(loop) if status == "finished" else {}
         self.meter.enter("save")
+        self.operations = facts.operations(loop) if status == "finished" else None
         if self.writes:
             state = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.trainer.state_dict().items()}
             write_atomically(self.path / MODEL, lambda file: file.write(safetensors.torch.save(state)))
@@ -337,6 +339,7 @@ class _Run:
                 "phase": loop.phases.index(loop.trainer.phase),
                 "processes": world()[1],
                 "outside": [thing.report() for thing in loop.outside],
+                "operations": self.operations,
                 "folder": str(self.path),
                 **self.origin,
             },

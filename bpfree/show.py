@@ -82,6 +82,7 @@ def closing(record: Mapping[str, Any]) -> None:
         ("training time", seconds(record["time"]["train_s"])),
         ("training energy", energy(record["energy"].get("train"))),
         *_outside(record["extra"].get("outside", ())),
+        *_operations(record["extra"].get("operations")),
         ("peak memory", peak),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),
@@ -98,6 +99,16 @@ def _outside(things: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
         if surrogate["r2"] is not None:
             costs = {"physical calls": surrogate["physical_calls"], "multiply-adds": surrogate["digital_macs"]}
             yield f"{thing['system']}: its surrogate (R2 {surrogate['r2']:.3f})", _accounts(costs)
+
+
+def _operations(found: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
+    """Operations of a prediction, and apart from every measured energy what they would cost by a model."""
+    if found is None:
+        return
+    yield "a prediction", ", ".join(f"{name} {count:,.0f}" for name, count in found["a_prediction"].items())
+    model = found["energy"]
+    each = ", ".join(f"{name} {cost:g}" for name, cost in model["picojoules"].items())
+    yield "its energy, modelled", f"≈ {model['j_a_prediction'] * 1e9:.3g} nJ (est. from operations alone, pJ: {each})"
 
 
 def _accounts(counts: Mapping[str, int]) -> str:

@@ -190,10 +190,17 @@ class Trainer(nn.Module, ABC):
         """The owner has stepped."""
 
     def on_epoch(self) -> None:
-        """All batches of an epoch are done; validation comes next."""
+        """All batches of an epoch are done; validation comes next. Modules that change with the epochs do so here."""
+        for module in self.modules():
+            if hasattr(module, "anneal"):
+                module.anneal(self.phase.epochs)
 
     def diagnostics(self) -> dict[str, Any]:
         """What the rule itself has to say about an epoch that is done, for the history; plain numbers."""
+        return {}
+
+    def operations(self, batch: Batch) -> dict[str, float]:
+        """What a prediction does, in operations a sample, where the rule counts them: mean over ``batch``."""
         return {}
 
     @property

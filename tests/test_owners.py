@@ -49,6 +49,20 @@ def test_half_linear_schedule_is_constant_to_half_then_falls_to_zero(progress: f
     assert lr_factor("half-linear", progress) == pytest.approx(expected, abs=1e-15)
 
 
+def test_one_cycle_is_torchs_up_to_the_length_of_its_steps():
+    """OneCycleLR counts n steps from 0 to n - 1, with its peak one step before 30 % of them."""
+    n = 10_000
+    torch_owner = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(torch_owner, 1.0, total_steps=n, cycle_momentum=False)
+    for step in range(n):
+        assert lr_factor("one-cycle", step / n) == pytest.approx(schedule.get_last_lr()[0], abs=1e-3)
+        torch_owner.step()
+        if step < n - 1:
+            schedule.step()
+    ends = [lr_factor("one-cycle", progress) for progress in (0.0, 0.15, 0.3, 1.0)]
+    assert ends == pytest.approx([1 / 25, 0.52, 1.0, 1 / 250_000], abs=1e-12)
+
+
 def test_weight_decay_shrinks_matrices_and_kernels_but_no_bias():
     """SGD with zero gradients: w <- w (1 - lr * decay)."""
     params = parameters()

@@ -86,6 +86,11 @@ _GNN = {"net": "gnn", "hidden": (64, 64), "epochs": 16, "lr": 2e-2}
 _GNN_FF = {"net": "gnn", "hidden": (64,), "conv": "sage", "negatives": 2, "lr": 1e-2}
 _GNN_SMALL = {"hidden": (12, 12), "epochs": 6}  # one batch an epoch: as many steps as the others have
 _CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
+_SPIKES = {"net": "delay-snn", "hidden": (100,), "max_delay_ms": 50, "start_width": 1.0, "padding": "causal"}
+_SPIKES |= {"dropout": 0.1, "batch_size": 25, "lr": 1e-2, "epochs": 4}
+_SPIKES_SMALL = {"hidden": (12, 11), "max_delay_ms": 30}
+_OVER_TIME = {SEPARATE: "batch normalisation follows the statistics of the process's part of the batch"}
+_TWO_OWNERS = {OWN_GRADIENTS: "one loss trains the weights and the positions"}
 
 ROWS = {
     "random-features": Row("random-features", {**_BASE, "hidden": (200,), "epochs": 12, "lr": 1e-2}, 0.80),
@@ -205,6 +210,8 @@ ROWS = {
         small={"channels": (10,)},
         but=_BATCH_NORM,
     ),
+    "delay-snn": Row("delay-snn", _SPIKES, 0.78, _SPIKES_SMALL, {**_OVER_TIME, **_TWO_OWNERS, **_GLOBAL}),
+    "delay-snn-local": Row("delay-snn-local", _SPIKES, 0.78, _SPIKES_SMALL, {**_OVER_TIME, **_TWO_OWNERS}),
     "forward-gnn": Row("forward-gnn", _GNN, 0.85, _GNN_SMALL, _GRAPH),
     "forward-gnn, sage": Row("forward-gnn", {**_GNN, "conv": "sage"}, 0.85, _GNN_SMALL, _GRAPH),
     "forward-gnn, gat": Row("forward-gnn", {**_GNN, "conv": "gat"}, 0.75, _GNN_SMALL, _GRAPH),

@@ -1,0 +1,88 @@
+"""Leaky integrate-and-fire neurons over time, each layer as one differentiable function with no state outside the call.
+
+With beta = 1 - 1/tau and all membranes at 0 before the first step, hard reset to 0 and no gradient through the reset:
+
+    h[t] = beta v[t-1] + x[t]      s[t] = [h[t] >= 1]      v[t] = h[t] (1 - s[t])
+
+    ds/dh = (alpha/2) / (1 + (pi/2 alpha (h - 1))^2)       dL/dx[t] = delta[t] = g[t] ds/dh[t] + (1 - s[t]) beta delta[t+1]
+
+The surrogate ds/dh (arc tangent) is what makes the step function trainable: it is not the function's derivative.
+
+Shapes: ``x (T, …)`` -> ``(T, …)``.
+"""
+
+import importlib
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bpfree.errors import InputError
+
+
+def lif(x: Tensor, tau: float, alpha: float) -> Tensor:
+    """Spikes, 0 or 1, of neurons driven by the currents ``x``; ``tau > 1`` in steps, ``alpha``: of the surrogate."""
+    return _Fire.apply(x, 1 - 1 / tau, alpha)
+
+
+def membrane(x: Tensor, tau: float) -> Tensor:
+    """Membranes of neurons that never fire: ``v[t] = beta v[t-1] + x[t]``."""
+    return _Leak.apply(x, 1 - 1 / tau)
+
+
+def spikingjelly_lif(x: Tensor, tau: float, alpha: float) -> Tensor:
+    """The same as `lif` by the package spikingjelly, whose state begins and ends with the call."""
+    ops = _spikingjelly("functional")
+    surrogate = _spikingjelly("surrogate").ATan(alpha=alpha)
+    spikes, _, _ = ops.lif_multi_step(x, torch.zeros_like(x[0]), tau, False, 1.0, 0.0, surrogate, True)
+    return spikes
+
+
+def _spikingjelly(module: str) -> Any:
+    """A module of spikingjelly, imported where it is used."""
+    try:
+        return importlib.import_module(f"spikingjelly.activation_based.{module}")
+    except ImportError as error:
+        raise InputError(
+            f'neuron = spikingjelly needs {error.name or "spikingjelly"}: pip install "bpfree[snn]", or use fused'
+        ) from None
+
+
+class _Fire(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, beta: float, alpha: float) -> Tensor:
+        h, fired, v = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(x[0])
+        for now, current, spike in zip(h, x, fired, strict=True):
+            torch.add(current, v, alpha=beta, out=now)
+            torch.ge(now, 1.0, out=spike)
+            v = torch.addcmul(now, now, spike, value=-1.0)
+        ctx.save_for_backward(h, fired)
+        ctx.beta, ctx.alpha = beta, alpha
+        return fired
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        h, fired = ctx.saved_tensors
+        slope = (h - 1).mul_(math.pi / 2 * ctx.alpha).square_().add_(1).reciprocal_().mul_(ctx.alpha / 2)
+        delta = slope.mul_(grad)
+        held = (1 - fired).mul_(ctx.beta)  # how much of a membrane is still there a step later
+        for t in range(len(delta) - 2, -1, -1):
+            delta[t].addcmul_(held[t], delta[t + 1])
+        return delta, None, None
+
+
+class _Leak(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, beta: float) -> Tensor:
+        ctx.beta, v = beta, x.clone()
+        for t in range(1, len(v)):
+            v[t].add_(v[t - 1], alpha=beta)
+        return v
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        delta = grad.clone()
+        for t in range(len(delta) - 2, -1, -1):
+            delta[t].add_(delta[t + 1], alpha=ctx.beta)
+        return delta, None

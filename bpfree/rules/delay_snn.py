@@ -1,0 +1,101 @@
+"""Delay learning in spiking nets: backpropagation through time with a surrogate gradient, delays trained beside weights.
+
+Hammouamri, Khalfaoui-Hassani, Masquelier, "Learning Delays in Spiking Neural Networks using Dilated Convolutions with
+Learnable Spacings", ICLR 2024, arXiv 2306.17670. This is backpropagation, through all layers and all time: it is here as
+the temporal member and as the base of ``delay-snn-local``, which trains layer by layer. v is the readout's membrane:
+
+    m = sum_t softmax(v[t]),   L = CE(softmax(m), y),   prediction argmax m
+
+Weights and positions are two owners: positions learn at a rate of their own, without decay, and are clamped to the taps
+after every step. Bumps narrow after every epoch (`bpfree.nets.delay_snn.Synapses.anneal`) and are single taps at test.
+
+============  ================================  ==========
+symbol        attribute                         shape
+============  ================================  ==========
+w             ``blocks[k].synapses.weight``     (n_k, S, C)
+P             ``blocks[k].synapses.position``   (n_k, S, C), delays K//2 - P steps
+s             ``blocks[k].synapses.width``      (), plus 0.27: of all bumps of a layer, in steps
+============  ================================  ==========
+
+Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)``.
+Differences from the paper: schedules move with every batch, not once an epoch, and leave Adam's momentum alone; the
+kernel is normalised without the 1e-7 in its denominator; absent synapses of a sparse net have no weights, and those
+there begin at a range that fits their number; the state is chosen on validation data, never on test data.
+Costs: one forward pass a step and a prediction; every layer keeps its activity at all T steps until backward. A
+prediction's spikes and operations are in the record, with an energy modelled from them in a field of its own.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterator
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bpfree.errors import InputError
+from bpfree.nets.delay_snn import Synapses, operations
+from bpfree.owners import OptimSettings, Schedule
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+
+
+POSITIONS = "positions"  # begins the name of an owner of positions
+
+
+@settings
+class Settings(RuleSettings):
+    position_lr: float = setting(0.1, "learning rate of the positions", unit="steps", gt=0, search=(0.01, 0.3, "log"))
+    position_schedule: Schedule = setting("cosine", "learning rate of the positions over a phase, as lr_schedule")
+
+
+class DelaySnn(Trainer):
+    """One loss through all layers and all time; weights and positions step each in their own way."""
+
+    Settings = Settings
+    prefer = {"lr": 5e-3, "lr_schedule": "one-cycle", "weight_decay": 1e-5, "batch_size": 256, "epochs": 150}
+
+    def setup(self) -> None:
+        if not any(isinstance(module, Synapses) for module in self.blocks.modules()):
+            raise InputError("delay-snn and delay-snn-local train spiking nets: use --net delay-snn")
+
+    @property
+    def chain(self) -> list[nn.Module]:
+        """The blocks that a prediction goes through."""
+        return list(self.blocks)
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        return shared_out(self, "weights", POSITIONS)
+
+    def optim(self, owner: Hashable) -> OptimSettings:
+        chosen = self.settings
+        if not str(owner).startswith(POSITIONS):
+            return chosen
+        own = {"lr": chosen.position_lr, "lr_schedule": chosen.position_schedule, "weight_decay": 0.0}
+        return dataclasses.replace(chosen, **own)
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        yield Local(F.cross_entropy(self.scores(batch.x), batch.y), owner=None)
+
+    def on_step(self, owner: Hashable) -> None:
+        if str(owner).startswith(POSITIONS):
+            for module in self.modules():
+                if isinstance(module, Synapses):
+                    module.clamp()
+
+    def scores(self, h: Tensor) -> Tensor:
+        for block in self.chain:
+            h = block(h)
+        return h
+
+    def predict(self, batch: Batch) -> Tensor:
+        return self.scores(batch.x)
+
+    def operations(self, batch: Batch) -> dict[str, float]:
+        return operations(self.chain, batch.x)
+
+
+def shared_out(net: nn.Module, weights: Hashable, positions: Hashable) -> dict[Hashable, list[nn.Parameter]]:
+    """The owners of ``net``: of its weights, norms included, and of its positions if they learn."""
+    found: dict[Hashable, list[nn.Parameter]] = {weights: [], positions: []}
+    for name, p in net.named_parameters():
+        found[positions if name.endswith("synapses.position") else weights].append(p)
+    return {key: params for key, params in found.items() if params}

@@ -1,0 +1,60 @@
+"""Local learning of delays: every spiking layer descends the cross-entropy of a readout of its own.
+
+Mono-Forward (arXiv 2501.09238) on the net of DCLS-Delays (arXiv 2306.17670). No paper is known that trains delays this
+way. Layer k sees spikes that carry no gradient and has a readout R_k (delays, membranes v_k that never fire, softmax
+summed over time) as its head; the surrogate gradient runs back through the time of this one layer and no further:
+
+    m_k = sum_t softmax(v_k[t]),  v_k = R_k(layer_k(SG(s_{k-1}))),   L_k = CE(softmax(m_k), y),   prediction argmax m_last
+
+============  =====================================  ==========
+symbol        attribute                              shape
+============  =====================================  ==========
+w, P of k     ``blocks[k].synapses.weight``, …       (n_k, S, C)
+w, P of R_k   ``heads[k].synapses.weight``, …        (C, S, C)
+============  =====================================  ==========
+
+Owner k has the weights of block k and head k, owner "positions k" their positions; both step on the one loss of layer k
+before layer k+1 runs. Rates, schedules, clamping and narrowing are those of ``delay-snn``.
+
+Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)`` of the last head.
+Differences from Mono-Forward: the head is a spiking readout, not a linear map; from delay-snn: no gradient passes from
+layer to layer, and the hidden layers have heads of their own. The net that predicts is the same.
+Costs: one forward pass a step and a prediction; activity of one layer over T steps at a time, so memory is flat in depth
+(with ``--padding right`` it follows T, which grows). All heads but the last are not used at inference.
+"""
+
+from collections.abc import Hashable, Iterator
+
+import torch.nn.functional as F
+from torch import nn
+
+from bpfree.rules.delay_snn import POSITIONS, DelaySnn, shared_out
+from bpfree.trainer import Batch, Local
+
+
+class DelaySnnLocal(DelaySnn):
+    """Every layer's weights and positions learn from that layer's readout alone."""
+
+    hidden_only = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.heads.extend(block.readout(self.spec.classes) for block in self.blocks)
+
+    @property
+    def chain(self) -> list[nn.Module]:
+        return [*self.blocks, self.heads[-1]]
+
+    def owners(self) -> dict[Hashable, list[nn.Parameter]]:
+        owners: dict[Hashable, list[nn.Parameter]] = {}
+        for k, pair in enumerate(zip(self.blocks, self.heads, strict=True)):
+            owners |= shared_out(nn.ModuleList(pair), k, f"{POSITIONS} {k}")
+        return owners
+
+    def local_losses(self, batch: Batch) -> Iterator[Local]:
+        h, learned = batch.x, len(self.owners()) > len(self.blocks)
+        for k, block in self.active:
+            h = block(h.detach())  # (B, T_k, n_k)
+            yield Local(F.cross_entropy(self.heads[k](h), batch.y), owner=k)
+            if learned:
+                yield Local(None, owner=f"{POSITIONS} {k}")  # the same backward has filled them
