@@ -192,8 +192,7 @@ class Trainer(nn.Module, ABC):
     def on_epoch(self) -> None:
         """All batches of an epoch are done; validation comes next. Modules that change with the epochs do so here."""
         for module in self.modules():
-            if hasattr(module, "anneal"):
-                module.anneal(self.phase.epochs)
+            getattr(module, "anneal", _stay)(self.phase.epochs)
 
     def diagnostics(self) -> dict[str, Any]:
         """What the rule itself has to say about an epoch that is done, for the history; plain numbers."""
@@ -299,3 +298,7 @@ class Trainer(nn.Module, ABC):
         from bpfree.loop import Loop
 
         return Loop(self, data, **options).run()
+
+
+def _stay(epochs: int) -> None:
+    """What an epoch does to most modules."""

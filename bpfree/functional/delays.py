@@ -1,7 +1,7 @@
 """Synapses with learned delays, and their convolution over time: directly, or exactly by way of the Fourier basis.
 
-Hammouamri, Khalfaoui-Hassani, Masquelier, arXiv 2306.17670. A synapse has a weight w and a delay c in [0, K-1] steps; in
-training it is a bump of width s, normalised so that its taps sum to w, in evaluation the one tap at round(c):
+Hammouamri, Khalfaoui-Hassani, Masquelier, arXiv 2306.17670. A synapse has a weight w and a delay c in [0, K-1] steps.
+In training it is a bump of width s, normalised so that its taps sum to w, in evaluation the one tap at round(c):
 
     ker[d] = w e_d / sum_j e_j,   e_d = exp(-((d - c) / s)^2 / 2)         y[t] = sum_d x[t - d] ker[d],   t < T_out
 
@@ -50,12 +50,13 @@ def _steps(delay: Tensor, taps: int) -> Tensor:
 
 def convolve(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
     """``y[t] = sum_d x[t - d] kernel[d]`` for ``t < steps_out <= T + K - 1``, by whichever path costs less."""
-    fourier = fourier_is_cheaper(len(x), x.shape[1], *kernel.shape[1:], len(kernel), steps_out)
+    taps, fan_in, fan_out = kernel.shape
+    fourier = fourier_is_cheaper(len(x), x.shape[1], fan_in, fan_out, taps, steps_out)
     path = fourier_convolution if fourier else direct_convolution
     low = torch._C._is_any_autocast_enabled()  # errors are relative to the largest value: too much in bfloat16
     with torch.autocast(x.device.type, enabled=False) if low else contextlib.nullcontext():
         x = x.to(kernel.dtype)
-        return x @ kernel[0] if len(kernel) == 1 else path(x, kernel, steps_out)
+        return x @ kernel[0] if taps == 1 else path(x, kernel, steps_out)
 
 
 def fourier_is_cheaper(steps: int, batch: int, fan_in: int, fan_out: int, taps: int, steps_out: int) -> bool:

@@ -4,7 +4,8 @@ With beta = 1 - 1/tau and all membranes at 0 before the first step, hard reset t
 
     h[t] = beta v[t-1] + x[t]      s[t] = [h[t] >= 1]      v[t] = h[t] (1 - s[t])
 
-    ds/dh = (alpha/2) / (1 + (pi/2 alpha (h - 1))^2)       dL/dx[t] = delta[t] = g[t] ds/dh[t] + (1 - s[t]) beta delta[t+1]
+    ds/dh = (alpha/2) / (1 + (pi/2 alpha (h - 1))^2)
+    dL/dx[t] = delta[t] = g[t] ds/dh[t] + (1 - s[t]) beta delta[t+1]
 
 The surrogate ds/dh (arc tangent) is what makes the step function trainable: it is not the function's derivative.
 
@@ -56,7 +57,7 @@ class _Fire(torch.autograd.Function):
         for now, current, spike in zip(h, x, fired, strict=True):
             torch.add(current, v, alpha=beta, out=now)
             torch.ge(now, 1.0, out=spike)
-            v = torch.addcmul(now, now, spike, value=-1.0)
+            v = now - now * spike
         ctx.save_for_backward(h, fired)
         ctx.beta, ctx.alpha = beta, alpha
         return fired
@@ -68,7 +69,7 @@ class _Fire(torch.autograd.Function):
         delta = slope.mul_(grad)
         held = (1 - fired).mul_(ctx.beta)  # how much of a membrane is still there a step later
         for t in range(len(delta) - 2, -1, -1):
-            delta[t].addcmul_(held[t], delta[t + 1])
+            delta[t] += held[t] * delta[t + 1]
         return delta, None, None
 
 

@@ -5,9 +5,9 @@ over time and samples -> LIF -> dropout``, the mask held over all time steps; th
 LIF that never fires -> one score a class``. Delays are bumps that narrow while training and one tap of whole steps in
 evaluation, which depends on the weights and the rounded positions alone.
 
-Shapes: ``(B, T, N)`` spike counts, or images of one channel read row by row -> spikes ``(B, T_out, n_k)`` -> ``(B, C)``.
-With ``--padding right`` every layer lengthens time by half the longest delay, so that what is late still arrives.
-Inside a block time comes first; what goes from block to block is a view, without a copy.
+Shapes: spike counts ``(B, T, N)``, or images of one channel read row by row, to spikes ``(B, T_out, n_k)``, to scores
+``(B, C)``. With ``--padding right`` every layer lengthens time by half the longest delay, so that late spikes still
+arrive. Inside a block time comes first; what goes from block to block is a view, without a copy.
 """
 
 import math
@@ -77,7 +77,7 @@ class Synapses(nn.Module):
         if chosen.synapses is not None and chosen.synapses > fan_in:
             raise InputError(f"synapses = {chosen.synapses} is more than the {fan_in} inputs of a layer: at most that")
         self.fan_in, self.chosen, self.taps = fan_in, chosen, chosen.taps
-        self.half = self.taps // 2
+        self.middle = self.taps // 2
         count = chosen.kernel_count if self.taps > 1 else 1
         shape = (fan_out, chosen.synapses or fan_in, count)
         bound = math.sqrt(6 / (shape[1] * count))  # kaiming, for relu
@@ -88,19 +88,19 @@ class Synapses(nn.Module):
         self.register_buffer("sources", sources)
         if self.taps == 1:
             return
-        position = torch.empty(shape).uniform_(-self.half - 1, self.half).clamp_(-self.half, self.half)
+        position = torch.empty(shape).uniform_(-self.middle - 1, self.middle).clamp_(-self.middle, self.middle)
         if chosen.delays == "fixed":
             self.register_buffer("position", position.round_())
             return
         self.position = nn.Parameter(position)
-        start = self.half if chosen.start_width is None else chosen.start_width - LEAST
+        start = self.middle if chosen.start_width is None else chosen.start_width - LEAST
         self.start = max(start, NARROW)
         self.register_buffer("width", torch.tensor(float(self.start)))
 
     def clamp(self) -> None:
         """Put positions back into the range that the taps cover."""
         with torch.no_grad():
-            self.position.clamp_(-self.half, self.half)
+            self.position.clamp_(-self.middle, self.middle)
 
     def anneal(self, epochs: int) -> None:
         """An epoch of ``epochs`` is done: bumps narrow by equal factors, to the last over a share of the epochs."""
@@ -114,7 +114,7 @@ class Synapses(nn.Module):
         if self.taps == 1:
             kernel = weight
         else:
-            delay = (self.half - self.position.clamp(-self.half, self.half)).permute(2, 1, 0).contiguous()
+            delay = (self.middle - self.position.clamp(-self.middle, self.middle)).permute(2, 1, 0).contiguous()
             if self.training and isinstance(self.position, nn.Parameter):
                 kernel = gauss_kernel(weight, delay, self.width + LEAST, self.taps).sum(1)
             else:
@@ -126,7 +126,7 @@ class Synapses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents ``(T_out, B, O)`` of spikes ``(T, B, I)``."""
-        return convolve(x, self.kernel(), len(x) + (self.half if self.chosen.padding == "right" else 0))
+        return convolve(x, self.kernel(), len(x) + (self.middle if self.chosen.padding == "right" else 0))
 
     def outgoing(self) -> Tensor:
         """Synapses that every input has, their several delays counted each ``(I,)``."""
@@ -192,7 +192,7 @@ def operations(blocks: Sequence[nn.Module], x: Tensor) -> dict[str, float]:
         counts[f"spikes of layer {k}" if k else "spikes of the input"] = spikes.sum().item()
         synapses: Synapses = block.synapses  # type: ignore[assignment]
         accumulates += (spikes * synapses.outgoing()).sum().item()
-        steps = time_first(x).shape[0] + (synapses.half if synapses.chosen.padding == "right" else 0)
+        steps = time_first(x).shape[0] + (synapses.middle if synapses.chosen.padding == "right" else 0)
         leaks += steps * synapses.weight.shape[0]
         x = block(x)
     return {**counts, "accumulates": accumulates, "multiply-accumulates": leaks}

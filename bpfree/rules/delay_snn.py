@@ -1,8 +1,8 @@
-"""Delay learning in spiking nets: backpropagation through time with a surrogate gradient, delays trained beside weights.
+"""Spiking nets with learned delays: backpropagation through time with a surrogate gradient, weights and delays.
 
 Hammouamri, Khalfaoui-Hassani, Masquelier, "Learning Delays in Spiking Neural Networks using Dilated Convolutions with
-Learnable Spacings", ICLR 2024, arXiv 2306.17670. This is backpropagation, through all layers and all time: it is here as
-the temporal member and as the base of ``delay-snn-local``, which trains layer by layer. v is the readout's membrane:
+Learnable Spacings", ICLR 2024, arXiv 2306.17670. This is backpropagation, through all layers and all time: it is here
+as the temporal member and as the base of ``delay-snn-local``, which is local. v is the readout's membrane:
 
     m = sum_t softmax(v[t]),   L = CE(softmax(m), y),   prediction argmax m
 
@@ -36,7 +36,6 @@ from bpfree.nets.delay_snn import Synapses, operations
 from bpfree.owners import OptimSettings, Schedule
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
-
 
 POSITIONS = "positions"  # begins the name of an owner of positions
 
@@ -77,8 +76,9 @@ class DelaySnn(Trainer):
 
     def on_step(self, owner: Hashable) -> None:
         if str(owner).startswith(POSITIONS):
+            moved = {id(p) for p in self.owners()[owner]}
             for module in self.modules():
-                if isinstance(module, Synapses):
+                if isinstance(module, Synapses) and id(module.position) in moved:
                     module.clamp()
 
     def scores(self, h: Tensor) -> Tensor:

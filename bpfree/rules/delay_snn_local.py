@@ -4,7 +4,7 @@ Mono-Forward (arXiv 2501.09238) on the net of DCLS-Delays (arXiv 2306.17670). No
 way. Layer k sees spikes that carry no gradient and has a readout R_k (delays, membranes v_k that never fire, softmax
 summed over time) as its head; the surrogate gradient runs back through the time of this one layer and no further:
 
-    m_k = sum_t softmax(v_k[t]),  v_k = R_k(layer_k(SG(s_{k-1}))),   L_k = CE(softmax(m_k), y),   prediction argmax m_last
+    v_k = R_k(layer_k(SG(s_{k-1}))),   m_k = sum_t softmax(v_k[t]),   L_k = CE(softmax(m_k), y),   prediction m_last
 
 ============  =====================================  ==========
 symbol        attribute                              shape
@@ -19,15 +19,17 @@ before layer k+1 runs. Rates, schedules, clamping and narrowing are those of ``d
 Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)`` of the last head.
 Differences from Mono-Forward: the head is a spiking readout, not a linear map; from delay-snn: no gradient passes from
 layer to layer, and the hidden layers have heads of their own. The net that predicts is the same.
-Costs: one forward pass a step and a prediction; activity of one layer over T steps at a time, so memory is flat in depth
-(with ``--padding right`` it follows T, which grows). All heads but the last are not used at inference.
+Costs: one forward pass a step and a prediction; activity of one layer over T steps at a time, so memory is flat in
+depth (with ``--padding right`` it follows T, which grows). All heads but the last are not used at inference.
 """
 
 from collections.abc import Hashable, Iterator
+from typing import cast
 
 import torch.nn.functional as F
 from torch import nn
 
+from bpfree.nets.delay_snn import Spiking
 from bpfree.rules.delay_snn import POSITIONS, DelaySnn, shared_out
 from bpfree.trainer import Batch, Local
 
@@ -39,7 +41,7 @@ class DelaySnnLocal(DelaySnn):
 
     def setup(self) -> None:
         super().setup()
-        self.heads.extend(block.readout(self.spec.classes) for block in self.blocks)
+        self.heads.extend(cast(Spiking, block).readout(self.spec.classes) for block in self.blocks)
 
     @property
     def chain(self) -> list[nn.Module]:

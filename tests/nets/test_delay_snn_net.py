@@ -11,7 +11,6 @@ from bpfree.errors import InputError
 from bpfree.loop import Loop
 from bpfree.nets.delay_snn import Readout, Settings, Spiking, Synapses, build, operations
 
-
 SHD = replace(SPEC, shape=(100, 140), classes=20)
 
 

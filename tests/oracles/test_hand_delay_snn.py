@@ -94,6 +94,15 @@ def test_one_loss_trains_all_layers_or_each_layer_its_own():
     assert list(make_built("delay-snn-local").owners()) == [0, "positions 0", 1, "positions 1"]
 
 
+def test_a_layers_weights_and_positions_step_before_the_next_layer_runs():
+    loop, order = loop_of(make("delay-snn-local", hidden=(6, 5), **CHOSEN), spikes(12).data), []
+    for k, block in enumerate(loop.trainer.blocks):
+        block.register_forward_hook(lambda *_, k=k: order.append(f"layer {k}"))
+    loop.trainer.on_step = order.append  # type: ignore[method-assign]
+    loop.learn(ready(loop))
+    assert order == ["layer 0", 0, "positions 0", "layer 1", 1, "positions 1"]
+
+
 @pytest.mark.parametrize("algo", RULES)
 @pytest.mark.parametrize("delays", ["fixed", "none"])
 def test_without_learned_delays_nobody_owns_positions(algo: str, delays: str):

@@ -1,0 +1,97 @@
+"""What delays are worth: spoken digits of speakers never heard, with learned, fixed and no delays, dense and sparse.
+
+    python examples/delays_fsdd.py [folder of the runs] [seeds a fold]
+
+Leave-one-speaker-out on FSDD: 6 folds x 3 seeds a row, each row a recipe of examples/recipes, or a dense net of about
+as many parameters on the same spikes. The epoch is chosen on clips of the training speakers. Differences are paired by
+speaker, after the mean over a speaker's seeds: n = 6, t intervals (`energy.stats`). A run that is finished is read, one
+that was cut goes on: call it again. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+import bpfree
+from energy.stats import differences, interval, paired, summary
+
+QUICK = bool(os.environ.get("BPFREE_QUICK"))
+OUT, EACH = [*sys.argv[1:], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]
+FOLDS, SEEDS = (2, 1) if QUICK else (6, int(EACH))
+RECIPES = Path(__file__).parent / "recipes"
+DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine"}
+SPIKING = ("max_delay_ms", "tau_ms", "dropout")  # settings that no dense net has
+ARMS = {
+    "learned": ("fsdd-delays", {}),
+    "fixed random": ("fsdd-delays-fixed", {}),
+    "none": ("fsdd-delays-none", {}),
+    "sparse, learned": ("fsdd-sparse-delays", {}),
+    "sparse, fixed random": ("fsdd-sparse-delays-fixed", {}),
+    "sparse, none": ("fsdd-sparse-delays-none", {}),
+    "learned, local": ("fsdd-local-delays", {}),
+    "GRU": ("fsdd-delays", {**DENSE, "net": "gru", "hidden": [48]}),
+    "1-D CNN": ("fsdd-delays", {**DENSE, "net": "conv1d", "hidden": [28, 28]}),
+}
+STEPS = [("learned", "fixed random"), ("fixed random", "none")]
+PAIRS = [*STEPS, *((f"sparse, {a}", f"sparse, {b}") for a, b in STEPS), ("learned, local", "learned")]
+
+
+def synthetic():
+    """A file of three classes that differ only in the time from one spike to the next."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.zeros(500, 20, 8), torch.arange(500) % 3
+    for row, channel in torch.cartesian_prod(torch.arange(500), torch.arange(0, 8, 2)).tolist():
+        first = int(torch.randint(15, (), generator=generator))
+        x[row, first, channel] = x[row, first + 1 + int(y[row]), channel + 1] = 1
+    Path(OUT).mkdir(parents=True, exist_ok=True)
+    np.savez(Path(OUT) / "spikes.npz", x_train=x[:300], y_train=y[:300], x_test=x[300:], y_test=y[300:])
+    return f"npz:{Path(OUT) / 'spikes.npz'}"
+
+
+def config(recipe, changes):
+    """The recipe's settings, with those of spiking nets left out where the net is dense."""
+    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
+    values = {key: value for key, value in values.items() if key not in ("about", "seeds", "target")} | changes
+    dropped = (SPIKING if "net" in changes else ()) + (("split", "val_on") if QUICK else ())
+    values = {key: value for key, value in values.items() if key not in dropped}
+    small = {"data": synthetic(), "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25} if QUICK else {}
+    return values | {key: value for key, value in small.items() if key in values}
+
+
+def cell(arm, seed):
+    """Test accuracy of one arm and seed; a seed's speaker is the seed modulo 6."""
+    folder = Path(OUT) / f"{arm.replace(', ', '-').replace(' ', '-')}-s{seed}"
+    go = {"resume": folder} if (folder / "config.yaml").exists() else {"out": folder}
+    return bpfree.train(**config(*ARMS[arm]), **go, seed=seed, meter="none")
+
+
+def main():
+    arms = [arm for arm in ARMS if not (QUICK and "net" in ARMS[arm][1])]
+    by_fold, cost = {}, {}
+    for arm in arms:  # (F, S): a fold's seeds are fold, fold + 6, ...
+        runs = [[cell(arm, fold + 6 * i) for i in range(SEEDS)] for fold in range(FOLDS)]
+        by_fold[arm] = [sum(100 * run["result"]["test"] for run in fold) / SEEDS for fold in runs]
+        cost[arm] = runs[-1][-1]
+    n = f"n = {FOLDS} speakers, {SEEDS} seeds each"
+    print(f"\ntest accuracy in %, mean and 95 % interval over speakers ({n}), parameters, operations of a prediction")
+    for arm, found in by_fold.items():
+        (low, high), counts = interval(found), cost[arm]["extra"]["operations"]
+        line = (
+            f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {cost[arm]['parameters']['inference']:8,}"
+        )
+        if counts:
+            done, model = counts["a_prediction"], 1e9 * counts["energy"]["j_a_prediction"]
+            sums = ", ".join(f"{done[kind]:,.0f} {kind}" for kind in ("accumulates", "multiply-accumulates"))
+            line += f"  {sums}, ≈ {model:.0f} nJ (modelled)"
+        print(line)
+    print("\npaired differences in points, 95 % interval")
+    for a, b in PAIRS:
+        found = paired(differences(by_fold[a], by_fold[b]))
+        print(f"{a} - {b}: {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p = {found.p:.3f}")
+
+
+main()
