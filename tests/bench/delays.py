@@ -2,7 +2,7 @@
 
 One run, one thread, random spikes at the density of the cochlea model (0.2), the paper's net for SHD: 140 channels,
 hidden 256-256, 20 classes, 100 steps, 25 taps, right padding, batch 256. A step is forward, backward and both owners'
-Adam; every arm has the same batch norm, LIF and loss, and takes turns with the others, the best of several counts.
+Adam; every arm has the same batch norm, LIF and loss, and takes turns with the others; the least CPU time counts.
 
     fourier, direct   delay-snn with the exact path forced; `bpfree.functional.delays.convolve` chooses fourier here
     spikingjelly      delay-snn by fourier with spikingjelly's neurons, where it is installed
@@ -88,14 +88,14 @@ def layers() -> dict[str, Callable[[], None]]:
 
 
 def best_of(arms: dict[str, Callable[[], None]], times: int) -> dict[str, float]:
-    """The shortest wall time of each in s; they take turns, after one call that does not count."""
+    """The least CPU time of each in s; they take turns, after one call that does not count."""
     best = dict.fromkeys(arms, float("inf"))
     for turn in range(times + 1):
         for name, call in arms.items():
-            began = time.perf_counter()
+            began = time.process_time()
             call()
             if turn:
-                best[name] = min(best[name], time.perf_counter() - began)
+                best[name] = min(best[name], time.process_time() - began)
     return best
 
 
