@@ -34,7 +34,7 @@ ARMS = {
     "sparse, none": ("fsdd-sparse-delays-none", {}),
     "learned, local": ("fsdd-local-delays", {}),
     "GRU": ("fsdd-delays", {**DENSE, "net": "gru", "hidden": [48]}),
-    "1-D CNN": ("fsdd-delays", {**DENSE, "net": "conv1d", "hidden": [28, 28]}),
+    "1-D CNN": ("fsdd-delays", {**DENSE, "net": "conv1d", "hidden": [32, 32]}),
 }
 STEPS = [("learned", "fixed random"), ("fixed random", "none")]
 PAIRS = [*STEPS, *((f"sparse, {a}", f"sparse, {b}") for a, b in STEPS), ("learned, local", "learned")]
