@@ -175,13 +175,13 @@ def settings_of(algos: Sequence[str] | str, data: str = "mnist", net: str | None
     found: dict[type, None] = {}
     for text in separate(algos) if isinstance(algos, str) else algos:
         rule, own = parse(text)
-        found |= dict.fromkeys(run.settings_of(rule, data, own.get("net", net or "mlp")).values())
+        found |= dict.fromkeys(run.settings_of(rule, data, own.get("net", net)).values())
     return list(found)
 
 
 def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:
     rule, own = parse(text)
-    name_of_net = str(own.pop("net", net or "mlp"))
+    name_of_net = str(own.pop("net", net or run.default_net(rule, data)))
     for key in own:
         if key in OF_THE_STUDY:
             flag = "--" + key.replace("_", "-")

@@ -25,7 +25,7 @@ app = typer.Typer(
 Data = Annotated[
     str | None, typer.Option(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: mnist]")
 ]
-Net = Annotated[str | None, typer.Option(help="the net  [default: mlp; gnn for graphs]")]
+Net = Annotated[str | None, typer.Option(help="the net  [default: the rule's or the data's own, such as mlp]")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]
 Backend = Annotated[str, typer.Option(help="energy meter: auto, nvml, nvml-sampled, rapl, codecarbon or none")]
@@ -278,7 +278,7 @@ def tune(
     from bpfree import run
     from bpfree import tune as room
 
-    values: dict[str, Any] = {"data": "mnist", "net": "mlp", **(flags.read_yaml(config) if config else {})}
+    values: dict[str, Any] = {"data": "mnist", "net": None, **(flags.read_yaml(config) if config else {})}
     values |= {**flags.pairs(set_ or ()), **given}
     own = [flag for parameter in context.command.params for flag in parameter.opts]
     if "algo" not in values:

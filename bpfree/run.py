@@ -77,17 +77,20 @@ class Plan:
 
 
 def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str | None = None) -> dict[str, type]:
-    """Who takes settings: title -> class, for this rule, data and net (None: the data's own)."""
+    """Who takes settings: title -> class, for this rule, data and net (None: `default_net`)."""
     cls = registry.rule(algo) if isinstance(algo, str) else algo
     if isinstance(data, str) and data.startswith(GIVEN):
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
-    net = net or default_net(data)
+    net = net or default_net(cls, data)
     return {"rule": cls.Settings, f"net {net}": registry.net(net)[1], "data": source, "run": LoopSettings}
 
 
-def default_net(data: Any) -> str:
-    """The net that is built for ``data`` when none is named."""
+def default_net(algo: str | type[Trainer], data: Any) -> str:
+    """The net that is built when none is named: the rule's own, else that of ``data``."""
+    cls = registry.rule(algo) if isinstance(algo, str) else algo
+    if cls.net:
+        return cls.net
     return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
 
 
@@ -122,7 +125,7 @@ def train(
     Args:
         algo: name of a rule, ``FILE.py:Class``, or a Trainer subclass.
         data: a name (``mnist``, the default; ``npz:FILE``, ``folder:DIR``) or what `bpfree.data.as_data` takes.
-        net: name of a net; None: the data's own, ``mlp`` for images and arrays, ``gnn`` for graphs.
+        net: name of a net; None: the rule's own if it has one, else the data's (``mlp``, ``gnn`` for graphs, …).
         out: the run's folder, which must not exist; None: ``runs/<algo>-<data>-s<seed>-<id>``.
         resume: folder of a run to go on with; its configuration counts, and one that is finished is only read.
         meter: ``auto``, or the backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …
@@ -144,7 +147,8 @@ def train(
         if "algo" not in given:
             raise InputError(f"no rule given: choose algo from {', '.join(registry.names('rules'))}")
         data = given.pop("data", "mnist")
-        chosen = plan(given.pop("algo"), data, given.pop("net", None) or default_net(data), given)
+        algo, net = given.pop("algo"), given.pop("net", None)
+        chosen = plan(algo, data, net or default_net(algo, data), given)
         return _Run(chosen, Path(out) if out else _default_folder(chosen), meter, callbacks, command).go()
 
 

@@ -106,6 +106,7 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
+    net: ClassVar[str | None] = None  # built when none is named; None: the data's own
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples
@@ -116,9 +117,9 @@ class Trainer(nn.Module, ABC):
     streams: Streams
     phase: Phase
 
-    def __init__(self, blocks: Sequence[nn.Module] | None = None, *, net: str = "mlp", **values: Any):
+    def __init__(self, blocks: Sequence[nn.Module] | None = None, *, net: str | None = None, **values: Any):
         super().__init__()
-        build, net_settings = registry.net(net) if blocks is None else (None, None)
+        build, net_settings = registry.net(net or self.net or "mlp") if blocks is None else (None, None)
         classes = [self.Settings] if net_settings is None else [self.Settings, net_settings]
         self.settings, *chosen = resolve(classes, values, self.prefer)
         self._build_net = build and partial(build, settings=chosen[0], hidden_only=self.hidden_only)

@@ -28,7 +28,7 @@ from bpfree.checkpoint import write_atomically
 from bpfree.data.base import Data
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.loop import Loop, pick_device
-from bpfree.run import Plan, meter_for, plan
+from bpfree.run import Plan, default_net, meter_for, plan
 from bpfree.settings import Option, options
 from bpfree.streams import derive
 from energy.labels import worst
@@ -80,7 +80,7 @@ def tune(
     if trials < 1:
         raise InputError(f"trials = {trials} is not valid: expected 1 or more")
     out = Path(out) if out else Path("runs") / f"tune-{_slug(algo)}-{uuid.uuid4().hex[:6]}"
-    base = plan(algo, data, net or "mlp", settings)
+    base = plan(algo, data, net or default_net(algo, data), settings)
     space = _space(base, settings, search)
     loaded = _sealed(base.load_data())
     base.build().build(loaded.spec)

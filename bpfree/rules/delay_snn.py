@@ -50,6 +50,7 @@ class DelaySnn(Trainer):
     """One loss through all layers and all time; weights and positions step each in their own way."""
 
     Settings = Settings
+    net = "delay-snn"
     prefer = {"lr": 5e-3, "lr_schedule": "one-cycle", "weight_decay": 1e-5, "batch_size": 256, "epochs": 150}
 
     def setup(self) -> None:

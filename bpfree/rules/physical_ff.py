@@ -60,6 +60,7 @@ class PhysicalForwardForward(Trainer):
     """Every layer turns its output towards a fixed direction for right labels and away from it for wrong ones."""
 
     Settings = Settings
+    net = "optics"
     hidden_only = True
     batch_separable = False  # one instrument, and a label amplitude that follows the process's part of the batch
     amplitude: Tensor

@@ -39,6 +39,7 @@ class Reservoir(Trainer):
     """Nothing but a linear readout learns."""
 
     Settings = Settings
+    net = "optics"
     hidden_only = True
     batch_separable = False  # each process would solve for its own part
     gram: Tensor

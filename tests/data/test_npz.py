@@ -129,6 +129,18 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, part):
         load(f"npz:{tmp_path / 'cut.npz'}")
 
 
+def test_directory_that_hides_the_test_part_is_damaged(tmp_path):
+    """A longer extra field of the second entry swallows the entries behind it."""
+    save(tmp_path / "a.npz")
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    second = content.index(b"PK\x01\x02", content.index(b"PK\x01\x02") + 4)
+    rest = len(content) - 22 - (second + 46 + int.from_bytes(content[second + 28 : second + 30], "little"))
+    content[second + 30 : second + 32] = rest.to_bytes(2, "little")
+    (tmp_path / "b.npz").write_bytes(content)
+    with pytest.raises(InputError, match="damaged"):
+        load(f"npz:{tmp_path / 'b.npz'}")
+
+
 @given(st.data())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_a_damaged_byte_is_an_input_error_or_harmless(tmp_path, data):
