@@ -46,8 +46,11 @@ class Batch:
     span: tuple[int, int] | None = None
 
     def through(self, block: nn.Module, h: Tensor) -> Tensor:
-        """What ``block`` makes of ``h``; it gets the graph too if it takes one."""
-        return block(h, self.graph) if getattr(block, "takes_graph", False) else block(h)
+        """What ``block`` makes of ``h``; a layer of a graph gets the graph too, and may prepare a fixed input once."""
+        if not getattr(block, "takes_graph", False):
+            return block(h)
+        fixed = getattr(block, "fixed", None) if h is self.x else None
+        return block(fixed(h, self.graph) if fixed else h, self.graph)
 
     def read(self, h: Tensor) -> Tensor:
         """The part of ``h`` that the targets are about: all of it, unless the batch is a graph."""

@@ -15,7 +15,19 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from bpfree.errors import InputError
-from bpfree.functional.graphs import Features, Fixed, Graph, Matrix, alone, features, gather, geometric, row_norm, times
+from bpfree.functional.graphs import (
+    Features,
+    Fixed,
+    Graph,
+    Matrix,
+    Once,
+    alone,
+    features,
+    gather,
+    geometric,
+    row_norm,
+    times,
+)
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -114,6 +126,7 @@ class Layer(nn.Module):
         super().__init__()
         self.chosen, self.fan_in, self.width, self.last = chosen, fan_in, width, last
         self.activation = nn.Identity() if last else nn.ReLU()
+        self.once = Once()
         self.widen(0)
 
     def widen(self, above: int) -> None:
@@ -135,11 +148,11 @@ class Layer(nn.Module):
     def scaled(self, h: Tensor) -> Tensor:
         return row_norm(h) if self.chosen.row_norm else h
 
-    def features(self, h: Tensor, graph: Graph) -> Tensor | Features:
-        """A fixed input for `forward`: scaled and in sparse form, if its real nodes have few features."""
+    def fixed(self, h: Tensor, graph: Graph) -> Tensor | Features:
+        """A fixed input for `forward`: scaled and in sparse form, made once, if its real nodes have few features."""
         if not self.gathers:
             return h
-        found = features(h, graph.nodes, self.chosen.row_norm)
+        found = self.once(self, (h,), lambda: features(h, graph.nodes, self.chosen.row_norm))
         return h if isinstance(found, Tensor) else found
 
     def forward(self, h: Tensor | Features, graph: Graph | None = None, *above: Tensor) -> Tensor:

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bpfree.functional.graphs import Graph, Once
+from bpfree.functional.graphs import Graph
 from bpfree.nets.gnn import Layer
-from bpfree.rules.forward_gnn import layer_of, need_graph_layers
+from bpfree.rules._graph_greedy import READOUT, GreedyGraph, layer_of
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, RuleSettings
 
 
 @settings
@@ -20,26 +20,21 @@ class Settings(RuleSettings):
     threshold: float = setting(2.0, "theta, the goodness that separates right from wrong", ge=0)
     negatives: int = setting(100, "wrong classes a node is shown with, at most all", ge=1)
     reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
+    readout: str = setting("all", "goodness " + READOUT)
 
 
-class GraphGoodness(Trainer):
+class GraphGoodness(GreedyGraph):
     """Layer by layer, nodes shown with their class become active, with a wrong class quiet."""
 
     Settings = Settings
     tasks = ("node-classification",)
-    hidden_only = True
-    batch_separable = False  # a graph is not shared out
     offsets: Tensor
 
     def setup(self) -> None:
-        need_graph_layers(self)
-        self.once = Once()
+        super().setup()
         classes, nodes = self.spec.classes, self.spec.nodes
         wrong = torch.rand(classes - 1, nodes).argsort(0)[: self.settings.negatives] + 1
         self.register_buffer("offsets", wrong)  # (M, N): negative m shows node i with class y_i + offset, modulo K
-
-    def phases(self, epochs: int) -> list[Phase]:
-        return [Phase(f"layer {k + 1}", (k,), epochs) for k in range(len(self.blocks))]
 
     @property
     def forward_passes(self) -> tuple[int, int]:
@@ -89,7 +84,7 @@ class GraphGoodness(Trainer):
         return [layer.gather(*self.stream(batch, m), batch.index) for m in range(len(self.offsets) + 1)]  # type: ignore[arg-type]
 
     def predict(self, batch: Batch) -> Tensor:
-        *below, top = (layer_of(block) for _, block in self.trained)
+        *below, top = self.read()
         index: Any = batch.index
 
         def frozen() -> list[tuple[Any, Any, Graph | None]]:

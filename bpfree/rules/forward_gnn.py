@@ -32,14 +32,14 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import judge_of
-from bpfree.functional.graphs import Once
 from bpfree.nets.gnn import Layer
+from bpfree.rules._graph_greedy import PROTOCOL, READOUT, GreedyGraph, layer_of
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, RuleSettings
 
 
 @settings
@@ -50,36 +50,20 @@ class Settings(RuleSettings):
     )
     threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
     reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
-    readout: str = setting("all", "probabilities summed over all layers, or over the first 1, 2, …")
+    readout: str = setting("all", "probabilities " + READOUT)
 
 
-# how the paper trains every variant
-PROTOCOL = {"epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "row_norm": True}
-
-
-class ForwardGNN(Trainer):
+class ForwardGNN(GreedyGraph):
     """Each layer classifies nodes by virtual nodes, or scores links, and stays as it is once trained."""
 
     Settings = Settings
     tasks = ("node-classification", "link-prediction")
-    hidden_only = True
-    batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "virtual_nodes": True}
 
     def setup(self) -> None:
-        need_graph_layers(self)
-        if self.settings.readout not in self.readouts:
-            raise InputError(f"readout = {self.settings.readout!r}: choose from {', '.join(self.readouts)}")
+        super().setup()
         chosen = self.settings
         self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
-        self.once = Once()
-
-    @property
-    def readouts(self) -> tuple[str, ...]:
-        return "all", *map(str, range(1, len(self.blocks)))
-
-    def phases(self, epochs: int) -> list[Phase]:
-        return [Phase(f"layer {k + 1}", (k,), epochs) for k in range(len(self.blocks))]
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         rows, draws = self.judge.rows(batch), self.streams["neighbours"] if batch.graph.sampled else None
@@ -102,9 +86,7 @@ class ForwardGNN(Trainer):
             return layer.gather(batch.x, batch.graph, rows, draws)
 
     def predict(self, batch: Batch) -> Tensor:
-        readout = self.settings.readout
-        layers = self.trained if readout == "all" else self.trained[: int(readout)]
-        rows, (*below, top) = self.judge.rows(batch), [layer_of(block) for _, block in layers]
+        rows, (*below, top) = self.judge.rows(batch), self.read()
 
         def frozen() -> tuple[Any, Any]:
             """Summed probabilities of the layers below the top, and what the top makes its own from."""
@@ -123,15 +105,3 @@ class ForwardGNN(Trainer):
             total, gathered = frozen()
         h = top.transform(gathered) if reuse else top(gathered, batch.graph).index_select(0, rows)
         return total + self.judge.belief(h, batch)
-
-
-def layer_of(block: nn.Module) -> Layer:
-    """``block``, which `need_graph_layers` has seen."""
-    assert isinstance(block, Layer)
-    return block
-
-
-def need_graph_layers(trainer: Trainer) -> None:
-    """InputError unless the blocks are layers of net ``gnn``."""
-    if not all(isinstance(block, Layer) for block in trainer.blocks):
-        raise InputError(f"{type(trainer).__name__} needs graph layers: use --net gnn, or bpfree.nets.gnn.Layer")

@@ -28,7 +28,7 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph
 from bpfree.rules._graph_goodness import GraphGoodness
-from bpfree.rules.forward_gnn import PROTOCOL
+from bpfree.rules._graph_greedy import PROTOCOL
 from bpfree.trainer import Batch
 
 

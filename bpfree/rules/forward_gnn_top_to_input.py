@@ -31,8 +31,8 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import judge_of
-from bpfree.functional.graphs import Features, Graph, Once
-from bpfree.rules.forward_gnn import PROTOCOL, need_graph_layers
+from bpfree.functional.graphs import Features, Graph
+from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
@@ -65,7 +65,6 @@ class ForwardGNNTopToInput(Trainer):
         if chosen.skip >= chosen.passes:
             raise InputError(f"skip = {chosen.skip} leaves none of {chosen.passes} passes: make it smaller")
         self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
-        self.once = Once()
         self.widths: list[int] = [block.width for block in self.blocks]  # type: ignore[misc]
         for block, above in zip(self.blocks, [*self.widths[1:], self.spec.classes], strict=True):
             block.widen(above)  # type: ignore[operator]
@@ -84,7 +83,8 @@ class ForwardGNNTopToInput(Trainer):
         return [range(0, depth, 2), range(1, depth, 2)] if self.settings.alternate else [range(depth)]
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        x, tops, rows = self.input(batch), self.tops(batch.graph, batch.x), self.judge.rows(batch)
+        x = layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
             with torch.no_grad():
@@ -97,10 +97,6 @@ class ForwardGNNTopToInput(Trainer):
                 h = self.update(k, x, seen, tops, batch.graph)
                 states[k].copy_(h.detach())
                 yield Local(self.judge.loss(h.index_select(0, rows), batch), owner=k)
-
-    def input(self, batch: Batch) -> Tensor | Features:
-        """``s_0``, in sparse form where that is faster."""
-        return self.once(self, (batch.x, batch.graph), lambda: self.blocks[0].features(batch.x, batch.graph))  # type: ignore[operator]
 
     def tops(self, graph: Graph, like: Tensor) -> list[Tensor]:
         """``s_{L+1}``: the labels ``(N + K, K)`` as far as training knows them; nothing for links."""
@@ -128,7 +124,8 @@ class ForwardGNNTopToInput(Trainer):
         return states
 
     def predict(self, batch: Batch) -> Tensor:
-        x, tops, rows = self.input(batch), self.tops(batch.graph, batch.x), self.judge.rows(batch)
+        x = layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
         states, total = self.bottom_up(x, batch.graph, tops), 0.0
         for number in range(self.settings.passes):
             for group in self.groups:

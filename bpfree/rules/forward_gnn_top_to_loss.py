@@ -30,8 +30,8 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import Prototypes
-from bpfree.functional.graphs import Features, Graph, Once, row_norm
-from bpfree.rules.forward_gnn import PROTOCOL, layer_of, need_graph_layers
+from bpfree.functional.graphs import Features, Graph, row_norm
+from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
@@ -57,13 +57,13 @@ class ForwardGNNTopToLoss(Trainer):
         widths = sorted({layer_of(block).width for block in self.blocks})
         if len(widths) > 1:
             raise InputError(f"layers have widths {widths}: top-to-loss takes their mean, give all the same")
-        self.judge, self.once = Prototypes(self.settings.temperature), Once()
+        self.judge = Prototypes(self.settings.temperature)
         for k in range(len(self.blocks)):
             self.register_buffer(f"state_{k}", torch.zeros(self.spec.nodes, widths[0]))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        x, graph, rows = self.input(batch), batch.graph, self.judge.rows(batch)
+        x, graph, rows = layer_of(self.blocks[0]).fixed(batch.x, batch.graph), batch.graph, self.judge.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
             with torch.no_grad():
@@ -77,10 +77,6 @@ class ForwardGNNTopToLoss(Trainer):
             yield Local(self.judge.loss(self.mean(h, states[k + 1 :], rows), batch), owner=k)
         for state, now in zip(states, new, strict=True):
             state.copy_(now)
-
-    def input(self, batch: Batch) -> Tensor | Features:
-        """``s_0``, in sparse form where that is faster."""
-        return self.once(self, (batch.x, batch.graph), lambda: self.blocks[0].features(batch.x, batch.graph))  # type: ignore[operator]
 
     def mean(self, h: Tensor, above: Sequence[Tensor], rows: Tensor) -> Tensor:
         """``e_l`` of the given rows."""
@@ -96,7 +92,8 @@ class ForwardGNNTopToLoss(Trainer):
 
     def predict(self, batch: Batch) -> Tensor:
         raw, rows = self.settings.raw_pass, self.judge.rows(batch)
-        found = self.outputs(batch.x if raw else self.input(batch), batch.graph, raw)
+        x = batch.x if raw else layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        found = self.outputs(x, batch.graph, raw)
         states = [row_norm(h) for h in found]
         beliefs = [self.judge.belief(self.mean(h, states[k + 1 :], rows), batch) for k, h in enumerate(found)]
         return torch.stack(beliefs).sum(0)

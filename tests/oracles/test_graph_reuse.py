@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from graph_cases import BASE, K, N, data_of, features, trained
+from torch import Tensor
 
-from bpfree.functional.graphs import Gathered
+from bpfree.functional import graphs
+from bpfree.functional.graphs import Features, Gathered
 
 
 def sparse_features(virtual: int) -> np.ndarray:
@@ -31,6 +33,21 @@ def test_fast_path_gives_the_weights_of_the_plain_one(algo: str, conv: str):
         states.append(loop.trainer.state_dict())
     for name, fast in states[0].items():
         torch.testing.assert_close(fast, states[1][name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("algo", ["backprop", "forward-gnn-top-to-input", "forward-gnn-top-to-loss"])
+def test_sparse_first_layer_gives_the_weights_of_the_dense_one(algo: str, monkeypatch):
+    """12 steps of Adam, with features kept sparse and with none: to 1e-5. The baseline is as fast as it can be."""
+    states = []
+    for limit, kind in ((0.0, Tensor), (1.0, Features)):
+        monkeypatch.setattr(graphs, "SPARSE", limit)
+        data = data_of(x=sparse_features(K))
+        _, _, loop = trained(algo, data, steps=12, optimizer="adam", lr=0.01, hidden=(8, 8), row_norm=True)
+        first = loop.trainer.blocks[0]
+        assert {type(kept) for _, kept in first.once.kept.values()} == {kind}
+        states.append(loop.trainer.state_dict())
+    for name, dense in states[0].items():
+        torch.testing.assert_close(dense, states[1][name], rtol=1e-5, atol=1e-5)
 
 
 def test_fast_path_keeps_sparse_features_sparse_and_touches_only_the_rows_of_the_loss():
