@@ -205,13 +205,22 @@ GRAPH_MUTANTS = {
         "            return 0 * total, top.gather",
         [GNN + "test_single_forward_sums_probabilities_over_all_layers_on_the_training_graph"],
     ),
-    "forward-gnn-ff-la: sign flip": Mutant(_GG, "quiet.backward()", "(-quiet).backward()", [HAND_LA]),
-    "forward-gnn-ff-vn: sign flip": Mutant(_GG, "F.softplus(-self", "-F.softplus(-self", [HAND_VN]),
+    "forward-gnn-ff-la: sign flip": Mutant(_GG, "/ negatives).backward()", "/ -negatives).backward()", [HAND_LA]),
+    "forward-gnn-ff-vn: sign flip": Mutant(_GG, "(F.softplus(theta", "(-F.softplus(theta", [HAND_VN]),
     "forward-gnn-ff-la: positive and negative swapped": Mutant(
         _GG, "range(negatives, 0, -1)", "range(negatives - 1, -1, -1)", [HAND_LA]
     ),
     "forward-gnn-ff-vn: positive and negative swapped": Mutant(
-        _GG, "(-self.logits(layer, batch, 0))", "(-self.logits(layer, batch, 1))", [HAND_VN]
+        _GG,
+        "right = self.goodness(layer, batch, 0)\n        yield",
+        "right = self.goodness(layer, batch, 1)\n        yield",
+        [HAND_VN],
+    ),
+    "forward-gnn-ff-vn: symba's negatives see no positive": Mutant(
+        _GG,
+        "                right = self.goodness(layer, batch, 0)",
+        "                right = 0 * self.goodness(layer, batch, 0)",
+        [GNN + "test_symba_is_the_hand_gradient"],
     ),
     "forward-gnn-ff-la: off-by-one label": Mutant(
         _LA,

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,10 @@ from bpfree.trainer import Batch, Local, RuleSettings
 @settings
 class Settings(RuleSettings):
     threshold: float = setting(2.0, "theta, the goodness that separates right from wrong", ge=0)
+    goodness_loss: Literal["threshold", "symba"] = setting(
+        "threshold", "goodness against theta, or that of the right class against that of a wrong one"
+    )
+    alpha: float = setting(4.0, "alpha of goodness_loss = symba, multiplies the gap", gt=0)
     negatives: int = setting(100, "wrong classes a node is shown with, at most all", ge=1)
     reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
     readout: str = setting("all", "goodness " + READOUT)
@@ -38,7 +42,7 @@ class GraphGoodness(GreedyGraph):
 
     @property
     def forward_passes(self) -> tuple[int, int]:
-        return 1 + min(self.settings.negatives, self.spec.classes - 1), self.spec.classes
+        return 1 + self.gap + min(self.settings.negatives, self.spec.classes - 1), self.spec.classes
 
     @abstractmethod
     def stream(self, batch: Batch, m: int) -> tuple[Tensor, Graph]:
@@ -61,23 +65,38 @@ class GraphGoodness(GreedyGraph):
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         negatives, ((k, block),) = len(self.offsets), self.active
-        layer = layer_of(block)
-        others: Tensor | float = 0.0
+        layer, right = layer_of(block), batch.x.new_zeros(())
+        if self.gap:  # a negative stream's gradient depends on the positive one
+            with torch.no_grad():
+                right = self.goodness(layer, batch, 0)
+        wrong = []
         for m in range(negatives, 0, -1):  # one stream at a time: memory does not grow with the classes
-            quiet = F.softplus(self.logits(layer, batch, m)).mean() / negatives
-            quiet.backward()
-            others = others + quiet.detach()
-        yield Local(F.softplus(-self.logits(layer, batch, 0)).mean() + others, owner=k)
+            good = self.goodness(layer, batch, m)
+            (self.pair(right, good) / negatives).backward()
+            wrong.append(good.detach())
+        right = self.goodness(layer, batch, 0)
+        yield Local(torch.stack([self.pair(right, good) for good in wrong]).mean(), owner=k)
 
-    def logits(self, layer: Layer, batch: Batch, m: int) -> Tensor:
-        """``g_i - theta`` of the training nodes in stream m."""
+    @property
+    def gap(self) -> bool:
+        return self.settings.goodness_loss == "symba"
+
+    def pair(self, right: Tensor, wrong: Tensor) -> Tensor:
+        """The loss of goodness ``(B,)`` with the right class and with a wrong one."""
+        if self.gap:
+            return F.softplus(-self.settings.alpha * (right - wrong)).mean()
+        theta = self.settings.threshold
+        return (F.softplus(theta - right) + F.softplus(wrong - theta)).mean()
+
+    def goodness(self, layer: Layer, batch: Batch, m: int) -> Tensor:
+        """``g_i`` of the training nodes in stream m."""
         if self.settings.reuse and layer.gathers:
             sources = (batch.x, batch.index, batch.graph)
             streams = self.once(self.phase, sources, lambda: self.gathered(layer, batch))
             h = layer.transform(streams[m])
         else:
             h = layer(*self.stream(batch, m)).index_select(0, batch.index)  # type: ignore[arg-type]
-        return h.square().sum(1) - self.settings.threshold
+        return h.square().sum(1)
 
     def gathered(self, layer: Layer, batch: Batch) -> list[Any]:
         """What ``layer`` gathers for the training nodes, in each stream."""

@@ -7,6 +7,8 @@ their class, negative ones a wrong class, all other nodes 1/K for each class; la
 
     L_l = mean softplus(theta - g_i+) + 1/M sum_m mean softplus(g_i-(m) - theta),   over the training nodes
 
+    L_l = 1/M sum_m mean softplus(-alpha (g_i+ - g_i-(m)))   (``goodness_loss = symba``, arXiv 2303.08418)
+
 ============  ====================  ===========================================================
 symbol        attribute             shape
 ============  ====================  ===========================================================
@@ -19,8 +21,8 @@ A prediction shows all nodes to be judged with the same candidate class at once,
 of the training part, and in a test those of the validation part too, which SF never reads.
 Differences from the paper: biases do not decay; each stream's gradient is added up on its own, the same step in memory
 that does not grow with K.
-Costs: M + 1 forward passes a step, K a prediction. The streams' inputs of an upper layer are kept if they fit
-``cache_mb``.
+Costs: M + 1 forward passes a step, with symba M + 2, K a prediction. The streams' inputs of an upper layer are kept if
+they fit ``cache_mb``.
 """
 
 import dataclasses

@@ -8,6 +8,8 @@ of a wrong class; layer l is trained to its early stop:
 
     L_l = mean softplus(theta - g_i+) + 1/M sum_m mean softplus(g_i-(m) - theta),   over the training nodes
 
+    L_l = 1/M sum_m mean softplus(-alpha (g_i+ - g_i-(m)))   (``goodness_loss = symba``, arXiv 2303.08418)
+
 ============  ====================  ===========================================================
 symbol        attribute             shape
 ============  ====================  ===========================================================
@@ -20,7 +22,7 @@ A prediction joins all nodes to be judged to the same candidate class at once, a
 the training part, and in a test those of the validation part too, which SF never reads.
 Differences from the paper: biases do not decay; each stream's gradient is added up on its own, the same step in memory
 that does not grow with K.
-Costs: M + 1 forward passes a step, K a prediction; one sparse matrix a stream and a candidate class.
+Costs: M + 1 forward passes a step, with symba M + 2, K a prediction; one sparse matrix a stream and a candidate class.
 """
 
 from torch import Tensor

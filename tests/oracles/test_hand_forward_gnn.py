@@ -146,6 +146,28 @@ def test_virtual_nodes_are_the_hand_gradient_and_negatives_reuse_the_positive_ou
         close(moved, k, (dw, db))
 
 
+@pytest.mark.parametrize("reuse", [True, False])
+def test_symba_is_the_hand_gradient(reuse: bool):
+    """Of the mean softplus(-alpha (g+ - g-)) over nodes and wrong classes, through both streams; alpha = 1.5."""
+    values = {"goodness_loss": "symba", "alpha": 1.5, "reuse": reuse}
+    w, moved, loop = trained("forward-gnn-ff-vn", data_of(), **values)
+    h, dw, db, loss = rownorm(features()), 0.0, 0.0, 0.0
+    graphs = [a_hat(np.concatenate([BASE, joins(shown(w, m))], 1), N + K) for m in range(K)]
+    outs = [layer(w, 0, a, h) for a in graphs]
+    good = [(out[TRAIN] ** 2).sum(1) for out in outs]
+    for m in range(1, K):
+        gap = good[0] - good[m]
+        loss += softplus(-1.5 * gap).mean() / (K - 1)
+        slope = -1.5 * sigmoid(-1.5 * gap) / (K - 1) / len(TRAIN)  # dL/dg+ = -dL/dg-
+        for stream, sign in ((0, 1), (m, -1)):
+            upstream = np.zeros_like(outs[stream])
+            upstream[TRAIN] = sign * slope[:, None] * 2 * outs[stream][TRAIN]
+            part = gradients(upstream, outs[stream], graphs[stream], h)
+            dw, db = dw + part[0], db + part[1]
+    close(moved, 0, (dw, db))
+    assert loop.history[0]["loss"]["0"] == pytest.approx(loss, rel=1e-12)
+
+
 def test_virtual_nodes_judge_by_goodness_with_all_joined_to_one_candidate():
     _, _, loop = trained("forward-gnn-ff-vn", data_of(), hidden=(H, H), steps=2)
     w = {name: tensor.numpy() for name, tensor in loop.trainer.state_dict().items()}
