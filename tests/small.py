@@ -75,8 +75,9 @@ def on_graph(data: Data, virtual: bool = False, neighbours: int = 6) -> Data:
 
 
 def loop_of(trainer: Trainer, data: Data, **options: Any) -> Loop:
-    """A loop on the CPU with one thread; a rule for graphs gets the rows as nodes of one."""
-    if "classification" not in trainer.tasks and isinstance(data.train, TensorSource):
+    """A loop on the CPU with one thread; a graph net gets the rows as nodes of one."""
+    graph_net = trainer._build_net is not None and trainer._build_net.func.__module__ == "bpfree.nets.gnn"
+    if graph_net and isinstance(data.train, TensorSource):
         data = on_graph(data, trainer.prefer.get("virtual_nodes", False))
     return Loop(trainer, data, **{"device": "cpu", "threads": 1, **options})
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def rehearse(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
+def rehearse(blocks: Iterable[nn.Module], x: Tensor, through: Callable = lambda block, h: block(h)) -> Tensor:
     """What ``blocks`` will put out when they run again on ``x``: no graph is kept and nothing is left behind.
 
     Batch normalisation uses the batch's statistics without adding to its running ones, which the second run will do;
@@ -28,7 +28,7 @@ def rehearse(blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
             tracking = [m for m in norms if m.training]
             for module in tracking:
                 module.track_running_stats = False
-            x = block(x)
+            x = through(block, x)
             for module in tracking:
                 module.track_running_stats = True
     return x

@@ -24,7 +24,8 @@ B_k           ``feedback_k``          (C, n_k), rows of length 1, fixed; only wi
 A, a          ``aux``                 (C, n_L), (C,); only with ``dfa``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``. On a graph the blocks see all nodes, the predictors
+those of ``batch.y``.
 Batch normalisation of random blocks: one pass over the training data (phase ``blocks``) before the predictors, in which
 every batch is normalised by itself and the running statistics become the plain mean over all batches; from then on they
 are fixed, for the fit as for validation and test. The pass follows the seed's order of rows. It has no predictor yet,
@@ -73,6 +74,7 @@ class Cafo(Trainer):
     """Predictors on random or separately trained blocks."""
 
     Settings = Settings
+    tasks = ("classification", "node-classification")
     hidden_only = True
     overlap = True
     prefer = {"channels": (32, 128, 512), "pool": "max", "norm": "after-pool"}
@@ -149,35 +151,36 @@ class Cafo(Trainer):
             if self.settings.variant == "dfa":
                 yield from self.align(batch)
             elif batch.weight is None:
-                self.calibrate(batch.x)
+                self.calibrate(batch)
             return
         (k,) = self.phase.blocks
         if self.sums is None:
             loss = sparsemax_loss if self.settings.predictor == "sparsemax" else F.cross_entropy
-            yield Local(loss(self.scores(k, batch.x), batch.y), owner=self.phase.name)
+            yield Local(loss(self.scores(k, batch.read(batch.x)), batch.y), owner=self.phase.name)
         elif batch.weight is None:
-            self.sums.add(batch.x.flatten(1), F.one_hot(batch.y, self.spec.classes))
+            self.sums.add(batch.read(batch.x).flatten(1), F.one_hot(batch.y, self.spec.classes))
 
-    def calibrate(self, x: Tensor) -> None:
+    def calibrate(self, batch: Batch) -> None:
         """Batch normalisation sees a batch; its running statistics are the plain mean over those of the pass so far."""
         self.batches += 1
         for norm in self.norms:
             norm.momentum = 1 / self.batches
         with torch.no_grad():
-            self.through(x)
+            self.through(batch)
 
     def align(self, batch: Batch) -> Iterator[Local]:
         """A step of direct feedback alignment."""
-        error = output_error(self.aux(rehearse(self.blocks, batch.x).flatten(1)), batch.y)  # (B, C)
+        scores = self.aux(batch.read(rehearse(self.blocks, batch.x, batch.through)).flatten(1))
+        error = output_error(scores, batch.y)  # (B, C)
         *below, (last, top) = self.active
         h = batch.x
         for k, block in below:
-            h = block(h.detach())
+            h = batch.through(block, h.detach())
             if h.requires_grad:  # else the block has no parameters
-                pull_back(h, error @ getattr(self, f"feedback_{k}"))
+                pull_back(batch.read(h), error @ getattr(self, f"feedback_{k}"))
                 yield Local(None, owner=k)
-        h = top(h.detach())
-        yield Local(F.cross_entropy(self.aux(h.flatten(1)), batch.y), owner=last)
+        h = batch.through(top, h.detach())
+        yield Local(F.cross_entropy(self.aux(batch.read(h).flatten(1)), batch.y), owner=last)
 
     def on_epoch(self) -> None:
         if self.sums is None:
@@ -196,9 +199,10 @@ class Cafo(Trainer):
                 f"try a larger --ridge than {self.settings.ridge}"
             ) from None
 
-    def through(self, h: Tensor) -> Tensor:
+    def through(self, batch: Batch) -> Tensor:
+        h = batch.x
         for block in self.blocks:
-            h = block(h)
+            h = batch.through(block, h)
         return h
 
     def scores(self, k: int, h: Tensor) -> Tensor:
@@ -209,13 +213,13 @@ class Cafo(Trainer):
     def predict(self, batch: Batch) -> Tensor:
         if self.phase.name == "blocks":
             if self.settings.variant == "dfa":
-                return self.aux(self.through(batch.x).flatten(1))
-            return batch.x.new_zeros(len(batch.x), self.spec.classes)  # no predictor yet
+                return self.aux(batch.read(self.through(batch)).flatten(1))
+            return batch.x.new_zeros(len(batch.read(batch.x)), self.spec.classes)  # no predictor yet
         probabilities = sparsemax if self.settings.predictor == "sparsemax" else _softmax
         h, total = batch.x, []
         for k, block in self.trained:
-            h = block(h)
-            s = self.scores(k, h)
+            h = batch.through(block, h)
+            s = self.scores(k, batch.read(h))
             total.append(probabilities(s) if self.settings.readout == "softmax" else s)
         return torch.stack(total).sum(0)
 

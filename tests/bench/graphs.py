@@ -63,8 +63,9 @@ def peak_mib(algo: str, data: Data, **values: Any) -> float:
     for phase in range(len(loop.phases)):
         batch = ready(loop, phase)
         loop.learn(batch)  # for the optimizer's state
-        if hasattr(loop.trainer, "once"):
-            loop.trainer.once.scope = None  # so that what is kept is made, and counted, again
+        for holder in (loop.trainer, *loop.trainer.blocks):
+            if hasattr(holder, "once"):
+                holder.once.scope = None  # so that what is kept is made, and counted, again
         with LiveMemory() as memory:
             loop.learn(batch)
         worst = max(worst, memory.peak)

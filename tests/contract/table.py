@@ -212,6 +212,7 @@ ROWS = {
     ),
     "delay-snn": Row("delay-snn", _SPIKES, 0.78, _SPIKES_SMALL, {**_OVER_TIME, **_TWO_OWNERS, **_GLOBAL}),
     "delay-snn-local": Row("delay-snn-local", _SPIKES, 0.78, _SPIKES_SMALL, {**_OVER_TIME, **_TWO_OWNERS}),
+    "cafo, graph": Row("cafo", {**_GNN, "hidden": (300, 300), "row_norm": True, "epochs": 60}, 0.8, _GNN_SMALL, _GRAPH),
     "forward-gnn": Row("forward-gnn", _GNN, 0.85, _GNN_SMALL, _GRAPH),
     "forward-gnn, sage": Row("forward-gnn", {**_GNN, "conv": "sage"}, 0.85, _GNN_SMALL, _GRAPH),
     "forward-gnn, gat": Row("forward-gnn", {**_GNN, "conv": "gat"}, 0.75, _GNN_SMALL, _GRAPH),

@@ -290,3 +290,32 @@ def test_backprop_reads_the_scores_of_the_training_nodes():
     a = a_hat(BASE, N)
     scores = a @ layer(w, 0, a, features(0)) @ w[f"blocks.1.{W}"].T + w[f"blocks.1.{B}"]
     assert loop.history[0]["loss"]["net"] == pytest.approx(cross_entropy(scores[TRAIN], Y[TRAIN]), rel=1e-12)
+
+
+def test_cafo_on_a_graph_solves_every_predictor_from_the_training_nodes_of_a_random_frozen_layer():
+    values = {"predictor": "mse", "ridge": 0.1, "hidden": (H, H), "row_norm": True}
+    w, moved, loop = trained("cafo", data_of(virtual=False), **values)
+    h, total = features(0), 0.0
+    for k in range(2):
+        assert not moved[f"blocks.{k}.{W}"].any()
+        h = layer(w, k, a_hat(BASE, N), rownorm(h))
+        seen, target = h[TRAIN], one_hot(Y[TRAIN], K)
+        gram = seen.T @ seen
+        head = np.linalg.solve(gram + 0.1 * np.trace(gram) / H * np.eye(H), seen.T @ target)
+        total = total + softmax(h[TEST] @ head)
+    np.testing.assert_allclose(loop.scores(loop.data.test)[0], total, rtol=1e-6)
+
+
+def test_feedback_alignment_on_a_graph_reaches_the_frozen_layers_through_the_training_nodes():
+    """Block 1 moves by e B at the training nodes; e is the error of the head on the last block."""
+    values = {"variant": "dfa", "block_optimizer": "sgd", "block_lr": 1.0, "block_epochs": 1, "hidden": (H, H)}
+    w, moved, _ = trained("cafo", data_of(virtual=False), **values)
+    a = a_hat(BASE, N)
+    hs = [features(0)]
+    for k in range(2):
+        hs.append(layer(w, k, a, hs[k]))
+    logits = hs[2][TRAIN] @ w["aux.weight"].T + w["aux.bias"]
+    error = (softmax(logits) - one_hot(Y[TRAIN], K)) / len(TRAIN)
+    upstream = np.zeros_like(hs[1])
+    upstream[TRAIN] = error @ w["feedback_0"]
+    close(moved, 0, gradients(upstream, hs[1], a, hs[0]))
