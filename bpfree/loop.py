@@ -200,10 +200,10 @@ class Loop:
                     self._enter("train")
         trainer.on_epoch()
         self._share_buffers()
-        self._check_finite()
         cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
             return
+        self._check_finite()
         self._enter("validate")
         value = self.evaluate(self.data.val)
         self.early.update(value, cursor.epochs, trainer)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -252,9 +253,11 @@ def gather(left: Matrix, h: Tensor, real: int, scaled: bool) -> Tensor | Gathere
     return left @ found if isinstance(found, Tensor) else Gathered(left, found)
 
 
-def times(fixed: Fixed, weight: Tensor) -> Tensor:
-    """``fixed (r, n) @ weight (n, m)``."""
-    return fixed @ weight if isinstance(fixed, Tensor) else fixed.times(weight)
+def times(fixed: Fixed, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``fixed (r, n) @ weight (n, m)``, plus ``bias (m,)``."""
+    if isinstance(fixed, Tensor):
+        return F.linear(fixed, weight.T, bias)
+    return fixed.times(weight) if bias is None else fixed.times(weight) + bias
 
 
 class Once:

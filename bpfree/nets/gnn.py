@@ -87,7 +87,7 @@ class Gcn(Conv):
         return (gather(pick(graph.gcn(h.dtype)), h, graph.nodes, scaled),)
 
     def transform(self, gathered: tuple[Fixed, ...]) -> Tensor:
-        return times(gathered[0], self.conv.lin.weight.T) + self.conv.bias
+        return times(gathered[0], self.conv.lin.weight.T, self.conv.bias)
 
 
 class Sage(Conv):
@@ -101,7 +101,7 @@ class Sage(Conv):
 
     def transform(self, gathered: tuple[Fixed, ...]) -> Tensor:
         around, own = gathered
-        return times(around, self.conv.lin_l.weight.T) + self.conv.lin_l.bias + times(own, self.conv.lin_r.weight.T)
+        return times(around, self.conv.lin_l.weight.T, self.conv.lin_l.bias) + times(own, self.conv.lin_r.weight.T)
 
 
 class Gat(Conv):

@@ -93,7 +93,7 @@ class ForwardGNN(GreedyGraph):
             total: Any = 0.0
             h = batch.x
             for layer in below:
-                h = layer(h, batch.graph)
+                h = batch.through(layer, h) if reuse else layer(h, batch.graph)
                 total = total + self.judge.belief(h.index_select(0, rows), batch)
             return total, top.gather(h, batch.graph, rows) if reuse else h
 

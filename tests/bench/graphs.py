@@ -36,6 +36,7 @@ from bpfree.loop import Loop  # noqa: E402
 HIDDEN = (128,) * 4
 GREEDY = {"net": "gnn", "hidden": HIDDEN, "epochs": 100, "patience": None}
 LARGE_GIB = 6.0
+ROUNDS = 3  # the least CPU time of so many counts
 
 
 def cora(virtual: bool) -> Data:
@@ -130,10 +131,11 @@ def main() -> int:
         "BP-4": ("backprop", real, bp),
     }
     cpu_s("backprop", real, **{**bp, "epochs": 2})  # imports and first calls
-    rows = {}
-    for name, (algo, data, values) in arms.items():
-        seconds, accuracy = cpu_s(algo, data, **values)
-        rows[name] = {"cpu_s": seconds, "test": accuracy, "peak_mib": peak_mib(algo, data, **values)}
+    rows = {name: {"peak_mib": peak_mib(algo, data, **values)} for name, (algo, data, values) in arms.items()}
+    for _ in range(ROUNDS):  # in turn, so that a busy neighbour does not strike one arm alone
+        for name, (algo, data, values) in arms.items():
+            seconds, rows[name]["test"] = cpu_s(algo, data, **values)
+            rows[name]["cpu_s"] = min(seconds, rows[name].get("cpu_s", seconds))
     la = {"net": "gnn", "hidden": (128,), "reuse": False}
     rows["FF-LA, 7 classes"] = {"peak_mib": peak_mib("forward-gnn-ff-la", real, **la)}
     rows["FF-LA, 14 classes"] = {"peak_mib": peak_mib("forward-gnn-ff-la", more_classes(real), **la)}
