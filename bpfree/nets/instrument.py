@@ -58,7 +58,8 @@ class Instrument(System):
         chosen = self.settings
         if chosen.replay is not None:
             return replayed(Path(chosen.replay))
-        if file := file_and_class(chosen.instrument):
+        file = file_and_class(chosen.instrument)
+        if file and file[1]:  # else a command, which may end in .py as well
             return function_of(*file)
         process = self.process = Process(chosen.instrument)
 

@@ -137,6 +137,12 @@ def test_a_function_that_is_not_there_or_raises_says_so(function: str):
         system_of(f"{function}:breaks", retries=0).measure(inputs())
 
 
+def test_a_command_may_end_in_a_python_file(tmp_path: Path):
+    (tmp_path / "bench.py").write_text("for line in open(0): print(line, end='', flush=True)")
+    with pytest.raises(InputError, match="not a line of JSON with y"):  # it was started, and echoes the question
+        system_of(f"{sys.executable} {tmp_path / 'bench.py'}", retries=0).measure(inputs())
+
+
 class Killer:
     """Kill the instrument's process with SIGKILL before some batches."""
 
