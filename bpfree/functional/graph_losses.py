@@ -59,8 +59,7 @@ class Edges:
 
     def logits(self, h: Tensor, batch: Batch) -> Tensor:
         """``(B,)``."""
-        u, v = batch.graph.pairs
-        return (h[u] * h[v]).sum(1)
+        return batch.graph.products(h).sum(1)
 
     def loss(self, h: Tensor, batch: Batch) -> Tensor:
         return F.binary_cross_entropy_with_logits(self.logits(h, batch), batch.y)
@@ -77,8 +76,7 @@ class GoodEdges(Edges):
         self.threshold = threshold
 
     def logits(self, h: Tensor, batch: Batch) -> Tensor:
-        u, v = batch.graph.pairs
-        return (h[u] * h[v]).square().sum(1) - self.threshold
+        return batch.graph.products(h).square().sum(1) - self.threshold
 
     def loss(self, h: Tensor, batch: Batch) -> Tensor:
         cost = F.binary_cross_entropy_with_logits(self.logits(h, batch), batch.y, reduction="none")

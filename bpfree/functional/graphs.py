@@ -195,7 +195,12 @@ class Graph:
     def read(self, h: Tensor, index: Tensor) -> Tensor:
         """What the targets are about, out of all rows ``h (N + K, n)``: the rows ``index``, or scores of its pairs."""
         h = h.index_select(0, index)
-        return h if self.pairs is None else (h[self.pairs[0]] * h[self.pairs[1]]).sum(1)
+        return h if self.pairs is None else self.products(h).sum(1)
+
+    def products(self, h: Tensor) -> Tensor:
+        """``h_u * h_v (B, n)`` of the pairs, from the rows ``h (r, n)`` that they count in."""
+        assert self.pairs is not None
+        return h.index_select(0, self.pairs[0]) * h.index_select(0, self.pairs[1])
 
 
 def alone(nodes: int, device: torch.device) -> Graph:
