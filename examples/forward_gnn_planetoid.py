@@ -36,6 +36,8 @@ def row(data: str, split: str, arm: str, out: Path, **changes: object) -> str:
     config = {**PROTOCOL, **ARMS[arm], "data": data, "split": split, **changes}
     name = f"{Path(data).stem}-{split}-{arm.replace(', ', '-').replace(' ', '-')}"
     found = run(Recipe(name, "", {}, SEEDS, config, QUICK), out / name, meter="none")
+    if found["verdict"] == "stopped":
+        sys.exit("stopped: the same command goes on")
     test = found["figures"]["test"]
     epochs = sum(found["epochs"]) / len(found["epochs"])
     return (

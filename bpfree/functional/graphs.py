@@ -65,7 +65,7 @@ class Matrix:
 
     def __matmul__(self, dense: Tensor) -> Tensor:
         """``(R, C) @ (C, n)``, differentiable in the dense one."""
-        return _Product.apply(dense, self)
+        return _Product.apply(dense.to(self.values.dtype), self)
 
     def take(self, rows: Tensor, fan_out: int | None = None, draws: torch.Generator | None = None) -> "Matrix":
         """The given rows ``(r,)`` as a matrix ``(r, C)``.
@@ -95,18 +95,23 @@ def _csr(start: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...])
         return torch.sparse_csr_tensor(start, columns, values, shape, check_invariants=False)
 
 
+def _times(csr: Tensor, dense: Tensor) -> Tensor:
+    with torch.autocast(dense.device.type, enabled=False):  # a CPU has no sparse product in bfloat16
+        return csr @ dense
+
+
 class _Product(torch.autograd.Function):
     """``y = A x``, ``dx = A^T dy``."""
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, matrix: Matrix) -> Tensor:
         ctx.matrix = matrix
-        return matrix._csr @ dense
+        return _times(matrix._csr, dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return ctx.matrix.transposed @ grad, None
+        return _times(ctx.matrix.transposed, grad), None
 
 
 @dataclass(eq=False, frozen=True)
@@ -169,7 +174,8 @@ class Graph:
         return self._made[what]
 
     def gcn(self, dtype: torch.dtype) -> Matrix:
-        """``A_hat (N + K, N + K)``."""
+        """``A_hat (N + K, N + K)``, in at least single precision."""
+        dtype = torch.promote_types(dtype, torch.float32)
 
         def make() -> Matrix:
             norm = geometric("torch_geometric.nn.conv.gcn_conv").gcn_norm
@@ -179,7 +185,8 @@ class Graph:
         return self.made(("gcn", dtype), make)
 
     def mean(self, dtype: torch.dtype) -> Matrix:
-        """``M (N + K, N + K)``."""
+        """``M (N + K, N + K)``, in at least single precision."""
+        dtype = torch.promote_types(dtype, torch.float32)
 
         def make() -> Matrix:
             source, target = self.edges
@@ -250,6 +257,7 @@ def features(h: Tensor, real: int, scaled: bool) -> Tensor | Features:
 
 def gather(left: Matrix, h: Tensor, real: int, scaled: bool) -> Tensor | Gathered:
     """``left @ features(h)`` for a fixed ``h (N + K, n)``, from the rows it asks for alone when those are the fewer."""
+    h = h.to(left.values.dtype)
     used, column = left.columns.unique(return_inverse=True)
     if 2 * len(used) < len(h):
         left = Matrix(left.rows, column, left.values, (left.shape[0], len(used)))

@@ -96,8 +96,10 @@ class Sage(Conv):
         return graph.mean(own.weight.dtype) @ linear(parts, around.weight) + around.bias + linear(parts, own.weight)
 
     def gather(self, h: Tensor, graph: Graph, rows: Tensor, pick: Pick, scaled: bool) -> tuple[Fixed, ...]:
-        own = Matrix(torch.arange(len(rows), device=h.device), rows, h.new_ones(len(rows)), (len(rows), len(h)))
-        return gather(pick(graph.mean(h.dtype)), h, graph.nodes, scaled), gather(own, h, graph.nodes, scaled)
+        around = pick(graph.mean(h.dtype))
+        ones = around.values.new_ones(len(rows))
+        own = Matrix(torch.arange(len(rows), device=h.device), rows, ones, (len(rows), len(h)))
+        return gather(around, h, graph.nodes, scaled), gather(own, h, graph.nodes, scaled)
 
     def transform(self, gathered: tuple[Fixed, ...]) -> Tensor:
         around, own = gathered

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from graph_cases import BASE, K, N, data_of, features, trained
+from small import loop_of, make
 from torch import Tensor
 
 from bpfree.functional import graphs
@@ -80,3 +81,18 @@ def test_a_loaded_state_is_not_answered_from_what_was_kept():
     loop.trainer.settings = type(loop.trainer.settings)(reuse=False)
     assert not before.allclose(after)
     torch.testing.assert_close(after, loop.scores(loop.data.test)[0], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("conv", ["gcn", "sage", "gat"])
+@pytest.mark.parametrize("algo", ["backprop", "forward-gnn", "forward-gnn-ff-la", "forward-gnn-top-to-input"])
+def test_bfloat16_comes_near_single_precision(algo: str, conv: str):
+    """The first step's loss, to a few times bfloat16's 2^-8; sparse products stay in float32."""
+    losses = []
+    for precision in ("fp32", "bf16"):
+        virtual = algo in ("forward-gnn", "forward-gnn-top-to-input")
+        data = data_of(virtual, features(K if virtual else 0).astype(np.float32))
+        trainer = make(algo, net="gnn", conv=conv, hidden=(8, 8), epochs=2, patience=None)
+        loop = loop_of(trainer, data, precision=precision, validate_every=1)
+        loop.run()
+        losses.append(next(iter(loop.history[0]["loss"].values())))
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
