@@ -199,6 +199,8 @@ class Loop:
                     self._save()
                     self._enter("train")
         trainer.on_epoch()
+        for module in trainer.modules():  # nets that change with the epochs do so under any rule
+            getattr(module, "anneal", _ignore)(trainer.phase.epochs)
         self._share_buffers()
         cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
@@ -481,5 +483,5 @@ def _double(value: Any) -> Any:
     return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
-def _ignore(loop: Loop) -> None:
-    """A callback that has no such method."""
+def _ignore(_: Any) -> None:
+    """A callback, or a module, that has no such method."""

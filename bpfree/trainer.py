@@ -194,9 +194,7 @@ class Trainer(nn.Module, ABC):
         """The owner has stepped."""
 
     def on_epoch(self) -> None:
-        """All batches of an epoch are done; validation comes next. Modules that change with the epochs do so here."""
-        for module in self.modules():
-            getattr(module, "anneal", _stay)(self.phase.epochs)
+        """All batches of an epoch are done; validation comes next."""
 
     def diagnostics(self) -> dict[str, Any]:
         """What the rule itself has to say about an epoch that is done, for the history; plain numbers."""
@@ -302,7 +300,3 @@ class Trainer(nn.Module, ABC):
         from bpfree.loop import Loop
 
         return Loop(self, data, **options).run()
-
-
-def _stay(epochs: int) -> None:
-    """What an epoch does to most modules."""

@@ -11,6 +11,10 @@ from spikes import CLASSES, spikes
 from step import one_step, values_of
 from torch import Tensor
 
+from bpfree import registry
+from bpfree.rules.delay_snn import DelaySnn
+from bpfree.trainer import Trainer
+
 ALPHA, BETA, HALF, WIDTH = 5.0, 1 - 1 / 1.5, 2, 2 + 0.27
 CHOSEN = {"net": "delay-snn", "max_delay_ms": 50, "tau_ms": 15, "dropout": 0.0}
 STEP = {"position_schedule": "constant", "position_lr": 1.0, **CHOSEN}
@@ -125,8 +129,18 @@ def test_positions_stay_within_the_taps_after_every_step(algo: str):
     assert all(p.abs().max() == HALF for p in positions)
 
 
-@pytest.mark.parametrize("algo", ["delay-snn", "delay-snn-local", "backprop"])
-def test_bumps_narrow_epoch_by_epoch_whatever_the_rule(algo: str):
+class OwnEpochs(DelaySnn):
+    """A rule with a hook of its own, which knows nothing of nets that change with the epochs."""
+
+    def on_epoch(self) -> None:
+        pass
+
+
+NARROWING = [*map(registry.rule, [*RULES, "backprop"]), OwnEpochs]
+
+
+@pytest.mark.parametrize("rule", NARROWING, ids=lambda rule: rule.__name__)
+def test_bumps_narrow_epoch_by_epoch_whatever_the_rule(rule: type[Trainer]):
     """8 epochs, a quarter of them: 2 -> sqrt(2 * 0.23) -> 0.23 -> 0.23, in every layer and readout."""
     widths: list[list[float]] = []
 
@@ -135,7 +149,7 @@ def test_bumps_narrow_epoch_by_epoch_whatever_the_rule(algo: str):
             state = loop.trainer.state_dict()
             widths.append([width.item() for name, width in state.items() if name.endswith("width")])
 
-    loop = loop_of(make(algo, hidden=(6,), epochs=8, **CHOSEN), spikes(24).data, callbacks=[Watch()])
+    loop = loop_of(rule(hidden=(6,), epochs=8, **CHOSEN), spikes(24).data, callbacks=[Watch()])
     loop.run()
     assert np.shape(widths) == (8, 2)
     for course in zip(*widths, strict=True):
