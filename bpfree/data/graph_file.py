@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bpfree.data.damaged import DAMAGED
 from bpfree.data.graph import GraphReader, GraphSettings, RawGraph
-from bpfree.data.npz import DAMAGED
 from bpfree.errors import InputError
 
 MASKS = ("train_mask", "val_mask", "test_mask")

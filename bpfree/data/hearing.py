@@ -11,12 +11,9 @@ import os
 import pickle
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from bpfree.data.damaged import DAMAGED
 from bpfree.data.places import cache
 from bpfree.errors import InputError
 from bpfree.functional import cochlea
@@ -237,7 +235,7 @@ def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)
-    except (OSError, ValueError, KeyError, EOFError, struct.error, zipfile.BadZipFile, zlib.error):
+    except (KeyError, *DAMAGED):
         return None
 
 

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 from bpfree.data import fetch, places
+from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw
 from bpfree.data.settings import DataSettings
 from bpfree.data.spike_file import SpikeFileSettings, read_parts
@@ -92,6 +93,6 @@ def _unpacked(file: Path) -> Path:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(archive) as held, held.open(file.name) as content:
             write_atomically(kept, lambda new: shutil.copyfileobj(content, new))
-    except (zipfile.BadZipFile, KeyError, OSError, EOFError) as error:
+    except (KeyError, *DAMAGED) as error:
         raise InputError(f"cannot unpack {archive} into {kept.parent}: {error}") from None
     return kept

@@ -1,13 +1,12 @@
 """``npz:FILE``: a compressed numpy file in the layout of keras."""
 
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw, Reader, from_arrays
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
@@ -66,10 +65,6 @@ def _entries(path: Path) -> int:
         end = file.read()
     at = end.rfind(b"PK\x05\x06")
     return int.from_bytes(end[at + 10 : at + 12], "little")
-
-
-# What zipfile, zlib and numpy raise for a file with wrong bytes in it, each for another place.
-DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError)
 
 
 def channels_first(x: Any, name: str) -> np.ndarray:

@@ -318,3 +318,14 @@ def test_a_damaged_archive_is_refused(network, tmp_path):
         (tmp_path / name).write_bytes(content[:-50])
     with pytest.raises(InputError, match=r"shd_train.h5.zip is not the published file"):
         load("shd")
+
+
+def test_an_archive_with_a_wrong_byte_is_refused_where_no_checksum_is_known(network, tmp_path, monkeypatch):
+    files, _ = network
+    monkeypatch.setattr(heidelberg, "MD5", {})
+    for name, content in files.items():
+        wrong = bytearray(content)
+        wrong[30 + len(name) : 60 + len(name)] = bytes(30)  # within the compressed content, behind its header
+        (tmp_path / name).write_bytes(wrong)
+    with pytest.raises(InputError, match=r"cannot unpack .*shd_train.h5.zip"):
+        load("shd")
