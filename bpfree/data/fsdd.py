@@ -16,9 +16,8 @@ from typing import Any, Literal
 import torch
 
 from bpfree.data import hearing, payload, sounds
-from bpfree.data.base import Data
 from bpfree.data.places import roots
-from bpfree.data.reader import Raw, as_settings
+from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
 from bpfree.data.spikes import SpikeReader, SpikeSettings, Trains, count
@@ -49,14 +48,11 @@ class Fsdd(SpikeReader):
     Settings = FsddSettings
     as_trained = (*SpikeReader.as_trained, "split", "fold", "conversion_seed")
 
-    def load(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> Data:
-        return super().load(_folded(settings, seed), seed)
-
-    def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
-        return super().describe(_folded(settings, seed), seed)
-
-    def picture(self, file: Path, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> None:
-        super().picture(file, _folded(settings, seed), seed)
+    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> FsddSettings:
+        chosen: Any = super().chosen(settings, seed)
+        if chosen.split == "official" or chosen.fold is not None:
+            return chosen
+        return dataclasses.replace(chosen, fold=seed % _SPEAKERS)
 
     def read(self, settings: DataSettings) -> Raw:
         """The recordings as spikes, converted the first time that these recordings and settings are asked for.
@@ -112,14 +108,6 @@ class Fsdd(SpikeReader):
             torch.get_num_threads(),
         )
         return count(Trains(trains.starts, trains.steps / hearing.STEPS_A_SECOND, trains.channels), chosen, self.name)
-
-
-def _folded(settings: Mapping[str, Any] | DataSettings | None, seed: int) -> FsddSettings:
-    """The settings with the fold that follows from the run's seed where none is given."""
-    chosen: Any = as_settings(settings, FsddSettings)
-    if chosen.split == "official" or chosen.fold is not None:
-        return chosen
-    return dataclasses.replace(chosen, fold=seed % _SPEAKERS)
 
 
 def _recordings(chosen: DataSettings) -> tuple[Path, dict[str, bytes]]:

@@ -76,8 +76,12 @@ class Reader(ABC):
 
     def load(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> Data:
         """The data set, split and normalised."""
-        settings = as_settings(settings, self.Settings)
-        return prepare(self.read(settings), settings, seed)
+        chosen = self.chosen(settings, seed)
+        return prepare(self.read(chosen), chosen, seed)
+
+    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> DataSettings:
+        """``settings`` as an instance of ``Settings``, with what follows from the run's seed where none is given."""
+        return as_settings(settings, self.Settings)
 
     def picture(self, file: Path, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> None:
         """Draw some of the data into ``file``, as PNG.
@@ -89,9 +93,12 @@ class Reader(ABC):
 
     def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
         """The data set in plain numbers and words; pixel statistics are those of the training part, bytes as 0..1."""
-        settings = as_settings(settings, self.Settings)
-        raw = self.read(settings)
-        train, val = _split(raw, settings, seed)
+        chosen = self.chosen(settings, seed)
+        return self.facts(self.read(chosen), chosen, seed)
+
+    def facts(self, raw: Raw, chosen: DataSettings, seed: int) -> dict[str, Any]:
+        """What `describe` says."""
+        train, val = _split(raw, chosen, seed)
         mean, std = statistics(raw.x.take(train))
         parts = {"train": raw.y[train], "val": raw.y[val], "test": raw.y_test}
         return {

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpfree.data.reader import Raw, Reader, as_settings
-from bpfree.data.rows import Rows
+from bpfree.data.reader import Raw, Reader
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
 from bpfree.settings import setting, settings
@@ -86,26 +85,21 @@ class SpikeReader(Reader):
     net = "gru"
     as_trained: tuple[str, ...] = ("channels", "bin_ms", "crop_s", "data_dir")
 
-    def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
-        chosen = as_settings(settings, self.Settings)
-        known = super().describe(chosen, seed)
-        x = torch.cat([rows.gather(torch.arange(len(rows))) for rows in self._parts(chosen)])
+    def facts(self, raw: Raw, chosen: DataSettings, seed: int) -> dict[str, Any]:
+        parts = [rows for rows in (raw.x, raw.x_test) if rows is not None]
+        x = torch.cat([rows.gather(torch.arange(len(rows))) for rows in parts])
         full = x[x > 0]
         return {
-            **known,
+            **super().facts(raw, chosen, seed),
             "spikes_a_sample": x.sum((1, 2), dtype=torch.float64).mean().item(),
             "nonzero_share": len(full) / x.numel(),
             "mean_of_nonzero": full.double().mean().item() if len(full) else 0.0,
             "largest_count": int(x.max()),
         }
 
-    def _parts(self, chosen: DataSettings) -> list[Rows]:
-        raw = self.read(chosen)
-        return [raw.x, *([] if raw.x_test is None else [raw.x_test])]
-
     def picture(self, file: Path, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> None:
         """A raster of the first sample of six classes, spread over all, in ``file``."""
-        chosen: Any = as_settings(settings, self.Settings)
+        chosen: Any = self.chosen(settings, seed)
         raw = self.read(chosen)
         classes = torch.linspace(0, raw.classes - 1, min(6, raw.classes)).long().tolist()
         draw_rasters(file, [_first(raw, c) for c in classes], chosen)

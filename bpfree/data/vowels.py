@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from bpfree.data import payload
-from bpfree.data.base import Data
-from bpfree.data.reader import Raw, Reader, as_settings
+from bpfree.data.reader import Raw, Reader
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
 from bpfree.data.split import hold_out_groups, split
@@ -47,14 +46,8 @@ class Vowels(Reader):
     source = "Hillenbrand et al. 1995 in the selection of PhyLL, MIT (embedded; see VOWELS_NOTICE.txt)"
     label, features = "vowel", 12
 
-    def load(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> Data:
-        return super().load(self._seeded(settings, seed), seed)
-
-    def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
-        return super().describe(self._seeded(settings, seed), seed)
-
-    def _seeded(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> VowelSettings:
-        chosen: Any = as_settings(settings, self.Settings)
+    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> VowelSettings:
+        chosen: Any = super().chosen(settings, seed)
         return dataclasses.replace(chosen, split_seed=seed if chosen.split_seed is None else chosen.split_seed)
 
     def read(self, settings: DataSettings) -> Raw:
