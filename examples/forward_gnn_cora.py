@@ -2,8 +2,8 @@
 
     python examples/forward_gnn_cora.py
 
-Cora is looked for in $BPFREE_DATA_DIR and in ../shared/data beside the project, else fetched. With BPFREE_QUICK=1 a
-short run; where Cora is not at hand then, three communities, written as a graph file and trained on.
+Cora is looked for in $BPFREE_DATA_DIR, else fetched. With BPFREE_QUICK=1 a short run; where that folder is not named
+then, three communities, written as a graph file and trained on.
 """
 
 import os
@@ -16,7 +16,6 @@ import bpfree
 import bpfree.data
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def communities(path: Path, n: int = 300) -> str:
@@ -38,11 +37,9 @@ def communities(path: Path, n: int = 300) -> str:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        where = {"data_dir": str(SHARED)} if SHARED.is_dir() else {}
-        here = SHARED.is_dir() or os.environ.get("BPFREE_DATA_DIR")
-        data = "cora" if here or not QUICK else communities(Path(folder) / "graph.npz")
+        data = "cora" if os.environ.get("BPFREE_DATA_DIR") or not QUICK else communities(Path(folder) / "graph.npz")
         common = {"seed": 0, "threads": 1, "meter": "none", "epochs": 30 if QUICK else 1000, "patience": 200}
-        common |= {"validate_every": 2, "weight_decay": 5e-4, "row_norm": True, "lr": 0.01 if QUICK else 0.001, **where}
+        common |= {"validate_every": 2, "weight_decay": 5e-4, "row_norm": True, "lr": 0.01 if QUICK else 0.001}
         forward = bpfree.train("forward-gnn", data, hidden=(128, 128), **common)
         backprop = bpfree.train("backprop", data, hidden=(128,), **common)
         for record in (forward, backprop):
@@ -50,7 +47,7 @@ def main() -> None:
             print(
                 f"{record['algo']}: test accuracy {result['test']:.3f}, epochs {result['epochs']}, {result['readouts']}"
             )
-        test = bpfree.data.load(data, {**where, "virtual_nodes": True}, seed=0).test
+        test = bpfree.data.load(data, {"virtual_nodes": True}, seed=0).test
         scores = bpfree.load(forward["extra"]["folder"]).predict(test)
         print("classes of the first test nodes:", scores[:10].argmax(1).tolist())
 

@@ -6,8 +6,8 @@
 Two GCN layers of width 128 (backpropagation: 128 and the classes), the protocol of ForwardGNN, five runs: its five
 64/16/20 splits (``paper``), or five seeds on the split that comes with the data (``public``). Backpropagation is given
 what single forward has, one thing at a time. Runs are kept under runs/planetoid, and finished ones are not repeated.
-The graphs are looked for in $BPFREE_DATA_DIR and in ../shared/data, else fetched. With BPFREE_QUICK=1: 2 seeds, few
-epochs, on a small graph that is made here.
+The graphs are looked for in $BPFREE_DATA_DIR, else fetched. With BPFREE_QUICK=1: 2 seeds, few epochs, on a small graph
+that is made here.
 """
 
 import os
@@ -20,7 +20,6 @@ from forward_gnn_cora import communities
 from bpfree.reproduce import Recipe, run
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SEEDS = [0, 1] if QUICK else [10100, 10103, 10106, 10109, 10112]  # the paper's seeds; modulo 5 all its splits
 ARMS = {
     "single forward": {"algo": "forward-gnn", "hidden": (128, 128)},
@@ -53,12 +52,11 @@ def main() -> None:
             data = communities(Path(folder) / "graph.npz")
             print(head, *(row(data, "paper", arm, Path(folder), epochs=20, lr=0.01) for arm in ARMS), sep="\n")
         return
-    where = {"data_dir": str(SHARED)} if SHARED.is_dir() and not os.environ.get("BPFREE_DATA_DIR") else {}
     print(head)
     for data in [graphs] if graphs else ["cora", "citeseer", "pubmed"]:
         for split in [splits] if splits else ["public", "paper"]:
             for arm in ARMS:
-                print(row(data, split, arm, Path("runs") / "planetoid", **where), flush=True)
+                print(row(data, split, arm, Path("runs") / "planetoid"), flush=True)
 
 
 if __name__ == "__main__":

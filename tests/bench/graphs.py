@@ -1,18 +1,17 @@
 """Cost of graph rules: CPU seconds, peak of new tensors, and bounded memory on a large graph. One thread, one run.
 
-    python tests/bench/graphs.py [--large] [--json]      needs Cora in $BPFREE_DATA_DIR or ../shared/data
+    python tests/bench/graphs.py [--large] [--json]      needs Cora in $BPFREE_DATA_DIR
 
 Targets, Cora, GCN, hidden 128, 100 epochs a layer (of the whole net for backprop), validated at the end alone: SF-4
-takes at most 1/2.5 of the CPU time of the plain path that recomputes everything, and less than BP-4 with dense
-features; with the sparse first layer that every rule gets, BP-4 takes about as long: within 20 %. The peak of new
-tensors in a step of SF-4 is below BP-4's, and that of FF-LA is the same for 7 classes and for 14. ``--large``: a random
-graph of 1 million nodes and 10 million directed edges, two layers of 64 with 10 drawn neighbours, in at most 6 GiB.
+takes at most 1/2.5 of the CPU time of the plain path that recomputes everything, and less than BP-4, with dense
+features and with the sparse first layer that every rule gets. The peak of new tensors in a step of SF-4 is below
+BP-4's, and that of FF-LA is the same for 7 classes and for 14. ``--large``: a random graph of 1 million nodes and 10
+million directed edges, two layers of 64 with 10 drawn neighbours, in at most 6 GiB.
 """
 
 import argparse
 import dataclasses
 import json
-import os
 import resource
 import sys
 import time
@@ -43,7 +42,6 @@ ROUNDS = 3  # the least CPU time of so many counts
 
 
 def cora(virtual: bool) -> Data:
-    os.environ.setdefault("BPFREE_DATA_DIR", str(ROOT.parent / "shared" / "data"))
     return bpfree.data.load("cora", {"virtual_nodes": virtual, "fold": 0})
 
 
