@@ -163,14 +163,14 @@ def windows(report: Report, budget: Report) -> str:
 
 
 def depth(report: Report) -> str:
-    """Peak memory against depth, for rules that ran at several depths."""
+    """Working memory against depth, for rules that ran at several depths."""
     series = report["depth"]
     if not series:
         return ""
     xs = [p[0] for s in series for p in s["points"]]
     ys = [p[1] / 2**20 for s in series for p in s["points"]]
-    plot = Plot("peak memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
-    plot.axes("depth: trained layers or blocks", "peak memory, MiB", lambda v: show.significant(v), lambda v: f"{v:g}")
+    plot = Plot("working memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
+    plot.axes("depth: trained layers or blocks", "working memory, MiB", lambda v: show.significant(v), lambda v: f"{v:g}")
     for k, found in enumerate(series):
         points = [(p[0], p[1] / 2**20) for p in found["points"]]
         plot.line(points, k, "bold")

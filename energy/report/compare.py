@@ -116,14 +116,14 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
 
 
 def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis) -> str:
-    if measure is TEST:
+    if measure in (TEST, MEMORY):  # bytes of tensors are the same on every machine
         return ""
     if measure is ENERGY and not found.ranked:
         return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
         return no_energy(a, found) or no_energy(b, found)
     one, two = place(a), place(b)
-    apart = [key for key in one if one[key] != two[key] and (measure is MEMORY or key != "memory method")]
+    apart = [key for key in one if one[key] != two[key]]
     return "".join(f"{key} {one[key]} and {two[key]}" for key in apart[:1])
 
 
@@ -141,7 +141,7 @@ def _differs(copy: dict[str, Any]) -> bool:
 def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, Any] | None) -> dict[str, Any]:
     """``verdict``, ``because`` (of "cannot conclude") and the ``sentence`` that says it all."""
     measure = next(m for m in COMPARED if m.key == c["measure"])
-    what = "test result" if measure is TEST else measure.title.split(",")[0].lower().removeprefix("peak ")
+    what = "test result" if measure is TEST else measure.title.split(",")[0].lower()
     if c["aa"]:
         return {"verdict": None, "because": "", "sentence": _noise(c, what)}
     because = _because(c, measure, found, copy)
@@ -161,6 +161,9 @@ def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, 
     amount = change(c, c["mean"]).lstrip("+" + MINUS) + (" points" if c["points"] else "")
     label = f", {found.method}, {' + '.join(found.components)}" if measure is ENERGY else ""
     holm = "" if c["p_holm"] is None else f", Holm p {_p(c['p_holm'])}"
+    if c["p"] is None:
+        text = f"{c['a']} {(measure.more if better else measure.less).format(amount)} {c['b']} "
+        return {"verdict": DIFFERENCE, "because": "", "sentence": f"{text}(the same in all n = {c['n']} pairs)."}
     sentence = (
         f"{c['a']} {(measure.more if better else measure.less).format(amount)} {c['b']} "
         f"(95 % CI {_range(c, c)}{' points' if c['points'] else ''}, n = {c['n']} pairs{label}{holm})."

@@ -48,15 +48,18 @@ TIME = Measure(
     "Wall-clock seconds of the training windows; validation, checkpoints and loading are not in it.",
 )
 MEMORY = Measure(
-    "peak_bytes",
-    "Peak memory",
+    "live_bytes",
+    "Working memory",
     "ratio",
-    "needs {} more memory than",
-    "needs {} less memory than",
-    "Highest memory in use during the run; the provenance says how it was measured and what it includes.",
+    "needs {} more working memory than",
+    "needs {} less working memory than",
+    "Most bytes that tensors made by training hold at once: activations, gradients, temporaries, a cached prefix. "
+    "Counted in the second step of every phase, exactly. Parameters, optimizer state and data are apart.",
 )
 COMPARED = (TEST, ENERGY, TIME, MEMORY)
 SHOWN_TIPS = {
+    "peak_bytes": "Highest memory of the process (on a GPU: of its allocator), most of it libraries and data; the "
+    "provenance says how it was measured. Shown, not compared: repeats of one run differ by more than arms do.",
     "all_j": "Joules of the whole run: setting up, training, validating, saving and predicting.",
     "to_target_j": "Joules of training until validation first reached the target; given only where all runs did.",
     "reached": "Runs whose test result reached the target, of all that were started: failed runs count.",
@@ -110,6 +113,7 @@ def values(run: Run, found: Basis) -> dict[str, float | None]:
         "energy_j": joules(windows["train"], found) if "train" in windows else None,
         "all_j": None if not whole or None in whole else sum(j for j in whole if j is not None),
         "train_s": record["time"]["train_s"],
+        "live_bytes": record["memory"]["live_bytes"],
         "peak_bytes": record["memory"]["peak_bytes"],
         "data_passes": record["result"]["data_passes"],
         "epochs": record["result"]["epochs"],
@@ -139,7 +143,7 @@ def no_energy(run: Run, found: Basis) -> str:
 
 
 def place(run: Run) -> dict[str, Any]:
-    """What two runs must share for their times, joules and bytes to be comparable."""
+    """What two runs must share for their times and joules to be comparable."""
     record = run.record or {}
     device, config = record["device"] or {}, record["config"]
     return {
@@ -149,7 +153,6 @@ def place(run: Run) -> dict[str, Any]:
         "precision": config.get("precision"),
         "torch": record["versions"].get("torch"),
         "processes": record["extra"].get("processes"),
-        "memory method": record["memory"]["method"],
     }
 
 

@@ -52,7 +52,7 @@ def _sections(report: Report) -> Iterable[str]:
         yield charts.legend(report)
         yield '<div class="grid2">' + "".join(_figures(report, budget)) + "</div>"
     if drawn := charts.depth(report):
-        figure = _figure("Peak memory", "Mean of the runs of a depth.", drawn)
+        figure = _figure("Working memory", "Mean of the runs of a depth.", drawn)
         yield f'<h2>Memory against depth</h2><div class="grid2">{figure}</div>'
     yield _boundary(report)
     yield _meter(report)
@@ -281,12 +281,12 @@ def _runs(report: Report) -> str:
             *(escape(run["arm"]), str(run["seed"]), escape(run["budget"])),
             *("" if run["order"] is None else str(run["order"]), run["status"]),
             *(show.metric(run.get("test"), report["metric"]), show.joules(run.get("energy_j"), estimate)),
-            *(show.seconds(run.get("train_s")), show.size(run.get("peak_bytes"))),
+            *(show.seconds(run.get("train_s")), show.size(run.get("live_bytes")), show.size(run.get("peak_bytes"))),
             *(f"<code>{(run.get(key) or '')[:10]}</code>" for key in ("record_sha256", "predictions_sha256")),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = _plain_head(
-        "Arm", "Seed", "Budget", "Order", "Status", "Test", "Energy", "Time", "Peak", "Record", "Predictions"
+        "Arm", "Seed", "Budget", "Order", "Status", "Test", "Energy", "Time", "Memory", "Peak", "Record", "Predictions"
     )
     return (
         f"<h2>Every run</h2><details><summary>{len(report['runs'])} runs</summary>"

@@ -144,6 +144,7 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
     return [
         *found,
         summed("train_s", "Time, training", seconds_unit),
+        summed("live_bytes", "Working memory", size_unit),
         summed("peak_bytes", "Peak memory", size_unit),
         summed("data_passes", "Data passes", plain_unit),
         plain("converged", "Converged", _converged, lambda row: row["converged"]),

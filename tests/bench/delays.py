@@ -30,7 +30,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from live_memory import LiveMemory  # noqa: E402
+from bpfree.live import LiveMemory  # noqa: E402
 
 import bpfree.functional.delays as delays  # noqa: E402
 from bpfree import registry  # noqa: E402

@@ -23,7 +23,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from live_memory import LiveMemory  # noqa: E402
+from bpfree.live import LiveMemory  # noqa: E402
 from small import ready  # noqa: E402
 
 import bpfree.data  # noqa: E402

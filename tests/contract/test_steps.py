@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator
 
 import torch
-from live_memory import LiveMemory
+from bpfree.live import LiveMemory
 from small import fit, loop_of, make, ready, snapshot, tiny
 from table import BATCHES, FLAT, META, OWN_GRADIENTS, Row, rows
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from live_memory import LiveMemory
+from bpfree.live import LiveMemory
 
 from bpfree.functional.closed_form import StreamedRidge
 

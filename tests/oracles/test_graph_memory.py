@@ -1,6 +1,6 @@
 """Greedy layers need no more memory when there are more of them; forward-forward none for more classes."""
 
-from live_memory import LiveMemory
+from bpfree.live import LiveMemory
 from small import digits, loop_of, make, on_graph, ready
 
 from bpfree.data.base import Data

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from live_memory import LiveMemory
+from bpfree.live import LiveMemory
 from plain import Array, cross_entropy, one_hot, softmax
 from small import digits, fit, loop_of, make, ready, tiny
 from step import arrays, data_of, one_step, values_of
