@@ -29,7 +29,7 @@ def _stored(thing: Any) -> bool:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Context manager, to be entered as often as wanted; ``live`` and ``peak`` are bytes, and stay readable after it."""
+    """Context manager, entered as often as wanted; ``live`` and ``peak`` are bytes, and stay readable after it."""
 
     def __init__(self) -> None:
         super().__init__()

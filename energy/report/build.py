@@ -160,6 +160,7 @@ def _row(study: Study, found: Basis, budget: str, arm: str, at: Intensity | None
         "all_j": whole,
         "to_target_j": _summary(spent) if hits and hits[0] == hits[1] and None not in spent else None,
         "train_s": _summary([value["train_s"] for value in each]),
+        "cpu_s": _summary([value["cpu_s"] for value in each]),
         "live_bytes": _summary([value["live_bytes"] for value in each]),
         "peak_bytes": _summary([value["peak_bytes"] for value in each]),
         "data_passes": _summary([value["data_passes"] for value in each]),

@@ -170,7 +170,7 @@ def depth(report: Report) -> str:
     xs = [p[0] for s in series for p in s["points"]]
     ys = [p[1] / 2**20 for s in series for p in s["points"]]
     plot = Plot("working memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
-    plot.axes("depth: trained layers or blocks", "working memory, MiB", lambda v: show.significant(v), lambda v: f"{v:g}")
+    plot.axes("depth: trained layers or blocks", "working memory, MiB", show.significant, lambda v: f"{v:g}")
     for k, found in enumerate(series):
         points = [(p[0], p[1] / 2**20) for p in found["points"]]
         plot.line(points, k, "bold")

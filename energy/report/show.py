@@ -120,6 +120,7 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
     """The columns of the main table; those that would be empty for every arm are left out."""
     about, tips = report["metric"], {**SHOWN_TIPS, **{measure.key: measure.tip for measure in COMPARED}}
     estimate = not report["energy"]["ranked"]
+    on_cpu = any(row["cpu_s"]["n"] for budget in report["budgets"] for row in budget["rows"])
 
     def summed(key: str, title: str, unit: Unit, energy: bool = False) -> Column:
         def cell(row: Mapping[str, Any]) -> str:
@@ -144,6 +145,7 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
     return [
         *found,
         summed("train_s", "Time, training", seconds_unit),
+        *([summed("cpu_s", "CPU time, training", seconds_unit)] if on_cpu else []),
         summed("live_bytes", "Working memory", size_unit),
         summed("peak_bytes", "Peak memory", size_unit),
         summed("data_passes", "Data passes", plain_unit),

@@ -55,7 +55,18 @@ def _cells(report: Report, budget: Report) -> tuple[list[str], list[list[str]]]:
 
 def results_csv(report: Report) -> str:
     """One line an arm, budget and measure, in SI units; None is empty."""
-    keys = ("test", "val", "energy_j", "all_j", "to_target_j", "train_s", "live_bytes", "peak_bytes", "data_passes")
+    keys = (
+        "test",
+        "val",
+        "energy_j",
+        "all_j",
+        "to_target_j",
+        "train_s",
+        "cpu_s",
+        "live_bytes",
+        "peak_bytes",
+        "data_passes",
+    )
     head = ["budget", "arm", "measure", *_INTERVAL, "method", "note"]
     rows = []
     for budget in report["budgets"]:
@@ -105,6 +116,7 @@ def runs_csv(report: Report) -> str:
             "energy_j",
             "all_j",
             "train_s",
+            "cpu_s",
             "live_bytes",
             "peak_bytes",
         ),
