@@ -179,7 +179,8 @@ def _because(c: dict[str, Any], measure: Measure, found: Basis, copy: dict[str, 
     if measure is ENERGY:
         assert is_measured(found.method)
     if _too_few(c):
-        whole = f"only {c['n']} pair{'' if c['n'] == 1 else 's'} can be compared, and {stats.MIN_PAIRS} are the least"
+        pairs = "only 1 pair" if c["n"] == 1 else f"only {c['n']} pairs" if c["n"] else "no pair"
+        whole = f"{pairs} can be compared, and {stats.MIN_PAIRS} are the least"
         return whole + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
     if copy is not None:
         by = f"{change(copy, copy['mean'])} ({_range(copy, copy)})"

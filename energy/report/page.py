@@ -186,7 +186,7 @@ def _boundary(report: Report) -> str:
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     idle, co2 = report["idle"], report["co2e"]
     watts = None if not idle else idle.get("total_w")
-    lines = [_OUTSIDE, "All joules are gross."]
+    lines = [_OUTSIDE, "All joules are gross.", *show.beside(report)]
     if watts is not None and idle:
         mark = "" if str(idle.get("method")).startswith("measured") else "≈ "
         lines.append(
@@ -250,10 +250,7 @@ def _search(report: Report) -> str:
         return "<h2>Search for settings</h2><p>No arm was tuned in this study.</p>"
     items = []
     for arm in searched:
-        cost = ", ".join(f"{key} {value}" for key, value in (arm["search"].get("cost") or {}).items())
-        items.append(
-            f"<li>{escape(arm['name'])}: {arm['search'].get('trials')} trials{escape(': ' + cost if cost else '')}</li>"
-        )
+        items.append(f"<li>{escape(arm['name'])}: {escape(show.search(arm['search']))}</li>")
     return f"<h2>Search for settings</h2><p>Its cost is apart: it is in no number above.</p><ul>{''.join(items)}</ul>"
 
 

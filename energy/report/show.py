@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from energy.labels import is_measured
 from energy.report.measures import COMPARED, SHOWN_TIPS
 
 NONE = "\u2013"
@@ -174,6 +175,35 @@ def _co2e(row: Mapping[str, Any]) -> str:
     if row["co2e_g"] is None:
         return NONE
     return f"{'≈ ' if row['estimate'] else ''}{significant(row['co2e_g'], 2)} g"
+
+
+def search(found: Mapping[str, Any]) -> str:
+    """What a search took, and what it found.
+
+    >>> search({"trials": 8, "cost": {"data_passes": 40.0, "train_s": 88.79}, "params": {"lr": 0.00030655}})
+    '8 trials, 40 data passes, 88.8 s of training; found lr 0.000307'
+    """
+    cost, chosen = found.get("cost") or {}, found.get("params") or {}
+    parts = [f"{found.get('trials')} trials"]
+    if cost.get("data_passes") is not None:
+        parts.append(f"{significant(cost['data_passes'])} data passes")
+    if cost.get("train_s") is not None:
+        parts.append(f"{seconds(cost['train_s'])} of training")
+    if cost.get("energy_j") is not None:
+        parts.append(joules(cost["energy_j"], not is_measured(cost.get("method", ""))))
+    text = [f"{key} {significant(v) if isinstance(v, float) else v}" for key, v in chosen.items()]
+    return ", ".join(parts) + (f"; found {', '.join(text)}" if text else "")
+
+
+def beside(report: Mapping[str, Any]) -> list[str]:
+    """What the time and the memory of the table include: beside the joules, whose boundary the meter states."""
+    lines = ["Times are those of the training windows: validation, checkpoints and loading are apart."]
+    if any(row["live_bytes"]["n"] for budget in report["budgets"] for row in budget["rows"]):
+        lines.append(
+            "Working memory counts the tensors that the second step of every phase makes, a cached prefix and the end "
+            "of its first epoch; not parameters, optimizer state, data, validation and scratch space of one operation."
+        )
+    return lines
 
 
 def runs_of(row: Mapping[str, Any]) -> str:

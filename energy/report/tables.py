@@ -35,6 +35,10 @@ def markdown(report: Report) -> str:
     for part in report["boundary"]:
         what = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
         lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({what})")
+    lines += ["", *show.beside(report)]
+    searched = [arm for arm in report["arms"] if arm["search"]]
+    lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []
+    lines += [f"- {arm['name']}: {show.search(arm['search'])}" for arm in searched]
     failed = [run for run in report["runs"] if run["status"] in ("failed", "stopped")]
     lines += ["", "## Runs that did not finish", ""] if failed else []
     lines += [f"- {run['arm']}, seed {run['seed']}, {run['budget']}: {run['error'] or run['status']}" for run in failed]

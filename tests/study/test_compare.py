@@ -287,6 +287,14 @@ def test_job_that_fails_or_dies_leaves_an_answer(server):
     assert server.run("math:sqrt", {"x": 1})["error"].startswith("TypeError: ")
 
 
+def test_server_outlives_the_sigterm_that_ends_its_job(server):
+    """Sent to a whole group, as `timeout` does, it is the job's to save and to answer; the server goes on."""
+    server.process.send_signal(signal.SIGTERM)
+    ended = server.run("os:kill", {"pid": 0, "signal": signal.SIGTERM})  # the job's group, with the server in it
+    assert ended == {"error": "its process was killed by SIGTERM", "code": 1}
+    assert server.run("os:getppid", {})["value"] == server.process.pid
+
+
 def test_study_that_is_killed_goes_on(data, tmp_path):
     """SIGKILL in the middle of a run; the same command then does what is left, in processes of their own."""
     order = ["--algos", MF, "--data", data, "--seeds", "2", "--controls", "none", "--hidden", "16", "--epochs", "2"]
