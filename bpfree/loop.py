@@ -15,6 +15,7 @@ from bpfree.checkpoint import NoFolder
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.functional.transforms import total_norm
+from bpfree.heap import keep_freed
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
@@ -109,6 +110,8 @@ class Loop:
         if self.settings.probe:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
+        if self.device.type == "cpu":
+            keep_freed()
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
