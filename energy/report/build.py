@@ -151,7 +151,11 @@ def _row(study: Study, found: Basis, budget: str, arm: str, at: Intensity | None
         "arm": arm,
         "planned": planned,
         "finished": len(done),
-        "failed": [{"seed": run.seed, "status": run.status, "error": run.error} for run in runs if not run.finished],
+        "failed": [
+            {"seed": run.seed, "status": run.status, "error": run.error}
+            for run in runs
+            if run.status in ("failed", "stopped")
+        ],
         "reached": None if hits is None else {"k": hits[0], "n": hits[1], "target": target},
         "converged": sum(_converged(run) for run in done),
         "test": _summary([value["test"] for value in each]),

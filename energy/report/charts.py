@@ -98,7 +98,11 @@ def paired(report: Report, budget: Report, key: str) -> str:
     plot = Plot(
         f"paired differences, {title}", (min(values), max(values)), (-0.5, len(rows) - 0.5), height=height, left=16
     )
-    for value, text in _difference_ticks(rows[0], *plot.x_range):
+    kept: list[float] = []
+    for value, text in sorted(_difference_ticks(rows[0], *plot.x_range), key=lambda tick: abs(tick[0])):
+        if any(abs(plot.x(value) - x) < 60 for x in kept):  # on a scale of ratios large ones crowd
+            continue
+        kept.append(plot.x(value))
         plot.add(f'<path class="grid" d="M{plot.x(value):.1f} {TOP}V{height - BOTTOM}"/>')
         plot.text(plot.x(value), height - BOTTOM + 17, text, "middle")
     plot.add(f'<path class="axis" d="M{plot.x(0):.1f} {TOP}V{height - BOTTOM}"/>')

@@ -156,7 +156,7 @@ def _figures(report: Report, budget: Report) -> Iterable[str]:
     yield _figure(f"Accuracy against {against}", text, charts.pareto(report, budget))
     for measure in COMPARED:
         text = f"A dot for each pair of runs, the mean and its 95 % interval.{note}"
-        yield _figure(f"Paired differences: {measure.title.lower()}", text, charts.paired(report, budget, measure.key))
+        yield _figure(f"Paired differences: {measure.noun}", text, charts.paired(report, budget, measure.key))
     text = ("Mean of each window." if ranked else "Estimates, hatched: not measured.") + note
     yield _figure("Where the joules went", text, charts.windows(report, budget))
 

@@ -127,7 +127,7 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
         def cell(row: Mapping[str, Any]) -> str:
             return plus_minus(row[key] or _EMPTY, unit, row["finished"], energy and estimate)
 
-        title = f"≈ {title}" if energy and estimate else title
+        title = f"≈\u00a0{title}" if energy and estimate else title
         return Column(key, title, tips[key], cell, lambda row: (row[key] or _EMPTY)["mean"], energy)
 
     def plain(key: str, title: str, cell: Cell, value: Value, energy: bool = False) -> Column:
@@ -226,5 +226,5 @@ def note(report: Mapping[str, Any], budget: Mapping[str, Any]) -> str:
     if budget["note"]:
         notes.append(f"quick study: {budget['note']}")
     if not report["energy"]["ranked"]:
-        notes.append(f"energy is {report['energy']['method']}, not measured, and not ranked")
+        notes.append(f"energy is not measured ({report['energy']['method']}) and not ranked")
     return "; ".join(notes)
