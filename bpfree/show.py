@@ -194,10 +194,20 @@ def search(found: Mapping[str, Any]) -> None:
     rows += [
         ("trials", f"{cost['trials']} of {found['trials']}, {cost['pruned']} of them pruned"),
         ("training time", seconds(cost["train_s"])),
-        ("energy of all trials", energy({"total_j": cost["energy_j"], "method": cost["method"]})),
+        ("energy of all trials", energy({"total_j": cost["energy_j"], "method": cost["method"], "components": {}})),
         ("train with them", f"bpfree train --config {found['folder']}/best.yaml" if best else "-"),
+        ("compare with them", as_arm(found["algo"], best["params"]) if best else "-"),
     ]
     table(rows, f"{found['algo']} on {found['data']}: {found['status']}")
+
+
+def as_arm(algo: str, params: Mapping[str, Any]) -> str:
+    """Flags of `bpfree compare` for an arm with these settings; some belong to all arms of a study."""
+    from bpfree.arms import OF_THE_STUDY
+
+    own = ",".join(f"{key}={value}" for key, value in params.items() if key not in OF_THE_STUDY)
+    common = [f" --{key.replace('_', '-')} {value}" for key, value in params.items() if key in OF_THE_STUDY]
+    return f"bpfree compare --algos {algo}" + (f":{own}" if own else "") + "".join(common)
 
 
 # Rules, nets, data ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 import yaml
 from small import tiny
 
-from bpfree import InputError, tune
+from bpfree import InputError, arms, show, tune
 from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
 from bpfree.settings import options, setting, settings
@@ -55,6 +55,19 @@ def test_best_file_is_the_configuration_of_the_best_trial(searched):
     assert config["algo"] == "mono-forward"
     assert config["hidden"] == [12]
     assert {name: config[name] for name in summary["space"]} == summary["best"]["params"]
+
+
+def test_best_trial_is_told_as_an_arm_of_a_comparison(searched, capsys):
+    """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
+    _, summary = searched
+    params = {**summary["best"]["params"], "batch_size": 32}
+    arm, flag, batch_size = show.as_arm("mono-forward", params).removeprefix("bpfree compare --algos ").split()
+    assert flag == "--batch-size"
+    (found_arm, *_), _, _ = arms.lay_out([arm], "mnist", None, {"hidden": (12,), "batch_size": int(batch_size)})
+    config = found_arm.plan().config
+    assert {name: config[name] for name in params} == params
+    show.search(summary)
+    assert "compare with them" in capsys.readouterr().out
 
 
 def test_cost_is_the_sum_over_all_trials(searched):
