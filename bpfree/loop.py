@@ -410,7 +410,9 @@ class Loop:
         bad = self.monitor.not_finite()
         weights = list(self.trainer.parameters())  # none when a rule solves for what it learns
         if bad is None and weights and not total_norm(weights).isfinite():
-            bad = f"the weights became NaN or infinite by step {self.cursor.batch} of this epoch"
+            at_fault = (name for name, p in self.trainer.named_parameters() if not p.isfinite().all())
+            which = next(at_fault, "the norm of the weights")
+            bad = f"{which} became NaN or infinite by step {self.cursor.steps} of the run"
         if self._in_any_process(bad is not None):
             raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")
 
