@@ -28,7 +28,8 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
         free = os.statvfs(path.parent)
         left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
-        raise RunFailed(f"could not write {path.name}: {error}; {left}; what was there before is kept") from error
+        why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
+        raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
 
 
 def read(path: Path) -> dict:

@@ -73,7 +73,8 @@ def serve() -> None:
     os.set_blocking(woken, False)
     signal.set_wakeup_fd(woken)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the job itself
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they reach the job itself
+        signal.signal(number, signal.SIG_IGN)
     gc.freeze()  # what is there now is never collected, and so never copied, in the jobs
     for line in iter(_line, ""):
         if line == "stop\n":
@@ -120,6 +121,7 @@ def _become(job: Mapping[str, Any], send: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ.update(job["environ"])
     module, _, name = job["call"].partition(":")
     try:

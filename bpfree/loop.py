@@ -16,6 +16,7 @@ from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.functional.transforms import total_norm
 from bpfree.heap import keep_freed
+from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
 from bpfree.owners import Owner, world
@@ -124,6 +125,7 @@ class Loop:
                 block.compile()
         self.bf16 = self.settings.precision == "bf16"
         self.monitor = Monitor(self.device, torch.float64 if self.settings.precision == "fp64" else torch.float32)
+        self.live = LiveMemory()
         self.prefixes: dict[str, str] = {}  # how the input of each phase came about: none, cached, recomputed
         self._overlapped: tuple[Hashable, Callable[[], None]] | None = None
         self.saved_at = time.monotonic()
@@ -165,7 +167,8 @@ class Loop:
     def _run_phase(self) -> None:
         cursor, phase = self.cursor, self.trainer.phase
         self._enter("train")  # a frozen prefix that is computed once is part of the training
-        source = self._prepared_source()
+        with self.live:
+            source = self._prepared_source()
         self._call("on_phase")
         while cursor.epoch < phase.epochs and not self.early.done:
             self._run_epoch(source)
@@ -192,7 +195,8 @@ class Loop:
             trainer.on_pass()
         with contextlib.closing(batches):
             for batch in batches:
-                self.learn(batch)
+                with self._counting_memory():
+                    self.learn(batch)
                 cursor.batch += 1
                 cursor.steps += 1
                 self._call("on_batch")
@@ -201,7 +205,8 @@ class Loop:
                 if self._in_any_process(time.monotonic() - self.saved_at > self.settings.checkpoint_every):
                     self._save()
                     self._enter("train")
-        trainer.on_epoch()
+        with self.live if cursor.epoch == 0 else contextlib.nullcontext():
+            trainer.on_epoch()
         for module in trainer.modules():  # nets that change with the epochs do so under any rule
             getattr(module, "anneal", _ignore)(trainer.phase.epochs)
         self._share_buffers()
@@ -217,6 +222,11 @@ class Loop:
         spent = {"train_s": cursor.train_s, "train_j": self._train_j()}
         self.history.append({**entry, **self.monitor.summary(), **spent})
         self._call("on_epoch")
+
+    def _counting_memory(self) -> contextlib.AbstractContextManager:
+        """Counts the storages of the second step of every phase: the first one makes the optimizer's state, which is no
+        working memory, and all later ones are like the second."""
+        return self.live if self.cursor.epoch * self.batches + self.cursor.batch == 1 else contextlib.nullcontext()
 
     # One batch --------------------------------------------------------------------------------------------------------
 

@@ -316,7 +316,7 @@ class _Run:
     def _write(self, status: str, error: str | None = None, **result: Any) -> dict[str, Any]:
         """The record as the run now stands, to ``run.json``; returned as written."""
         loop, spec = self.loop, self.loop.data.spec
-        cursor, (peak, method) = loop.cursor, self.peak_memory()
+        cursor, (peak, method), earlier = loop.cursor, self.peak_memory(), self.previous.get("memory") or {}
         wall_s = time.perf_counter() - self.began_s + self.previous.get("time", {}).get("wall_s", 0.0)
         passes = cursor.epochs + cursor.batch / loop.data.train.steps(loop.rule.batch_size)
         passes += list(loop.prefixes.values()).count("cached")  # a cache is filled in a pass of its own
@@ -332,7 +332,8 @@ class _Run:
             },
             "time": {"train_s": cursor.train_s, "wall_s": wall_s},
             "memory": {
-                "peak_bytes": max(peak, (self.previous.get("memory") or {}).get("peak_bytes") or 0),
+                "live_bytes": max(loop.live.peak, earlier.get("live_bytes") or 0) or None,
+                "peak_bytes": max(peak, earlier.get("peak_bytes") or 0),
                 "method": method,
             },
             "energy": {name: facts.energy(reading, loop.outside) for name, reading in self.meter.readings().items()},

@@ -73,6 +73,7 @@ def closing(record: Mapping[str, Any]) -> None:
     """The table that ends a training."""
     result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
     metric = result["metric"]
+    live = f"{memory['live_bytes'] / 2**20:,.1f} MiB of tensors made by training" if memory["live_bytes"] else "-"
     peak = f"{memory['peak_bytes'] / 2**20:,.0f} MiB ({memory['method']})" if memory["peak_bytes"] else "-"
     rows = [(f"test {metric}", number(result["test"], metric)), (f"validation {metric}", number(result["val"], metric))]
     if len(result["readouts"]) > 1:
@@ -83,6 +84,7 @@ def closing(record: Mapping[str, Any]) -> None:
         ("training energy", energy(record["energy"].get("train"))),
         *_outside(record["extra"].get("outside", ())),
         *_operations(record["extra"].get("operations")),
+        ("working memory", live),
         ("peak memory", peak),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),

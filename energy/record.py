@@ -120,8 +120,10 @@ class Time(Open):
 
 
 class Memory(Open):
-    """Peak memory in bytes and how it was measured."""
+    """``live_bytes``: what the tensors made by training hold at most, without parameters, optimizer state and data.
+    ``peak_bytes``: of the process or device, and how that was measured."""
 
+    live_bytes: int | None = None
     peak_bytes: int | None
     method: str
 

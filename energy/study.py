@@ -153,7 +153,7 @@ def load(folder: str | os.PathLike[str]) -> Study:
 
     Raises EnergyError for a study or record that is damaged, of another schema, or was edited by hand.
     """
-    plan, folder, warnings, runs = read(folder), Path(folder), [], []
+    plan, folder, runs = read(folder), Path(folder), []
     for listed in plan["runs"]:
         path = folder / listed["path"] / RECORD
         record = read_record(path) if path.exists() else None
@@ -162,12 +162,10 @@ def load(folder: str | os.PathLike[str]) -> Study:
             status, error = "failed", f"its record {listed['path']}/{RECORD} is missing"
         elif record is not None and listed["status"] != "planned" and record["status"] != listed["status"]:
             status, error = record["status"], record["error"] or error
-        if status in ("failed", "stopped"):
-            warnings.append(_ended(listed, status, error))
         runs.append(
             Run(listed["arm"], listed["seed"], listed["budget"], listed["order"], listed["path"], status, error, record)
         )
-    return Study(plan, runs, [*plan["warnings"], *warnings])
+    return Study(plan, runs, [*plan["warnings"], *_not_finished(runs)])
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
@@ -186,15 +184,12 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
     for run in unique:
         groups.setdefault(_group(run), []).append(run)
     names = _names([runs[0].record or {} for runs in groups.values()])
-    arms, runs, warnings = [], [], []
+    arms, runs = [], []
     for name, group in zip(names, groups.values(), strict=True):
         record = group[0].record or {}
         config = {key: value for key, value in record["config"].items() if key not in INCIDENTAL}
         arms.append({"name": name, "algo": record["algo"], "settings": config, "net_key": net_key(record)})
         runs += [Run(name, r.seed, r.budget, None, r.path, r.status, r.error, r.record) for r in group]
-    for run in runs:
-        if run.status != "finished":
-            warnings.append(_ended({"arm": run.arm, "seed": run.seed, "budget": run.budget}, run.status, run.error))
     plan = {
         "schema": SCHEMA,
         "name": "runs made elsewhere",
@@ -207,7 +202,7 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
     notes = [
         "these runs were gathered, not planned as one study: order, search and stopping were not under its control"
     ]
-    return Study(validated(plan), runs, [*notes, *warnings])
+    return Study(validated(plan), runs, [*notes, *_not_finished(runs)])
 
 
 def net_key(record: Mapping[str, Any]) -> str | None:
@@ -251,5 +246,14 @@ def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name if names.count(name) == 1 else f"{name}#{names[:k].count(name) + 1}" for k, name in enumerate(names)]
 
 
-def _ended(listed: Mapping[str, Any], status: str, error: str | None) -> str:
-    return f"{listed['arm']}, seed {listed['seed']}, {listed['budget']}: {status}" + (f" ({error})" if error else "")
+def _not_finished(runs: Sequence[Run]) -> list[str]:
+    """A line for all runs of an arm and budget that ended in one way."""
+    ended: dict[tuple[str, str, str, str | None], list[int]] = {}
+    for run in runs:
+        if run.status not in ("finished", "planned", "running"):
+            ended.setdefault((run.arm, run.budget, run.status, run.error), []).append(run.seed)
+    return [
+        f"{arm}, {budget}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}: {status}"
+        + (f" ({error})" if error else "")
+        for (arm, budget, status, error), seeds in ended.items()
+    ]

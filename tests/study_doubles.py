@@ -95,7 +95,7 @@ def run(
             "data_passes": float(epochs),
         },
         "time": {"train_s": train_s},
-        "memory": {"peak_bytes": peak, "method": "CUDA allocator peak"},
+        "memory": {"live_bytes": peak, "peak_bytes": peak, "method": "CUDA allocator peak"},
         "energy": energy,
         "meter": {"fake": fake, "components": described},
         "resumes": 0,

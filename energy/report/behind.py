@@ -11,16 +11,16 @@ DEPTH_KEYS = ("hidden", "channels", "depth", "layers")
 
 
 def depth(done: Sequence[Run]) -> list[dict[str, Any]]:
-    """Peak memory of runs that differ in depth: one series a rule; empty when no rule ran at several depths."""
+    """Working memory of runs that differ in depth: one series a rule; empty when no rule ran at several depths."""
     points: dict[str, dict[int, list[int]]] = {}
     for run in done:
         record = run.record or {}
         depth = next((_depth_of(record["config"][key]) for key in DEPTH_KEYS if record["config"].get(key)), None)
-        peak = record["memory"]["peak_bytes"]
-        if depth and peak:
-            points.setdefault(record["algo"], {}).setdefault(depth, []).append(peak)
+        live = record["memory"]["live_bytes"]
+        if depth and live:
+            points.setdefault(record["algo"], {}).setdefault(depth, []).append(live)
     return [
-        {"algo": algo, "points": [[depth, sum(peaks) / len(peaks), len(peaks)] for depth, peaks in sorted(at.items())]}
+        {"algo": algo, "points": [[depth, sum(lives) / len(lives), len(lives)] for depth, lives in sorted(at.items())]}
         for algo, at in points.items()
         if len(at) > 1
     ]
@@ -97,7 +97,7 @@ def provenance(done: Sequence[Run]) -> dict[str, Any]:
         "threads": [r["threads"] for r in records],
         "processes": [r["extra"].get("processes") for r in records],
         "precision": [r["config"].get("precision") for r in records],
-        "memory measured as": [r["memory"]["method"] for r in records],
+        "peak memory measured as": [r["memory"]["method"] for r in records],
         "commit": [
             f"{r['git']['commit'][:12]}{' (changed)' if r['git']['dirty'] else ''}" if r["git"] else None
             for r in records

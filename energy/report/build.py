@@ -151,7 +151,11 @@ def _row(study: Study, found: Basis, budget: str, arm: str, at: Intensity | None
         "arm": arm,
         "planned": planned,
         "finished": len(done),
-        "failed": [{"seed": run.seed, "status": run.status, "error": run.error} for run in runs if not run.finished],
+        "failed": [
+            {"seed": run.seed, "status": run.status, "error": run.error}
+            for run in runs
+            if run.status in ("failed", "stopped")
+        ],
         "reached": None if hits is None else {"k": hits[0], "n": hits[1], "target": target},
         "converged": sum(_converged(run) for run in done),
         "test": _summary([value["test"] for value in each]),
@@ -160,6 +164,8 @@ def _row(study: Study, found: Basis, budget: str, arm: str, at: Intensity | None
         "all_j": whole,
         "to_target_j": _summary(spent) if hits and hits[0] == hits[1] and None not in spent else None,
         "train_s": _summary([value["train_s"] for value in each]),
+        "cpu_s": _summary([value["cpu_s"] for value in each]),
+        "live_bytes": _summary([value["live_bytes"] for value in each]),
         "peak_bytes": _summary([value["peak_bytes"] for value in each]),
         "data_passes": _summary([value["data_passes"] for value in each]),
         "forwards": (first or {}).get("forwards"),

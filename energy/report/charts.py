@@ -98,7 +98,11 @@ def paired(report: Report, budget: Report, key: str) -> str:
     plot = Plot(
         f"paired differences, {title}", (min(values), max(values)), (-0.5, len(rows) - 0.5), height=height, left=16
     )
-    for value, text in _difference_ticks(rows[0], *plot.x_range):
+    kept: list[float] = []
+    for value, text in sorted(_difference_ticks(rows[0], *plot.x_range), key=lambda tick: abs(tick[0])):
+        if any(abs(plot.x(value) - x) < 60 for x in kept):  # on a scale of ratios large ones crowd
+            continue
+        kept.append(plot.x(value))
         plot.add(f'<path class="grid" d="M{plot.x(value):.1f} {TOP}V{height - BOTTOM}"/>')
         plot.text(plot.x(value), height - BOTTOM + 17, text, "middle")
     plot.add(f'<path class="axis" d="M{plot.x(0):.1f} {TOP}V{height - BOTTOM}"/>')
@@ -163,14 +167,14 @@ def windows(report: Report, budget: Report) -> str:
 
 
 def depth(report: Report) -> str:
-    """Peak memory against depth, for rules that ran at several depths."""
+    """Working memory against depth, for rules that ran at several depths."""
     series = report["depth"]
     if not series:
         return ""
     xs = [p[0] for s in series for p in s["points"]]
     ys = [p[1] / 2**20 for s in series for p in s["points"]]
-    plot = Plot("peak memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
-    plot.axes("depth: trained layers or blocks", "peak memory, MiB", lambda v: show.significant(v), lambda v: f"{v:g}")
+    plot = Plot("working memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
+    plot.axes("depth: trained layers or blocks", "working memory, MiB", show.significant, lambda v: f"{v:g}")
     for k, found in enumerate(series):
         points = [(p[0], p[1] / 2**20) for p in found["points"]]
         plot.line(points, k, "bold")

@@ -7,7 +7,7 @@ from typing import Any
 
 from energy import stats
 from energy.labels import is_measured
-from energy.report.measures import COMPARED, ENERGY, MEMORY, TEST, Basis, Measure, no_energy, place, values
+from energy.report.measures import COMPARED, CPU_TIME, ENERGY, MEMORY, TEST, Basis, Measure, no_energy, place, values
 from energy.study import BASELINE, Run, Study
 
 POINTS = ("accuracy", "roc_auc")  # metrics between 0 and 1, shown times 100
@@ -18,11 +18,13 @@ DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
 def comparisons(study: Study, found: Basis) -> list[dict[str, Any]]:
     """All comparisons of a study, each measure in each budget, with Holm's correction over each measure's family, and
     over all A/A comparisons: of eight 95 % intervals one misses zero by chance in every third study."""
+    on_cpu = any(values(run, found)["cpu_s"] is not None for run in study.runs if run.finished)
+    said = [measure for measure in COMPARED if measure is not CPU_TIME or on_cpu]
     made = [
         _compare(study, found, budget, one, two, measure)
         for budget in study.plan["budgets"]
         for one, two in pairs(study)
-        for measure in COMPARED
+        for measure in said
     ]
     copies = [c for c in made if c["aa"]]
     for family in [copies, *([c for c in made if c["measure"] == m.key and not c["aa"]] for m in COMPARED)]:
@@ -116,14 +118,14 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
 
 
 def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis) -> str:
-    if measure is TEST:
+    if measure in (TEST, MEMORY):  # bytes of tensors are the same on every machine
         return ""
     if measure is ENERGY and not found.ranked:
         return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
         return no_energy(a, found) or no_energy(b, found)
     one, two = place(a), place(b)
-    apart = [key for key in one if one[key] != two[key] and (measure is MEMORY or key != "memory method")]
+    apart = [key for key in one if one[key] != two[key]]
     return "".join(f"{key} {one[key]} and {two[key]}" for key in apart[:1])
 
 
@@ -141,9 +143,8 @@ def _differs(copy: dict[str, Any]) -> bool:
 def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, Any] | None) -> dict[str, Any]:
     """``verdict``, ``because`` (of "cannot conclude") and the ``sentence`` that says it all."""
     measure = next(m for m in COMPARED if m.key == c["measure"])
-    what = "test result" if measure is TEST else measure.title.split(",")[0].lower().removeprefix("peak ")
     if c["aa"]:
-        return {"verdict": None, "because": "", "sentence": _noise(c, what)}
+        return {"verdict": None, "because": "", "sentence": _noise(c, measure.noun)}
     because = _because(c, measure, found, copy)
     if c["equivalence"] and c["equivalence"]["equivalent"] and not _too_few(c):
         sentence = (
@@ -152,15 +153,18 @@ def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, 
         )
         return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
     if c["sd"] == c["mean"] == 0 and not _too_few(c) and (measure is not ENERGY or found.ranked):
-        text = f"{c['a']} and {c['b']} have exactly the same {what} in every pair (n = {c['n']} pairs)."
+        text = f"{c['a']} and {c['b']} have exactly the same {measure.noun} in every pair (n = {c['n']} pairs)."
         return {"verdict": EQUIVALENT, "because": "", "sentence": text}
     if because:
-        sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {what}, because {because}."
+        sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {measure.noun}, because {because}."
         return {"verdict": CANNOT, "because": because, "sentence": sentence}
     better = c["mean"] > 0 if measure is not TEST or c["maximize"] else c["mean"] < 0
     amount = change(c, c["mean"]).lstrip("+" + MINUS) + (" points" if c["points"] else "")
     label = f", {found.method}, {' + '.join(found.components)}" if measure is ENERGY else ""
     holm = "" if c["p_holm"] is None else f", Holm p {_p(c['p_holm'])}"
+    if c["p"] is None:
+        text = f"{c['a']} {(measure.more if better else measure.less).format(amount)} {c['b']} "
+        return {"verdict": DIFFERENCE, "because": "", "sentence": f"{text}(the same in all n = {c['n']} pairs)."}
     sentence = (
         f"{c['a']} {(measure.more if better else measure.less).format(amount)} {c['b']} "
         f"(95 % CI {_range(c, c)}{' points' if c['points'] else ''}, n = {c['n']} pairs{label}{holm})."
@@ -175,7 +179,8 @@ def _because(c: dict[str, Any], measure: Measure, found: Basis, copy: dict[str, 
     if measure is ENERGY:
         assert is_measured(found.method)
     if _too_few(c):
-        whole = f"only {c['n']} pair{'' if c['n'] == 1 else 's'} can be compared, and {stats.MIN_PAIRS} are the least"
+        pairs = "only 1 pair" if c["n"] == 1 else f"only {c['n']} pairs" if c["n"] else "no pair"
+        whole = f"{pairs} can be compared, and {stats.MIN_PAIRS} are the least"
         return whole + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
     if copy is not None:
         by = f"{change(copy, copy['mean'])} ({_range(copy, copy)})"

@@ -13,10 +13,11 @@ Parts = frozenset[tuple[str, str, str]]  # component, label and source
 
 @dataclass(frozen=True)
 class Measure:
-    """A column: ``scale`` says how pairs are compared, ``more`` and ``less`` are the words of a verdict."""
+    """A column: ``scale`` says how pairs are compared; ``noun``, ``more`` and ``less`` are the words of a verdict."""
 
     key: str
     title: str
+    noun: str
     scale: str  # "difference" or "ratio"
     more: str
     less: str
@@ -26,6 +27,7 @@ class Measure:
 TEST = Measure(
     "test",
     "Test",
+    "test result",
     "difference",
     "is {} better on test data than",
     "is {} worse on test data than",
@@ -34,6 +36,7 @@ TEST = Measure(
 ENERGY = Measure(
     "energy_j",
     "Energy, training",
+    "energy",
     "ratio",
     "uses {} more energy to train than",
     "uses {} less energy to train than",
@@ -42,21 +45,36 @@ ENERGY = Measure(
 TIME = Measure(
     "train_s",
     "Time, training",
+    "time",
     "ratio",
     "takes {} more time to train than",
     "takes {} less time to train than",
     "Wall-clock seconds of the training windows; validation, checkpoints and loading are not in it.",
 )
-MEMORY = Measure(
-    "peak_bytes",
-    "Peak memory",
+CPU_TIME = Measure(
+    "cpu_s",
+    "CPU time, training",
+    "CPU time",
     "ratio",
-    "needs {} more memory than",
-    "needs {} less memory than",
-    "Highest memory in use during the run; the provenance says how it was measured and what it includes.",
+    "takes {} more CPU time to train than",
+    "takes {} less CPU time to train than",
+    "Seconds that processors worked for the training windows: less than the clock's disturbed by what else they do. "
+    "Not said of runs on a GPU.",
 )
-COMPARED = (TEST, ENERGY, TIME, MEMORY)
+MEMORY = Measure(
+    "live_bytes",
+    "Working memory",
+    "working memory",
+    "ratio",
+    "needs {} more working memory than",
+    "needs {} less working memory than",
+    "Most bytes that tensors made by training hold at once: activations, gradients, temporaries, a cached prefix. "
+    "Counted in the second step of every phase, exactly. Parameters, optimizer state and data are apart.",
+)
+COMPARED = (TEST, ENERGY, TIME, CPU_TIME, MEMORY)
 SHOWN_TIPS = {
+    "peak_bytes": "Highest memory of the process (on a GPU: of its allocator), most of it libraries and data; the "
+    "provenance says how it was measured. Shown, not compared: repeats of one run differ by more than arms do.",
     "all_j": "Joules of the whole run: setting up, training, validating, saving and predicting.",
     "to_target_j": "Joules of training until validation first reached the target; given only where all runs did.",
     "reached": "Runs whose test result reached the target, of all that were started: failed runs count.",
@@ -110,10 +128,18 @@ def values(run: Run, found: Basis) -> dict[str, float | None]:
         "energy_j": joules(windows["train"], found) if "train" in windows else None,
         "all_j": None if not whole or None in whole else sum(j for j in whole if j is not None),
         "train_s": record["time"]["train_s"],
+        "cpu_s": _cpu_s(record),
+        "live_bytes": record["memory"]["live_bytes"],
         "peak_bytes": record["memory"]["peak_bytes"],
         "data_passes": record["result"]["data_passes"],
         "epochs": record["result"]["epochs"],
     }
+
+
+def _cpu_s(record: Mapping[str, Any]) -> float | None:
+    """None on a GPU, where the processor's time says little, and for a run without a meter."""
+    train = record["energy"].get("train")
+    return train["cpu_seconds"] if train and (record["device"] or {}).get("type") == "cpu" else None
 
 
 def joules(window: Mapping[str, Any], found: Basis) -> float | None:
@@ -139,7 +165,7 @@ def no_energy(run: Run, found: Basis) -> str:
 
 
 def place(run: Run) -> dict[str, Any]:
-    """What two runs must share for their times, joules and bytes to be comparable."""
+    """What two runs must share for their times and joules to be comparable."""
     record = run.record or {}
     device, config = record["device"] or {}, record["config"]
     return {
@@ -149,7 +175,6 @@ def place(run: Run) -> dict[str, Any]:
         "precision": config.get("precision"),
         "torch": record["versions"].get("torch"),
         "processes": record["extra"].get("processes"),
-        "memory method": record["memory"]["method"],
     }
 
 

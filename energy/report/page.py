@@ -52,7 +52,7 @@ def _sections(report: Report) -> Iterable[str]:
         yield charts.legend(report)
         yield '<div class="grid2">' + "".join(_figures(report, budget)) + "</div>"
     if drawn := charts.depth(report):
-        figure = _figure("Peak memory", "Mean of the runs of a depth.", drawn)
+        figure = _figure("Working memory", "Mean of the runs of a depth.", drawn)
         yield f'<h2>Memory against depth</h2><div class="grid2">{figure}</div>'
     yield _boundary(report)
     yield _meter(report)
@@ -156,7 +156,7 @@ def _figures(report: Report, budget: Report) -> Iterable[str]:
     yield _figure(f"Accuracy against {against}", text, charts.pareto(report, budget))
     for measure in COMPARED:
         text = f"A dot for each pair of runs, the mean and its 95 % interval.{note}"
-        yield _figure(f"Paired differences: {measure.title.lower()}", text, charts.paired(report, budget, measure.key))
+        yield _figure(f"Paired differences: {measure.noun}", text, charts.paired(report, budget, measure.key))
     text = ("Mean of each window." if ranked else "Estimates, hatched: not measured.") + note
     yield _figure("Where the joules went", text, charts.windows(report, budget))
 
@@ -186,7 +186,7 @@ def _boundary(report: Report) -> str:
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     idle, co2 = report["idle"], report["co2e"]
     watts = None if not idle else idle.get("total_w")
-    lines = [_OUTSIDE, "All joules are gross."]
+    lines = [_OUTSIDE, "All joules are gross.", *show.beside(report)]
     if watts is not None and idle:
         mark = "" if str(idle.get("method")).startswith("measured") else "≈ "
         lines.append(
@@ -250,10 +250,7 @@ def _search(report: Report) -> str:
         return "<h2>Search for settings</h2><p>No arm was tuned in this study.</p>"
     items = []
     for arm in searched:
-        cost = ", ".join(f"{key} {value}" for key, value in (arm["search"].get("cost") or {}).items())
-        items.append(
-            f"<li>{escape(arm['name'])}: {arm['search'].get('trials')} trials{escape(': ' + cost if cost else '')}</li>"
-        )
+        items.append(f"<li>{escape(arm['name'])}: {escape(show.search(arm['search']))}</li>")
     return f"<h2>Search for settings</h2><p>Its cost is apart: it is in no number above.</p><ul>{''.join(items)}</ul>"
 
 
@@ -281,12 +278,12 @@ def _runs(report: Report) -> str:
             *(escape(run["arm"]), str(run["seed"]), escape(run["budget"])),
             *("" if run["order"] is None else str(run["order"]), run["status"]),
             *(show.metric(run.get("test"), report["metric"]), show.joules(run.get("energy_j"), estimate)),
-            *(show.seconds(run.get("train_s")), show.size(run.get("peak_bytes"))),
+            *(show.seconds(run.get("train_s")), show.size(run.get("live_bytes")), show.size(run.get("peak_bytes"))),
             *(f"<code>{(run.get(key) or '')[:10]}</code>" for key in ("record_sha256", "predictions_sha256")),
         ]
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     head = _plain_head(
-        "Arm", "Seed", "Budget", "Order", "Status", "Test", "Energy", "Time", "Peak", "Record", "Predictions"
+        "Arm", "Seed", "Budget", "Order", "Status", "Test", "Energy", "Time", "Memory", "Peak", "Record", "Predictions"
     )
     return (
         f"<h2>Every run</h2><details><summary>{len(report['runs'])} runs</summary>"

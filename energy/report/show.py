@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from energy.labels import is_measured
 from energy.report.measures import COMPARED, SHOWN_TIPS
 
 NONE = "\u2013"
@@ -120,12 +121,13 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
     """The columns of the main table; those that would be empty for every arm are left out."""
     about, tips = report["metric"], {**SHOWN_TIPS, **{measure.key: measure.tip for measure in COMPARED}}
     estimate = not report["energy"]["ranked"]
+    on_cpu = any(row["cpu_s"]["n"] for budget in report["budgets"] for row in budget["rows"])
 
     def summed(key: str, title: str, unit: Unit, energy: bool = False) -> Column:
         def cell(row: Mapping[str, Any]) -> str:
             return plus_minus(row[key] or _EMPTY, unit, row["finished"], energy and estimate)
 
-        title = f"≈ {title}" if energy and estimate else title
+        title = f"≈\u00a0{title}" if energy and estimate else title
         return Column(key, title, tips[key], cell, lambda row: (row[key] or _EMPTY)["mean"], energy)
 
     def plain(key: str, title: str, cell: Cell, value: Value, energy: bool = False) -> Column:
@@ -144,6 +146,8 @@ def columns(report: Mapping[str, Any]) -> list[Column]:
     return [
         *found,
         summed("train_s", "Time, training", seconds_unit),
+        *([summed("cpu_s", "CPU time, training", seconds_unit)] if on_cpu else []),
+        summed("live_bytes", "Working memory", size_unit),
         summed("peak_bytes", "Peak memory", size_unit),
         summed("data_passes", "Data passes", plain_unit),
         plain("converged", "Converged", _converged, lambda row: row["converged"]),
@@ -173,6 +177,35 @@ def _co2e(row: Mapping[str, Any]) -> str:
     return f"{'≈ ' if row['estimate'] else ''}{significant(row['co2e_g'], 2)} g"
 
 
+def search(found: Mapping[str, Any]) -> str:
+    """What a search took, and what it found.
+
+    >>> search({"trials": 8, "cost": {"data_passes": 40.0, "train_s": 88.79}, "params": {"lr": 0.00030655}})
+    '8 trials, 40 data passes, 88.8 s of training; found lr 0.000307'
+    """
+    cost, chosen = found.get("cost") or {}, found.get("params") or {}
+    parts = [f"{found.get('trials')} trials"]
+    if cost.get("data_passes") is not None:
+        parts.append(f"{significant(cost['data_passes'])} data passes")
+    if cost.get("train_s") is not None:
+        parts.append(f"{seconds(cost['train_s'])} of training")
+    if cost.get("energy_j") is not None:
+        parts.append(joules(cost["energy_j"], not is_measured(cost.get("method", ""))))
+    text = [f"{key} {significant(v) if isinstance(v, float) else v}" for key, v in chosen.items()]
+    return ", ".join(parts) + (f"; found {', '.join(text)}" if text else "")
+
+
+def beside(report: Mapping[str, Any]) -> list[str]:
+    """What the time and the memory of the table include: beside the joules, whose boundary the meter states."""
+    lines = ["Times are those of the training windows: validation, checkpoints and loading are apart."]
+    if any(row["live_bytes"]["n"] for budget in report["budgets"] for row in budget["rows"]):
+        lines.append(
+            "Working memory counts the tensors that the second step of every phase makes, a cached prefix and the end "
+            "of its first epoch; not parameters, optimizer state, data, validation and scratch space of one operation."
+        )
+    return lines
+
+
 def runs_of(row: Mapping[str, Any]) -> str:
     failed = len(row["failed"])
     return f"{row['finished']} of {row['planned']}" + (f", {failed} failed" if failed else "")
@@ -193,5 +226,5 @@ def note(report: Mapping[str, Any], budget: Mapping[str, Any]) -> str:
     if budget["note"]:
         notes.append(f"quick study: {budget['note']}")
     if not report["energy"]["ranked"]:
-        notes.append(f"energy is {report['energy']['method']}, not measured, and not ranked")
+        notes.append(f"energy is not measured ({report['energy']['method']}) and not ranked")
     return "; ".join(notes)

@@ -35,6 +35,10 @@ def markdown(report: Report) -> str:
     for part in report["boundary"]:
         what = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
         lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({what})")
+    lines += ["", *show.beside(report)]
+    searched = [arm for arm in report["arms"] if arm["search"]]
+    lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []
+    lines += [f"- {arm['name']}: {show.search(arm['search'])}" for arm in searched]
     failed = [run for run in report["runs"] if run["status"] in ("failed", "stopped")]
     lines += ["", "## Runs that did not finish", ""] if failed else []
     lines += [f"- {run['arm']}, seed {run['seed']}, {run['budget']}: {run['error'] or run['status']}" for run in failed]
@@ -55,7 +59,18 @@ def _cells(report: Report, budget: Report) -> tuple[list[str], list[list[str]]]:
 
 def results_csv(report: Report) -> str:
     """One line an arm, budget and measure, in SI units; None is empty."""
-    keys = ("test", "val", "energy_j", "all_j", "to_target_j", "train_s", "peak_bytes", "data_passes")
+    keys = (
+        "test",
+        "val",
+        "energy_j",
+        "all_j",
+        "to_target_j",
+        "train_s",
+        "cpu_s",
+        "live_bytes",
+        "peak_bytes",
+        "data_passes",
+    )
     head = ["budget", "arm", "measure", *_INTERVAL, "method", "note"]
     rows = []
     for budget in report["budgets"]:
@@ -105,6 +120,8 @@ def runs_csv(report: Report) -> str:
             "energy_j",
             "all_j",
             "train_s",
+            "cpu_s",
+            "live_bytes",
             "peak_bytes",
         ),
         *(

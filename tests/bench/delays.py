@@ -30,12 +30,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from live_memory import LiveMemory  # noqa: E402
-
 import bpfree.functional.delays as delays  # noqa: E402
 from bpfree import registry  # noqa: E402
 from bpfree.data.base import Data, Spec  # noqa: E402
 from bpfree.data.sources import TensorSource  # noqa: E402
+from bpfree.live import LiveMemory  # noqa: E402
 from bpfree.loop import Loop  # noqa: E402
 from bpfree.nets.delay_snn import Settings, Synapses  # noqa: E402
 from bpfree.trainer import Batch  # noqa: E402

@@ -23,7 +23,6 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from live_memory import LiveMemory  # noqa: E402
 from small import ready  # noqa: E402
 
 import bpfree.data  # noqa: E402
@@ -32,6 +31,7 @@ from bpfree.data.base import Data, Spec  # noqa: E402
 from bpfree.data.graph import GraphSource  # noqa: E402
 from bpfree.functional import graphs  # noqa: E402
 from bpfree.functional.graphs import SPARSE, Graph  # noqa: E402
+from bpfree.live import LiveMemory  # noqa: E402
 from bpfree.loop import Loop  # noqa: E402
 
 HIDDEN = (128,) * 4

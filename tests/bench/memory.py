@@ -38,9 +38,8 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
     import torch
 
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from live_memory import LiveMemory
-
     from bpfree import registry
+    from bpfree.live import LiveMemory
     from bpfree.loop import Loop
     from bpfree.trainer import Batch
 

@@ -3,12 +3,12 @@
 from collections.abc import Hashable, Iterator
 
 import torch
-from live_memory import LiveMemory
 from small import fit, loop_of, make, ready, snapshot, tiny
 from table import BATCHES, FLAT, META, OWN_GRADIENTS, Row, rows
 
 from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
+from bpfree.live import LiveMemory
 from bpfree.loop import Loop
 from bpfree.trainer import Batch, Local
 

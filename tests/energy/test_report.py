@@ -9,7 +9,7 @@ import pytest
 import study_doubles as doubles
 
 from energy import EnergyError, carbon, study
-from energy.report import build, render, write
+from energy.report import build, render, tables, write
 from energy.study import OWN
 
 ARMS = {"mine": {}, "backprop": {"role": "twin"}}
@@ -93,6 +93,38 @@ def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
     found = comparison(report_of(tmp_path, run, range(10)), "energy_j")
     assert found["verdict"] == "cannot conclude"
     assert "the meter's ticks alone may err by up to 2.0%" in found["because"]
+
+
+def test_working_memory_is_the_same_in_every_pair_and_told_so(tmp_path):
+    """Bytes of tensors have no spread: 3/4 of the twin's is a difference, and a repeat differs by nothing."""
+
+    def run(arm: str, seed: int) -> dict:
+        return doubles.run(arm.removesuffix(" again"), seed, peak=3 * 10**6 if arm != "backprop" else 4 * 10**6)
+
+    report = report_of(tmp_path, run, range(4), AA)
+    assert comparison(report, "live_bytes")["sentence"] == (
+        "mine needs 25.0 % less working memory than backprop (the same in all n = 4 pairs)."
+    )
+    repeat = comparison(report, "live_bytes", "mine again")
+    assert (repeat["low"], repeat["high"]) == (0, 0)
+    assert "it covers zero, as it must" in repeat["sentence"]
+
+
+@pytest.mark.parametrize(("device", "said"), [("cpu", True), ("cuda", False)])
+def test_cpu_time_is_compared_where_processors_do_the_work(tmp_path, device, said):
+    """The double works all of its time: as many CPU seconds as seconds."""
+
+    def run(arm: str, seed: int) -> dict:
+        made = doubles.run(arm, seed, train_s=(12 if arm == "mine" else 10) + seed / (7 if arm == "mine" else 9))
+        return {**made, "device": {"type": device, "name": "A", "driver": None}}
+
+    report = report_of(tmp_path, run, range(5))
+    assert any(c["measure"] == "cpu_s" for c in report["comparisons"]) is said
+    assert ("CPU time, training" in tables.markdown(report)) is said
+    if said:
+        found = comparison(report, "cpu_s")
+        assert "mine takes 20." in found["sentence"]
+        assert "more CPU time to train than backprop" in found["sentence"]
 
 
 AA = {"mine": {}, "mine again": {"role": "aa", "algo": "mine", "twin_of": "mine"}, "backprop": {"role": "twin"}}

@@ -56,7 +56,7 @@ def test_a_run_that_failed_and_one_whose_record_is_gone_are_told(tmp_path):
     (tmp_path / "runs" / "mine-s1" / "run.json").unlink()
     found = study.load(tmp_path)
     assert [run.status for run in found.of("mine", study.OWN)] == ["failed", "failed", "finished"]
-    assert any("seed 0, own convergence: failed (the loss became NaN)" in text for text in found.warnings)
+    assert "mine, own convergence, seed 0: failed (the loss became NaN)" in found.warnings
     assert any("its record runs/mine-s1/run.json is missing" in text for text in found.warnings)
 
 
@@ -217,3 +217,9 @@ def test_one_folder_cannot_be_two_runs(tmp_path):
     written["runs"][2]["path"] = written["runs"][0]["path"]
     study.write(written, tmp_path)
     assert any("have one folder: they are one run" in text for text in study.faults(study.load(tmp_path)))
+
+
+def test_runs_that_failed_alike_are_told_in_one_line(tmp_path):
+    doubles.write(tmp_path, ARMS, lambda arm, seed: None if arm == "mine" else doubles.run(arm, seed))
+    found = study.load(tmp_path)
+    assert found.warnings == ["mine, own convergence, seeds 0, 1, 2: failed (the loss became NaN)"]

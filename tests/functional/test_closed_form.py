@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from live_memory import LiveMemory
 
 from bpfree.functional.closed_form import StreamedRidge
+from bpfree.live import LiveMemory
 
 
 def problem(rows: int, features: int) -> tuple[torch.Tensor, torch.Tensor]:

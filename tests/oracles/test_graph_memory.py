@@ -1,9 +1,9 @@
 """Greedy layers need no more memory when there are more of them; forward-forward none for more classes."""
 
-from live_memory import LiveMemory
 from small import digits, loop_of, make, on_graph, ready
 
 from bpfree.data.base import Data
+from bpfree.live import LiveMemory
 
 
 def peak_bytes(algo: str, data: Data, depth: int, **values) -> int:

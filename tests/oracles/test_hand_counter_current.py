@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from live_memory import LiveMemory
 from plain import Array, cross_entropy, one_hot, softmax
 from small import digits, fit, loop_of, make, ready, tiny
 from step import arrays, data_of, one_step, values_of
@@ -16,6 +15,7 @@ from bpfree.data.base import Data
 from bpfree.data.reconstruction import reconstruction
 from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
+from bpfree.live import LiveMemory
 from bpfree.rules.counter_current import CounterCurrent
 from bpfree.trainer import Batch
 

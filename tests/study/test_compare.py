@@ -287,6 +287,14 @@ def test_job_that_fails_or_dies_leaves_an_answer(server):
     assert server.run("math:sqrt", {"x": 1})["error"].startswith("TypeError: ")
 
 
+def test_server_outlives_a_sigterm(server):
+    """Sent to a whole group, as `timeout` does, it is for the job: the server goes on and hands its answer on."""
+    assert server.run("os:getpgrp", {})["value"] == os.getpgrp()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.run("os:getppid", {})["value"] == server.process.pid
+    assert server.run("signal:getsignal", {"signalnum": signal.SIGTERM})["value"] == signal.SIG_DFL
+
+
 def test_study_that_is_killed_goes_on(data, tmp_path):
     """SIGKILL in the middle of a run; the same command then does what is left, in processes of their own."""
     order = ["--algos", MF, "--data", data, "--seeds", "2", "--controls", "none", "--hidden", "16", "--epochs", "2"]

@@ -1,4 +1,4 @@
-"""Live memory: the bytes of all unique storages that torch operations make inside a ``with`` block, now and at most.
+"""Live memory: the bytes of all unique storages that torch operations make inside ``with`` blocks, now and at most.
 
 What existed before (parameters, buffers, a batch, optimizer state after a first step) is not counted, so a step is
 measured by running one outside, for the optimizer's state, and the next one inside::
@@ -7,7 +7,9 @@ measured by running one outside, for the optimizer's state, and the next one ins
         loop.learn(batch)
     memory.peak  # bytes
 
-Views and in-place results share a storage and count once. Works on every device, ``meta`` included (sizes without
+What was made inside counts as long as it lives, in later blocks too. Nothing of the process, its libraries or the
+allocator's holes is in it, so that two runs alike have the same to the byte, which no resident peak has. Views and
+in-place results share a storage and count once. Works on every device, ``meta`` included (sizes without
 work). Scratch memory that one kernel takes and returns within itself is not seen.
 """
 
@@ -27,7 +29,7 @@ def _stored(thing: Any) -> bool:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Context manager; ``live`` and ``peak`` are bytes, and stay readable after it."""
+    """Context manager, entered as often as wanted; ``live`` and ``peak`` are bytes, and stay readable after it."""
 
     def __init__(self) -> None:
         super().__init__()
