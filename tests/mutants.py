@@ -545,6 +545,18 @@ MUTANTS = {
         "            level > 1 and b.pop()\n",
         [CCL + "test_a_pair_trains_one_layer_of_each_net_and_the_output_only_the_last"],
     ),
+    "norm: one row by the statistics of nothing": Mutant(
+        "nets/_norm.py",
+        "self.running_mean, self.running_var,",
+        "0 * self.running_mean, 0 * self.running_var + 1,",
+        ["nets/test_norm.py::test_a_single_value_is_normalised_by_the_running_statistics"],
+    ),
+    "cnn: groups in the first convolution": Mutant(
+        "nets/cnn.py",
+        "number % 2 == 0",
+        "number % 2 == 1",
+        ["nets/test_cnn.py::test_classes_of_a_grouped_convolution_do_not_see_each_other"],
+    ),
     "mirror: levels finished by the block above": Mutant(
         "nets/_mirror.py",
         "        below = block\n",
