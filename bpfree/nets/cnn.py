@@ -9,6 +9,7 @@ Unless a rule brings its own heads, a linear classifier on the flattened map is 
 
 from typing import TYPE_CHECKING, Literal
 
+import torch
 from pydantic import PositiveInt
 from torch import nn
 
@@ -56,7 +57,10 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
         parts = [conv, ACTIVATIONS[settings.activation](), *([] if number % settings.pool_every else [pool(2)])]
         if settings.norm != "none":
             parts.insert(1 if settings.norm == "batch" else len(parts), BatchNorm2d(channels))
-        blocks.append(nn.Sequential(*parts))
+        block = nn.Sequential(*parts)
+        if settings.pool == "max":  # on a CPU up to twice as fast in bfloat16; average pooling is slower that way
+            block.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        blocks.append(block)
         planes = channels
     if not hidden_only:
         pixels = (height >> poolings) * (width >> poolings)
