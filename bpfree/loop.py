@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import NoFolder
+from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.functional.transforms import total_norm
-from bpfree.heap import keep_freed
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
@@ -110,8 +110,7 @@ class Loop:
         if self.settings.probe:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
-        if self.device.type == "cpu":
-            keep_freed()
+        keep_freed(self.device)
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
@@ -465,19 +464,6 @@ class Loop:
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
             getattr(callback, hook, _ignore)(self)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` or a device by name; an `InputError` if it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        cuda = torch.cuda.device_count()
-        raise InputError(f"device {name!r} is not available here: choose from cpu{', cuda' if cuda else ''}") from None
-    return device
 
 
 @contextlib.contextmanager

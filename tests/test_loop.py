@@ -14,8 +14,9 @@ from bpfree.checkpoint import CONFIG, LAST, RunFolder, read
 from bpfree.data.augment import Augment
 from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
+from bpfree.device import pick_device
 from bpfree.errors import Diverged, InputError
-from bpfree.loop import Loop, pick_device
+from bpfree.loop import Loop
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.trainer import Batch, Local, Phase
 
