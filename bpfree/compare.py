@@ -32,10 +32,10 @@ from bpfree import reproduce as recipes
 from bpfree import tune as tune_room
 from bpfree.arms import Arm
 from bpfree.checkpoint import MODEL, RECORD
+from bpfree.device import pick_device
 from bpfree.errors import InputError, RunFailed, unknown
 from bpfree.flags import read_yaml
 from bpfree.isolate import Isolated
-from bpfree.loop import pick_device
 from bpfree.run import meter_for, now, train
 from energy import EnergyError
 from energy import record as energy_record

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import NoFolder
+from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.functional.transforms import total_norm
-from bpfree.heap import keep_freed
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
@@ -110,8 +110,7 @@ class Loop:
         if self.settings.probe:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
-        if self.device.type == "cpu":
-            keep_freed()
+        keep_freed(self.device)
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
@@ -420,7 +419,9 @@ class Loop:
         bad = self.monitor.not_finite()
         weights = list(self.trainer.parameters())  # none when a rule solves for what it learns
         if bad is None and weights and not total_norm(weights).isfinite():
-            bad = f"the weights became NaN or infinite by step {self.cursor.batch} of this epoch"
+            at_fault = (name for name, p in self.trainer.named_parameters() if not p.isfinite().all())
+            which = next(at_fault, "the norm of the weights")
+            bad = f"{which} became NaN or infinite by step {self.cursor.steps} of the run"
         if self._in_any_process(bad is not None):
             raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")
 
@@ -463,19 +464,6 @@ class Loop:
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
             getattr(callback, hook, _ignore)(self)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` or a device by name; an `InputError` if it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        cuda = torch.cuda.device_count()
-        raise InputError(f"device {name!r} is not available here: choose from cpu{', cuda' if cuda else ''}") from None
-    return device
 
 
 @contextlib.contextmanager

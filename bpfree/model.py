@@ -20,9 +20,9 @@ from bpfree.data.base import Spec
 from bpfree.data.graph import GraphSettings, GraphSource
 from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
+from bpfree.device import pick_device
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
-from bpfree.loop import pick_device
 from bpfree.run import GIVEN, plan, read_config
 from bpfree.trainer import Batch, Trainer
 from energy import record as energy_record

@@ -92,6 +92,8 @@ def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
     if not wanted:
         return _only_trainer(module, str(file))
     found: Any = getattr(module, wanted, None)
+    if found is None and not _trainers(module):
+        raise InputError(f"{file} defines no Trainer: subclass bpfree.Trainer in it")
     if found is None:
         raise unknown(f"class in {file}", wanted, _trainers(module))
     if not _is_trainer(found):

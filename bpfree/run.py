@@ -26,9 +26,10 @@ from bpfree.callbacks import HistoryFile
 from bpfree.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, write_atomically
 from bpfree.data.base import Data
 from bpfree.data.settings import DataSettings
+from bpfree.device import pick_device
 from bpfree.errors import InputError, RunFailed
 from bpfree.functional.metrics import METRICS
-from bpfree.loop import Loop, LoopSettings, pick_device
+from bpfree.loop import Loop, LoopSettings
 from bpfree.owners import world
 from bpfree.settings import as_dict, resolve
 from bpfree.trainer import Trainer

@@ -26,8 +26,9 @@ from optuna.trial import FrozenTrial, TrialState
 from bpfree import facts, registry
 from bpfree.checkpoint import write_atomically
 from bpfree.data.base import Data
+from bpfree.device import pick_device
 from bpfree.errors import Diverged, InputError, unknown
-from bpfree.loop import Loop, pick_device
+from bpfree.loop import Loop
 from bpfree.run import Plan, default_net, meter_for, plan
 from bpfree.settings import Option, options
 from bpfree.streams import derive

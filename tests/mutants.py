@@ -535,8 +535,8 @@ MUTANTS = {
     ),
     "counter-current: fixed feedback learned": Mutant(
         _CCL,
-        "            _never_train(self.feedback)\n",
-        "            pass\n",
+        "self.feedback.requires_grad_(chosen.feedback",
+        'self.feedback.requires_grad_("learned"',
         [STEPS + "test_every_parameter_has_exactly_one_owner"],
     ),
     "counter-current: levels paired off by one": Mutant(
@@ -544,6 +544,18 @@ MUTANTS = {
         "            b.pop()  # the level below is done\n",
         "            level > 1 and b.pop()\n",
         [CCL + "test_a_pair_trains_one_layer_of_each_net_and_the_output_only_the_last"],
+    ),
+    "norm: one row by the statistics of nothing": Mutant(
+        "nets/_norm.py",
+        "self.running_mean, self.running_var,",
+        "0 * self.running_mean, 0 * self.running_var + 1,",
+        ["nets/test_norm.py::test_a_single_value_is_normalised_by_the_running_statistics"],
+    ),
+    "cnn: groups in the first convolution": Mutant(
+        "nets/cnn.py",
+        "number % 2 == 0",
+        "number % 2 == 1",
+        ["nets/test_cnn.py::test_classes_of_a_grouped_convolution_do_not_see_each_other"],
     ),
     "mirror: levels finished by the block above": Mutant(
         "nets/_mirror.py",

@@ -90,6 +90,12 @@ def test_a_missing_class_says_the_nearest(file: Path):
         registry.rule(f"{file}:Mind")
 
 
+def test_a_file_without_a_rule_says_so(tmp_path: Path):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    with pytest.raises(InputError, match=r"empty\.py defines no Trainer"):
+        registry.rule(f"{tmp_path}/empty.py:Mine")
+
+
 def test_a_class_that_is_no_trainer_is_refused(file: Path):
     file.write_text("class Thing: pass\n")
     with pytest.raises(InputError, match=r"is not a Trainer: subclass bpfree.Trainer"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bpfree.data.payload import sha256_of_files
@@ -93,7 +93,8 @@ _BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # wh
 
 
 def _corrupt(file: Path, error: BaseException) -> InputError:
-    return InputError(f"cannot read image {file}: expected a complete PNG or JPEG ({error})")
+    why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # which names an object in memory
+    return InputError(f"cannot read image {file}: expected a complete PNG or JPEG{why}")
 
 
 def _same_size(file: Path, size: tuple[int, int], expected: tuple[int, int]) -> None:

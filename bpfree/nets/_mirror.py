@@ -53,7 +53,10 @@ def _layers(k: int, block: nn.Module, into: tuple[int, ...], out: tuple[int, ...
     if given != large or layer.kernel_size != (size, size) or size % 2 == 0:
         raise InputError(f"block {k}, a convolution from {into} to {out}, has no mirror: give it a square, odd kernel")
     grow = [nn.Upsample(tuple(grown))] if grown != less else []
-    return [*grow, nn.Conv2d(small, planes, size, (stride[0], stride[1]), padding=size // 2, bias=bias)]
+    return [
+        *grow,
+        nn.Conv2d(small, planes, size, (stride[0], stride[1]), padding=size // 2, groups=layer.groups, bias=bias),
+    ]
 
 
 def _finish(below: nn.Module, shape: tuple[int, ...]) -> list[nn.Module]:

@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from bpfree.errors import InputError
+from bpfree.nets._norm import BatchNorm2d
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -38,14 +39,14 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     for _ in settings.encoder:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
     encoder: list[nn.Module] = [
-        nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b, affine=False), nn.ReLU())
+        nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), BatchNorm2d(b, affine=False), nn.ReLU())
         for a, b in pairwise(planes)
     ]
     decoder: list[nn.Module] = [
         nn.Sequential(
             nn.Upsample(size),
             nn.Conv2d(b, a, 3, padding=1, bias=False),
-            *([nn.BatchNorm2d(a, affine=False), nn.ReLU()] if k else []),
+            *([BatchNorm2d(a, affine=False), nn.ReLU()] if k else []),
         )
         for k, (a, b, size) in reversed(list(enumerate(zip(planes, planes[1:], sizes, strict=False))))
     ]

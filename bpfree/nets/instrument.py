@@ -114,7 +114,7 @@ def function_of(file: Path, name: str) -> Ask:
     def ask(x: np.ndarray) -> object:
         try:
             return found(x)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an instrument that quits does not end the training
             raise Failed(f"{name} raised {type(error).__name__}: {error}") from error
 
     return ask

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bpfree.errors import InputError
+from bpfree.nets._norm import BatchNorm1d, BatchNorm2d
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
         parts: list[nn.Module] = [nn.Dropout(settings.dropout)] if blocks else []
         if pooled:
             parts.append(nn.MaxPool2d(2))
-        parts += [nn.Conv2d(planes, n, 3, padding=1), nn.BatchNorm2d(n), nn.LeakyReLU(settings.slope)]
+        parts += [nn.Conv2d(planes, n, 3, padding=1), BatchNorm2d(n), nn.LeakyReLU(settings.slope)]
         blocks.append(nn.Sequential(*parts).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
         planes = n
     hidden = nn.Linear(planes * (height >> 4) * (width >> 4), units)
     parts = [nn.Dropout(settings.dropout), nn.MaxPool2d(2), nn.Flatten(), hidden]
-    blocks.append(nn.Sequential(*parts, nn.BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
+    blocks.append(nn.Sequential(*parts, BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
     if not hidden_only:
         blocks.append(nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(units, spec.classes)))
     return blocks

@@ -107,7 +107,6 @@ class Cafo(Trainer):
                 self.register_buffer(f"feedback_{k}", feedback_matrix(self.spec.classes, n))
             return
         self.blocks.requires_grad_(False)
-        self.blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on a CPU
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         owners: dict[Hashable, list[nn.Parameter]] = {}

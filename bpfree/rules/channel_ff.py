@@ -10,6 +10,7 @@ the mean square of that class's channels, and a softmax over the classes is the 
 
 A block of the paper is convolution, relu, pooling, batch norm, in this order: net ``cnn`` with ``norm=after-pool`` and
 ``pool=max``. A channel that is active for few samples then has a large square for them; without it maps learn slowly.
+Every second convolution has a group of channels a class (``groups``) and alone is pooled (``pool_every``).
 
 ============  ======================  ==========
 symbol        attribute               shape
@@ -19,8 +20,8 @@ S_c           --                      the c-th of C consecutive shares of the n_
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of the last block, or of all blocks summed.
-Differences from the paper: its layers with grouped convolutions and its schedule of interleaved layers are left out:
-all layers train in one sweep, or one after another; shares may differ by one channel when n_k is no multiple of C.
+Differences from the paper: its schedule of interleaved layers is left out: all layers train in one sweep, or one after
+another; shares may differ by one channel when n_k is no multiple of C. Its softmax classifier on top is left out, too.
 Costs: one forward pass a step and a prediction; no parameters beyond the blocks'.
 """
 

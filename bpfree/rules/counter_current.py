@@ -103,8 +103,7 @@ class CounterCurrent(Trainer):
         self.feedback = nn.ModuleList(mirror(self.blocks, levels))
         if self.reconstructs:
             initialise(self.feedback)
-        if chosen.feedback == "fixed":
-            _never_train(self.feedback)
+        self.feedback.requires_grad_(chosen.feedback == "learned")
 
     @property
     def reconstructs(self) -> bool:
@@ -184,11 +183,3 @@ class CounterCurrent(Trainer):
         for block in self.blocks:
             h = block(h)
         return h
-
-
-def _never_train(net: nn.Module) -> None:
-    """Turn parameters into buffers: saved with the model, owned by nobody."""
-    for module in net.modules():
-        for name, p in list(module.named_parameters(recurse=False)):
-            delattr(module, name)
-            module.register_buffer(name, p.detach())

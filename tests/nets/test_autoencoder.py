@@ -7,6 +7,7 @@ from torch import nn
 from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import autoencoder
+from bpfree.nets._norm import BatchNorm2d
 
 
 def spec(*shape: int, task: str = "reconstruction") -> Spec:
@@ -52,8 +53,8 @@ def test_the_output_has_the_shape_of_the_input(shape: tuple[int, int, int]):
 
 def test_the_last_block_is_linear_and_has_no_normalisation():
     kinds = [[type(m) for m in block] for block in build(1, 8, 8)]
-    assert kinds[0] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
-    assert kinds[2] == [nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.ReLU]
+    assert kinds[0] == [nn.Conv2d, BatchNorm2d, nn.ReLU]
+    assert kinds[2] == [nn.Upsample, nn.Conv2d, BatchNorm2d, nn.ReLU]
     assert kinds[3] == [nn.Upsample, nn.Conv2d]
 
 

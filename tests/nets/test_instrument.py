@@ -49,6 +49,7 @@ def function(tmp_path: Path) -> str:
         "from small_instrument import answer\n"
         "def measure(x):\n    return np.array(answer(x, 4))\n"
         "def breaks(x):\n    raise RuntimeError('no light')\n"
+        "def quits(x):\n    raise SystemExit(3)\n"
     )
     return str(tmp_path / "own.py")
 
@@ -135,6 +136,8 @@ def test_a_function_that_is_not_there_or_raises_says_so(function: str):
         system_of(f"{function}:measures")
     with pytest.raises(InputError, match="breaks raised RuntimeError: no light"):
         system_of(f"{function}:breaks", retries=0).measure(inputs())
+    with pytest.raises(InputError, match="quits raised SystemExit: 3"):
+        system_of(f"{function}:quits", retries=0).measure(inputs())
 
 
 def test_a_command_may_end_in_a_python_file(tmp_path: Path):

@@ -8,6 +8,7 @@ from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import autoencoder, cnn, mlp
 from bpfree.nets._mirror import mirror
+from bpfree.nets._norm import BatchNorm2d
 
 
 def spec(*shape: int, task: str = "classification") -> Spec:
@@ -44,6 +45,13 @@ def test_every_mirrored_block_maps_back_what_its_block_maps(name: str):
         assert back.eval()(torch.zeros(2, *shapes[k + 1])).shape == (2, *shapes[k])
 
 
+def test_groups_are_mirrored():
+    settings = cnn.Settings(channels=(4, 6), groups=2)
+    blocks = cnn.build(spec(1, 8, 8), settings, hidden_only=True)
+    _, back = mirror(blocks, shapes_of(blocks, (1, 8, 8)))
+    assert back[1].weight.shape == (4, 3, 3, 3)  # each half of the 4 sees a half of the 6
+
+
 def test_weights_of_a_perceptron_are_transposed_in_shape():
     blocks, shape = NETS["mlp"]
     back = mirror(blocks, shapes_of(blocks, shape))
@@ -58,8 +66,8 @@ def test_a_level_is_made_alike_from_both_sides_and_the_input_is_linear():
     kinds = [[type(m) for m in block] for block in back]
     assert kinds == [
         [nn.Upsample, nn.Conv2d],
-        [nn.Upsample, nn.Conv2d, nn.BatchNorm2d, nn.ELU],
-        [nn.Flatten, nn.Linear, nn.Unflatten, nn.BatchNorm2d, nn.ELU],
+        [nn.Upsample, nn.Conv2d, BatchNorm2d, nn.ELU],
+        [nn.Flatten, nn.Linear, nn.Unflatten, BatchNorm2d, nn.ELU],
     ]
 
 

@@ -1,0 +1,38 @@
+"""Where a run computes, and what it does with the memory there."""
+
+import ctypes
+import platform
+
+import torch
+
+from bpfree.errors import InputError
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of malloc.h, in mallopt(3)
+_LARGEST = 32 * 2**20  # bytes: glibc takes no larger block from the heap
+_KEPT = 2**30  # bytes of free heap that stay
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` or a device by name; an `InputError` if it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        cuda = torch.cuda.device_count()
+        raise InputError(f"device {name!r} is not available here: choose from cpu{', cuda' if cuda else ''}") from None
+    return device
+
+
+def keep_freed(device: torch.device) -> None:
+    """On the CPU, what one block frees stays in the process for the next one, up to 1 GiB of it.
+
+    By default glibc gives the free end of its heap back to the system as soon as it passes some tens of MiB, and the
+    system clears every page of it again when it is asked for. Wide layers free as much at every ``yield``, and a
+    twentieth of the time of a step in bfloat16 went into pages (``tests/bench/throughput.py``).
+    """
+    if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
+        libc.mallopt(_TRIM_THRESHOLD, _KEPT)
