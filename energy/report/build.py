@@ -90,6 +90,9 @@ def _warnings(study: Study, found: Basis, fake: bool, metric: str, results: Sequ
         )
     if study.plan["quick"]:
         lines.append(f"Quick study, on few data or passes: {QUICK}. Its numbers say nothing about finished training.")
+    missing = sum(run.status in ("planned", "running") for run in study.runs)
+    if missing:
+        lines.append(f"{missing} of {len(study.runs)} runs are still to be made: this is not the whole study.")
     if not found.ranked:
         lines.append(f"Energy is not measured here ({found.reason}): it is shown hatched, with ≈, and never ranked.")
     if any(result["metric"] != metric for result in results):

@@ -230,7 +230,7 @@ def _meter(report: Report) -> str:
         shown = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts if text != show.NONE)
         rows.append(f"<div><h3>{escape(part['component'])}</h3><dl>{shown}</dl></div>")
     noise = [
-        c["sentence"]
+        c["sentence"] + (f" ({c['budget']})" if len(report["budgets"]) > 1 else "")
         for c in report["comparisons"]
         if c["aa"] and (c["measure"] != "energy_j" or report["energy"]["ranked"])
     ]

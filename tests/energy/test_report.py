@@ -321,6 +321,18 @@ def test_the_front_holds_what_no_other_arm_beats(tmp_path):
     assert report["budgets"][0]["pareto"] == {"x": "energy_j", "fronts": [["mine", "backprop", "costly"]]}
 
 
+def test_a_study_that_is_not_done_says_so_and_counts_no_planned_run_as_failed(tmp_path):
+    doubles.write(tmp_path, ARMS, doubles.run, range(4))
+    plan = study.read(tmp_path)
+    for listed in plan["runs"][5:]:
+        listed["status"] = "planned"
+        (tmp_path / listed["path"] / "run.json").unlink()
+    study.write(plan, tmp_path)
+    report = build(study.load(tmp_path))
+    assert "3 of 8 runs are still to be made: this is not the whole study." in report["warnings"]
+    assert [row["failed"] for row in report["budgets"][0]["rows"]] == [[], []]
+
+
 def test_memory_against_depth_needs_several_depths(tmp_path):
     arms = {"shallow": {"algo": "mine"}, "deep": {"algo": "mine"}, "backprop": {"role": "twin"}}
 
