@@ -457,9 +457,10 @@ class Loop:
 
     def _training_mode(self) -> None:
         """Training mode for what trains, evaluation mode for the frozen blocks."""
-        self.trainer.train()
-        for block in self.trainer.blocks[: self.trainer.first]:
-            block.eval()
+        frozen = {module for block in self.trainer.blocks[: self.trainer.first] for module in block.modules()}
+        for module in self.trainer.modules():
+            if module.training == (module in frozen):  # only where it changes: setting it is slow
+                module.training = module not in frozen
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:

@@ -110,8 +110,8 @@ _SF, _LA, _VN = "rules/forward_gnn.py", "rules/forward_gnn_ff_la.py", "rules/for
 _GG, _GL, _GR = "rules/_graph_goodness.py", "functional/graph_losses.py", "functional/graphs.py"
 _TI, _TL = "rules/forward_gnn_top_to_input.py", "rules/forward_gnn_top_to_loss.py"
 _NO_OTHER_GRADIENT = STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"
-_LABELS = "F.cross_entropy(self.logits(h, batch), batch.y)"
-_WRONG_LABEL = (_LABELS, _LABELS.replace("batch.y", "(batch.y + 1) % 3"))
+_LABELS = "F.cross_entropy(self.logits(h, batch)[None], batch.y[None])"
+_WRONG_LABEL = (_LABELS, _LABELS.replace("batch.y", "((batch.y + 1) % 3)"))
 _LOSS = "yield Local(self.judge.loss(h.index_select(0, rows), batch), owner=k)"
 
 _SNN, _SNNL, _SYN = "rules/delay_snn.py", "rules/delay_snn_local.py", "nets/delay_snn.py"
@@ -839,8 +839,8 @@ MUTANTS = {
     ),
     "loop: frozen blocks in training mode": Mutant(
         "loop.py",
-        "            block.eval()\n",
-        "            pass\n",
+        "                module.training = module not in frozen\n",
+        "                module.training = True\n",
         ["test_loop.py::test_frozen_blocks_are_in_evaluation_mode_and_training_ones_are_not"],
     ),
     "loop: a pass goes on without its sums": Mutant(

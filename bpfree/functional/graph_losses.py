@@ -39,16 +39,16 @@ class Prototypes:
         return torch.cat([batch.index, batch.graph.virtual])  # type: ignore[list-item]
 
     def logits(self, h: Tensor, batch: Batch) -> Tensor:
-        """``(B, K)``."""
+        """``(K, B)``: a softmax over rows as short as K would be slow."""
         real, prototypes = h.split([len(h) - batch.graph.classes, batch.graph.classes])
-        return real @ prototypes.T / self.temperature
+        return prototypes / self.temperature @ real.T
 
     def loss(self, h: Tensor, batch: Batch) -> Tensor:
-        return F.cross_entropy(self.logits(h, batch), batch.y)
+        return F.cross_entropy(self.logits(h, batch)[None], batch.y[None])
 
     def belief(self, h: Tensor, batch: Batch) -> Tensor:
         """Probability of each class ``(B, K)``."""
-        return self.logits(h, batch).softmax(1)
+        return self.logits(h, batch).softmax(0).T
 
 
 class Edges:

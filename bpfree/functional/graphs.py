@@ -7,7 +7,6 @@ A virtual node stands for a class: node N + c is joined, in both directions, to 
 """
 
 import importlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,23 +48,28 @@ class Matrix:
         order = (rows * shape[1] + columns).argsort()
         self.rows, self.columns, self.values, self.shape = rows[order], columns[order], values[order], shape
         self.start = torch.cat([rows.new_zeros(1), torch.bincount(rows, minlength=shape[0]).cumsum(0)])
-        self._csr = _csr(self.start, self.columns, self.values, shape)
-        self._transposed: Tensor | None = None
+        self._transposed: Matrix | None = None
 
     @property
-    def transposed(self) -> Tensor:
-        """As a sparse tensor ``(C, R)``; made when the first gradient asks for it."""
+    def transposed(self) -> "Matrix":
+        """``(C, R)``; made when the first gradient asks for it."""
         if self._transposed is None:
-            order = (self.columns * self.shape[0] + self.rows).argsort()
-            start = torch.cat(
-                [self.start.new_zeros(1), torch.bincount(self.columns, minlength=self.shape[1]).cumsum(0)]
-            )
-            self._transposed = _csr(start, self.rows[order], self.values[order], self.shape[::-1])
+            self._transposed = Matrix(self.columns, self.rows, self.values, self.shape[::-1])
         return self._transposed
+
+    def times(self, dense: Tensor) -> Tensor:
+        """``(R, C) @ (C, n)``, without a gradient: a weighted sum of rows of ``dense`` for each row.
+
+        As a bag of embeddings, which takes a third to a quarter of the time of torch's product of CSR matrices.
+        """
+        dense = dense.to(self.values.dtype).contiguous()
+        return F.embedding_bag(
+            self.columns, dense, self.start, mode="sum", per_sample_weights=self.values, include_last_offset=True
+        )
 
     def __matmul__(self, dense: Tensor) -> Tensor:
         """``(R, C) @ (C, n)``, differentiable in the dense one."""
-        return _Product.apply(dense.to(self.values.dtype), self)
+        return _Product.apply(dense, self)
 
     def take(self, rows: Tensor, fan_out: int | None = None, draws: torch.Generator | None = None) -> "Matrix":
         """The given rows ``(r,)`` as a matrix ``(r, C)``.
@@ -89,29 +93,18 @@ class Matrix:
         return Matrix(row, self.columns[at], values[at] * scale, (len(rows), self.shape[1]))
 
 
-def _csr(start: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(start, columns, values, shape, check_invariants=False)
-
-
-def _times(csr: Tensor, dense: Tensor) -> Tensor:
-    with torch.autocast(dense.device.type, enabled=False):  # a CPU has no sparse product in bfloat16
-        return csr @ dense
-
-
 class _Product(torch.autograd.Function):
     """``y = A x``, ``dx = A^T dy``."""
 
     @staticmethod
     def forward(ctx: Any, dense: Tensor, matrix: Matrix) -> Tensor:
-        ctx.matrix = matrix
-        return _times(matrix._csr, dense)
+        ctx.matrix, ctx.dtype = matrix, dense.dtype
+        return matrix.times(dense)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _times(ctx.matrix.transposed, grad), None
+        return ctx.matrix.transposed.times(grad).to(ctx.dtype), None
 
 
 @dataclass(eq=False, frozen=True)
@@ -215,7 +208,9 @@ def alone(nodes: int, device: torch.device) -> Graph:
     return Graph(torch.empty(2, 0, dtype=torch.long, device=device), nodes)
 
 
-SPARSE = 0.1  # a share of non-zero features below this is worth a sparse product: measured, 7 times the cost an entry
+SPARSE = (
+    0.3  # a share of non-zero features below this is worth a sparse product: measured, 1.5 to 3 times the cost an entry
+)
 
 
 class Features:
