@@ -139,6 +139,9 @@ class Loop:
         self.early = EarlyStop(
             self.rule.patience, self.rule.min_delta, self.data.spec.maximize, self.settings.validate_every
         )
+        frozen = {module for block in trainer.blocks[: trainer.first] for module in block.modules()}
+        self.modes = [(module, module not in frozen) for module in trainer.modules()]
+        self.annealed = [module for module in trainer.modules() if hasattr(module, "anneal")]
 
     def stop(self, reason: str) -> None:
         """Ask the run to end after this batch, with everything saved."""
@@ -206,8 +209,8 @@ class Loop:
                     self._enter("train")
         with self.live if cursor.epoch == 0 else contextlib.nullcontext():
             trainer.on_epoch()
-        for module in trainer.modules():  # nets that change with the epochs do so under any rule
-            getattr(module, "anneal", _ignore)(trainer.phase.epochs)
+        for module in self.annealed:  # nets that change with the epochs do so under any rule
+            module.anneal(trainer.phase.epochs)  # type: ignore[operator]
         self._share_buffers()
         cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
         if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
@@ -457,10 +460,9 @@ class Loop:
 
     def _training_mode(self) -> None:
         """Training mode for what trains, evaluation mode for the frozen blocks."""
-        frozen = {module for block in self.trainer.blocks[: self.trainer.first] for module in block.modules()}
-        for module in self.trainer.modules():
-            if module.training == (module in frozen):  # only where it changes: setting it is slow
-                module.training = module not in frozen
+        for module, trains in self.modes:
+            if module.training != trains:  # setting an attribute of a module is slow
+                module.training = trains
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:

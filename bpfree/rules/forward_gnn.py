@@ -66,24 +66,24 @@ class ForwardGNN(GreedyGraph):
         self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        rows, draws = self.judge.rows(batch), self.streams["neighbours"] if batch.graph.sampled else None
+        draws = self.streams["neighbours"] if batch.graph.sampled else None
         for k, block in self.active:
             layer = layer_of(block)
+            gathered = partial(self.gathered, layer, batch, draws)
             if draws is not None:
-                h = layer.transform(self.gathered(layer, batch, rows, draws))
+                h = layer.transform(gathered())
             elif self.settings.reuse and layer.gathers:
-                gather = partial(layer.gather, batch.x, batch.graph, rows)
-                h = layer.transform(self.once(self.phase, (batch.x, batch.index, batch.graph), gather))
+                h = layer.transform(self.once(self.phase, (batch.x, batch.index, batch.graph), gathered))
             else:
-                h = layer(batch.x, batch.graph).index_select(0, rows)
+                h = layer(batch.x, batch.graph).index_select(0, self.judge.rows(batch))
             yield Local(self.judge.loss(h, batch), owner=k)
 
-    def gathered(self, layer: Layer, batch: Batch, rows: Tensor, draws: torch.Generator) -> Any:
-        """What ``layer`` gathers for ``rows`` from drawn neighbours."""
+    def gathered(self, layer: Layer, batch: Batch, draws: torch.Generator | None) -> Any:
+        """What ``layer`` gathers for the nodes in the loss, from all neighbours or from drawn ones."""
         if not layer.gathers:
             raise InputError("sample needs a convolution that gathers before it weighs: choose conv = gcn or sage")
         with torch.no_grad():
-            return layer.gather(batch.x, batch.graph, rows, draws)
+            return layer.gather(batch.x, batch.graph, self.judge.rows(batch), draws)
 
     def predict(self, batch: Batch) -> Tensor:
         rows, (*below, top) = self.judge.rows(batch), self.read()
