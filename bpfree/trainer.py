@@ -50,7 +50,7 @@ class Batch:
         if not getattr(block, "takes_graph", False):
             return block(h)
         fixed = getattr(block, "fixed", None) if h is self.x else None
-        return block(fixed(h, self.graph) if fixed else h, self.graph)
+        return block(fixed(h) if fixed else h, self.graph)
 
     def read(self, h: Tensor) -> Tensor:
         """The part of ``h`` that the targets are about: all of it, unless the batch is a graph."""

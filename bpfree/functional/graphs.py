@@ -208,56 +208,43 @@ def alone(nodes: int, device: torch.device) -> Graph:
     return Graph(torch.empty(2, 0, dtype=torch.long, device=device), nodes)
 
 
-SPARSE = (
-    0.3  # a share of non-zero features below this is worth a sparse product: measured, 1.5 to 3 times the cost an entry
-)
-
-
-class Features:
-    """A fixed input ``[sparse; dense] (N + K, n)`` of a layer: real nodes with few features, virtual ones with all."""
-
-    def __init__(self, sparse: Matrix, dense: Tensor) -> None:
-        self.sparse, self.dense = sparse, dense
-
-    def times(self, weight: Tensor) -> Tensor:
-        return torch.cat([self.sparse @ weight, self.dense @ weight])
+SPARSE = 0.3  # the share of non-zero features below which a sparse product is the faster one; measured
 
 
 class Gathered:
-    """``left @ features``, never multiplied out."""
+    """``left @ right``, two matrices that are never multiplied out."""
 
-    def __init__(self, left: Matrix, features: Features) -> None:
-        self.left, self.features = left, features
+    def __init__(self, left: Matrix, right: Matrix) -> None:
+        self.left, self.right = left, right
 
-    def times(self, weight: Tensor) -> Tensor:
-        return self.left @ self.features.times(weight)
-
-
-Fixed = Tensor | Features | Gathered  # what a layer's weights are multiplied with
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        return self.left @ (self.right @ dense)
 
 
-def features(h: Tensor, real: int, scaled: bool) -> Tensor | Features:
-    """``h (N + K, n)``, its rows of length 1 if ``scaled``; sparse when its first ``real`` rows have few entries.
+Fixed = Tensor | Matrix | Gathered  # what a layer's weights are multiplied with
 
-    The sparse form is made without a copy of ``h``.
+
+def features(h: Tensor, scaled: bool) -> Tensor | Matrix:
+    """A fixed ``h (N + K, n)``, its rows of length 1 if ``scaled``; sparse, made without a copy, if it has few entries.
+
+    Virtual nodes have all features; they are so few that they are entries like the others.
     """
-    if h[:real].count_nonzero() >= SPARSE * real * h.shape[1]:
+    if h.count_nonzero() >= SPARSE * h.numel():
         return row_norm(h) if scaled else h
-    row, column = h[:real].nonzero(as_tuple=True)
-    values, dense = h[row, column], h[real:]
+    row, column = h.nonzero(as_tuple=True)
+    values = h[row, column]
     if scaled:
-        values, dense = values / (h[:real].norm(dim=1) + 1e-8)[row], row_norm(dense)
-    return Features(Matrix(row, column, values, (real, h.shape[1])), dense)
+        values = values / (h.norm(dim=1) + 1e-8)[row]
+    return Matrix(row, column, values, (len(h), h.shape[1]))
 
 
-def gather(left: Matrix, h: Tensor, real: int, scaled: bool) -> Tensor | Gathered:
+def gather(left: Matrix, h: Tensor, scaled: bool) -> Tensor | Gathered:
     """``left @ features(h)`` for a fixed ``h (N + K, n)``, from the rows it asks for alone when those are the fewer."""
     h = h.to(left.values.dtype)
     used, column = left.columns.unique(return_inverse=True)
     if 2 * len(used) < len(h):
-        left = Matrix(left.rows, column, left.values, (left.shape[0], len(used)))
-        h, real = h[used], int((used < real).sum())
-    found = features(h, real, scaled)
+        left, h = Matrix(left.rows, column, left.values, (left.shape[0], len(used))), h[used]
+    found = features(h, scaled)
     return left @ found if isinstance(found, Tensor) else Gathered(left, found)
 
 
@@ -265,7 +252,7 @@ def times(fixed: Fixed, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``fixed (r, n) @ weight (n, m)``, plus ``bias (m,)``."""
     if isinstance(fixed, Tensor):
         return F.linear(fixed, weight.T, bias)
-    return fixed.times(weight) if bias is None else fixed.times(weight) + bias
+    return fixed @ weight if bias is None else fixed @ weight + bias
 
 
 class Once:

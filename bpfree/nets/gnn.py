@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from bpfree.errors import InputError
 from bpfree.functional.graphs import (
-    Features,
     Fixed,
     Graph,
     Matrix,
@@ -84,7 +83,7 @@ class Gcn(Conv):
         return graph.gcn(weight.dtype) @ linear(parts, weight) + self.conv.bias
 
     def gather(self, h: Tensor, graph: Graph, rows: Tensor, pick: Pick, scaled: bool) -> tuple[Fixed, ...]:
-        return (gather(pick(graph.gcn(h.dtype)), h, graph.nodes, scaled),)
+        return (gather(pick(graph.gcn(h.dtype)), h, scaled),)
 
     def transform(self, gathered: tuple[Fixed, ...]) -> Tensor:
         return times(gathered[0], self.conv.lin.weight.T, self.conv.bias)
@@ -99,7 +98,7 @@ class Sage(Conv):
         around = pick(graph.mean(h.dtype))
         ones = around.values.new_ones(len(rows))
         own = Matrix(torch.arange(len(rows), device=h.device), rows, ones, (len(rows), len(h)))
-        return gather(around, h, graph.nodes, scaled), gather(own, h, graph.nodes, scaled)
+        return gather(around, h, scaled), gather(own, h, scaled)
 
     def transform(self, gathered: tuple[Fixed, ...]) -> Tensor:
         around, own = gathered
@@ -150,14 +149,14 @@ class Layer(nn.Module):
     def scaled(self, h: Tensor) -> Tensor:
         return row_norm(h) if self.chosen.row_norm else h
 
-    def fixed(self, h: Tensor, graph: Graph) -> Tensor | Features:
-        """A fixed input for `forward`: scaled and in sparse form, made once, if its real nodes have few features."""
+    def fixed(self, h: Tensor) -> Tensor | Matrix:
+        """A fixed input for `forward`: scaled and in sparse form, made once, if its nodes have few features."""
         if not self.gathers:
             return h
-        found = self.once(self, (h,), lambda: features(h, graph.nodes, self.chosen.row_norm))
+        found = self.once(self, (h,), lambda: features(h, self.chosen.row_norm))
         return h if isinstance(found, Tensor) else found
 
-    def forward(self, h: Tensor | Features, graph: Graph | None = None, *above: Tensor) -> Tensor:
+    def forward(self, h: Tensor | Matrix, graph: Graph | None = None, *above: Tensor) -> Tensor:
         parts = [self.scaled(part) if isinstance(part, Tensor) else part for part in (h, *above)]
         graph = alone(len(parts[0]), h.device) if graph is None else graph  # type: ignore[arg-type, union-attr]
         return self.activation(self.conv(parts, graph))

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import judge_of
-from bpfree.functional.graphs import Features, Graph
+from bpfree.functional.graphs import Graph, Matrix
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
@@ -83,7 +83,7 @@ class ForwardGNNTopToInput(Trainer):
         return [range(0, depth, 2), range(1, depth, 2)] if self.settings.alternate else [range(depth)]
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        x = layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        x = layer_of(self.blocks[0]).fixed(batch.x)
         tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
@@ -106,14 +106,12 @@ class ForwardGNNTopToInput(Trainer):
         label = F.one_hot(known.clamp(min=0), self.spec.classes).to(like)
         return [torch.where(known[:, None] < 0, 1 / self.spec.classes, label)]
 
-    def update(
-        self, k: int, x: Tensor | Features, states: Sequence[Tensor], tops: list[Tensor], graph: Graph
-    ) -> Tensor:
+    def update(self, k: int, x: Tensor | Matrix, states: Sequence[Tensor], tops: list[Tensor], graph: Graph) -> Tensor:
         """The next state of layer k."""
         below = states[k - 1] if k else x
         return self.blocks[k](below, graph, *([states[k + 1]] if k + 1 < len(states) else tops))
 
-    def bottom_up(self, x: Tensor | Features, graph: Graph, tops: list[Tensor]) -> list[Tensor]:
+    def bottom_up(self, x: Tensor | Matrix, graph: Graph, tops: list[Tensor]) -> list[Tensor]:
         """States after one pass from below, with zeros instead of whatever is above."""
         weight = next(self.parameters())
         zeros = [weight.new_zeros(graph.rows, width) for width in self.widths]
@@ -124,7 +122,7 @@ class ForwardGNNTopToInput(Trainer):
         return states
 
     def predict(self, batch: Batch) -> Tensor:
-        x = layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        x = layer_of(self.blocks[0]).fixed(batch.x)
         tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
         states, total = self.bottom_up(x, batch.graph, tops), 0.0
         for number in range(self.settings.passes):

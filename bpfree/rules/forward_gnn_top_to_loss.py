@@ -30,7 +30,7 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.functional.graph_losses import Prototypes
-from bpfree.functional.graphs import Features, Graph, row_norm
+from bpfree.functional.graphs import Graph, Matrix, row_norm
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
@@ -63,7 +63,7 @@ class ForwardGNNTopToLoss(Trainer):
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        x, graph, rows = layer_of(self.blocks[0]).fixed(batch.x, batch.graph), batch.graph, self.judge.rows(batch)
+        x, graph, rows = layer_of(self.blocks[0]).fixed(batch.x), batch.graph, self.judge.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
             with torch.no_grad():
@@ -82,7 +82,7 @@ class ForwardGNNTopToLoss(Trainer):
         """``e_l`` of the given rows."""
         return sum((s[rows] for s in above), h.index_select(0, rows)) / (1 + len(above))
 
-    def outputs(self, x: Tensor | Features, graph: Graph, raw: bool) -> list[Tensor]:
+    def outputs(self, x: Tensor | Matrix, graph: Graph, raw: bool) -> list[Tensor]:
         """``h_l`` of all layers in one pass from below."""
         found: list[Tensor] = []
         for block in self.blocks:
@@ -92,7 +92,7 @@ class ForwardGNNTopToLoss(Trainer):
 
     def predict(self, batch: Batch) -> Tensor:
         raw, rows = self.settings.raw_pass, self.judge.rows(batch)
-        x = batch.x if raw else layer_of(self.blocks[0]).fixed(batch.x, batch.graph)
+        x = batch.x if raw else layer_of(self.blocks[0]).fixed(batch.x)
         found = self.outputs(x, batch.graph, raw)
         states = [row_norm(h) for h in found]
         beliefs = [self.judge.belief(self.mean(h, states[k + 1 :], rows), batch) for k, h in enumerate(found)]

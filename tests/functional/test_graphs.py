@@ -109,7 +109,7 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
         monkeypatch.setattr(graphs, "SPARSE", limit)
         narrow = layer(conv, row_norm=scale)
         narrow.load_state_dict({k: v[:, :5] if v.dim() > 1 else v for k, v in mine.state_dict().items()})
-        fixed = mine.fixed(sparse.clone(), GRAPH)  # another tensor: what is kept for one stays
+        fixed = mine.fixed(sparse.clone())  # another tensor: what is kept for one stays
         assert isinstance(fixed, torch.Tensor) == (limit == 0)
         outs = (mine(fixed, GRAPH, above), narrow.transform(narrow.gather(sparse, GRAPH, rows)))
         sum(out.square().sum() for out in outs).backward()

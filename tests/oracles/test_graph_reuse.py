@@ -8,7 +8,7 @@ from small import loop_of, make
 from torch import Tensor
 
 from bpfree.functional import graphs
-from bpfree.functional.graphs import Features, Gathered
+from bpfree.functional.graphs import Gathered, Matrix
 
 
 def sparse_features(virtual: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def test_fast_path_gives_the_weights_of_the_plain_one(algo: str, conv: str):
 def test_sparse_first_layer_gives_the_weights_of_the_dense_one(algo: str, monkeypatch):
     """12 steps of Adam, with features kept sparse and with none: to 1e-5. The baseline is as fast as it can be."""
     states = []
-    for limit, kind in ((0.0, Tensor), (1.0, Features)):
+    for limit, kind in ((0.0, Tensor), (1.0, Matrix)):
         monkeypatch.setattr(graphs, "SPARSE", limit)
         data = data_of(x=sparse_features(K))
         _, _, loop = trained(algo, data, steps=12, optimizer="adam", lr=0.01, hidden=(8, 8), row_norm=True)
