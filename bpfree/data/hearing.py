@@ -58,12 +58,13 @@ class Chunk:
     sounds: list[np.ndarray]
     seed: int
     channels: int
+    middle_ear_hz: float
 
 
 Sounds = Callable[[], Sequence[np.ndarray]]
 
 
-def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int) -> Trains:
+def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0) -> Trains:
     """The spikes of all sounds, from the cache where they are in it.
 
     Args:
@@ -72,11 +73,12 @@ def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int) -
         channels: places along the membrane.
         seed: of the spikes.
         processes: how many convert.
+        middle_ear_hz: of `cochlea.prepare`.
 
     Raises:
         InputError: the cache cannot be written.
     """
-    digest = hashlib.sha256(repr((VERSION, key, channels, seed)).encode()).hexdigest()[:32]
+    digest = hashlib.sha256(repr((VERSION, key, channels, seed, middle_ear_hz)).encode()).hexdigest()[:32]
     kept = cache() / "spikes" / f"{digest}.npz"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -84,17 +86,19 @@ def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int) -
             from bpfree.data.fetch import alone
 
             with alone(kept.with_suffix(".lock")):
-                found = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes)
+                found = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
     except OSError as error:
         raise InputError(f"cannot keep the spikes in {kept.parent}: {error.strerror or error}") from None
     return Trains(*found)
 
 
-def _convert(sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int, processes: int) -> tuple:
+def _convert(
+    sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int, processes: int, middle_ear_hz: float
+) -> tuple:
     """Convert what no earlier try has, put the parts together, keep the whole, drop the parts."""
     folder = kept.with_suffix(".parts")
     folder.mkdir(exist_ok=True)
-    chunks = list(_plan(sounds, channels, seed))
+    chunks = list(_plan(sounds, channels, seed, middle_ear_hz))
     files = [folder / f"{number}.npz" for number in range(len(chunks))]
     jobs = [(c, file) for c, file in zip(chunks, files, strict=True) if _read(file, *_PART) is None]
     _work(jobs, min(processes, len(jobs)), len(sounds))
@@ -111,7 +115,7 @@ def _convert(sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int,
 _WHOLE, _PART = ("starts", "steps", "channels"), ("clip", "steps", "channels")
 
 
-def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int) -> Iterator[Chunk]:
+def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz: float) -> Iterator[Chunk]:
     """The sounds by length, so that a chunk holds ones that take about as long."""
     order = np.argsort([len(sound) for sound in sounds], kind="stable")
     first, number = 0, 0
@@ -119,7 +123,7 @@ def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int) -> Iterator[Ch
         most = max(1, _VALUES // (channels * (len(sounds[order[first]]) // 2 + _RINGING)))
         clips = order[first : first + min(_CLIPS, most)]
         words = hashlib.sha256(repr((seed, "cochlea", number)).encode()).digest()
-        yield Chunk(clips, [sounds[i] for i in clips], int.from_bytes(words[:8], "big"), channels)
+        yield Chunk(clips, [sounds[i] for i in clips], int.from_bytes(words[:8], "big"), channels, middle_ear_hz)
         first, number = first + len(clips), number + 1
 
 
@@ -129,7 +133,7 @@ def convert(chunk: Chunk) -> dict[str, np.ndarray]:
     steps = -(-(lengths.max() + _RINGING) // _GRID) * _GRID
     padded = np.zeros((len(lengths), 2 * (steps - 1)), np.float32)
     for row, sound in zip(padded, chunk.sounds, strict=True):
-        row[: len(sound)] = cochlea.prepare(sound)
+        row[: len(sound)] = cochlea.prepare(sound, chunk.middle_ear_hz)
     velocity = cochlea.membrane(padded, _transfer(int(steps), chunk.channels))
     cells, dt = velocity.reshape(-1, steps)[:, : lengths.max()], 1 / STEPS_A_SECOND
     rng = np.random.Generator(np.random.SFC64(chunk.seed))

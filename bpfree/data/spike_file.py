@@ -20,7 +20,7 @@ from bpfree.data import payload
 from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
-from bpfree.data.spikes import SpikeReader, SpikeSettings, Trains, count, frames
+from bpfree.data.spikes import SpikeReader, SpikeSettings, Trains, count, frames, neighbours
 from bpfree.errors import InputError
 from bpfree.settings import setting, settings
 
@@ -76,9 +76,7 @@ def read_parts(name: str, source: str, files: dict[str, Path], settings: DataSet
         InputError: settings that do not fit, or a file that is not what it should be.
     """
     assert isinstance(settings, SpikeFileSettings)
-    if settings.units % settings.channels:
-        fits = ", ".join(str(n) for n in range(1, settings.units + 1) if settings.units % n == 0)
-        raise InputError(f"channels = {settings.channels} must divide units = {settings.units}: expected one of {fits}")
+    neighbours(settings.units, settings.channels)
     parts = {part: read_part(file, settings) for part, file in files.items()}
     train, valid, test = (parts.get(part) for part in ("train", "valid", "test"))
     assert train is not None
@@ -167,7 +165,7 @@ def _joined(samples: Iterator, first: int, path: Path, chosen: SpikeFileSettings
             wrong = which.min() if which.min() < 0 else which.max()
             raise InputError(f"{what} names unit {wrong}: expected 0..{chosen.units - 1} (units = {chosen.units})")
         times.append(when - when[0])
-        channels.append(which.astype(np.int64) // (chosen.units // chosen.channels))
+        channels.append(which.astype(np.int64) // neighbours(chosen.units, chosen.channels))
     return np.cumsum(lengths), np.concatenate(times), np.concatenate(channels)
 
 

@@ -54,6 +54,18 @@ def frames(chosen: SpikeSettings) -> int:
     return ceil(round(1000 * chosen.crop_s / chosen.bin_ms, 6))
 
 
+def neighbours(units: int, channels: int) -> int:
+    """How many neighbouring units a channel sums.
+
+    Raises:
+        InputError: channels do not divide units.
+    """
+    if units % channels:
+        fits = ", ".join(str(n) for n in range(1, units + 1) if units % n == 0)
+        raise InputError(f"channels = {channels} must divide units = {units}: expected one of {fits}")
+    return units // channels
+
+
 def count(trains: Trains, chosen: SpikeSettings, name: str) -> tuple[Tensor, int]:
     """Spikes in every bin of every channel, ``(N, T, channels)`` uint8, and how many samples were longer than that.
 

@@ -21,7 +21,7 @@ from bpfree.errors import InputError
 from bpfree.functional import cochlea
 from bpfree.model import judge
 
-SMALL = {"channels": 8, "crop_s": 0.05, "val_fraction": 0.5}
+SMALL = {"channels": 8, "units": 8, "crop_s": 0.05, "val_fraction": 0.5}
 FILES = recordings.digits()
 REAL = Path(os.environ.get("BPFREE_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / fsdd.ARCHIVE
 
@@ -239,7 +239,7 @@ def test_spikes_are_those_of_the_model():
     """One sound by the functions of the model; the order of the others around it plays no part."""
     (sound,) = noises(1)
     trains = hearing.listen(lambda: [sound], "one", 6, 0, 1)
-    (chunk,) = hearing._plan([sound], 6, 0)
+    (chunk,) = hearing._plan([sound], 6, 0, 0.0)
     steps = 2400 * 2  # 750 steps of sound and 100 ms in which the membrane rings, in whole tenths of a second
     padded = np.zeros((1, 2 * (steps - 1)))
     padded[0, : len(sound)] = cochlea.prepare(sound)
