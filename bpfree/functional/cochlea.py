@@ -31,7 +31,7 @@ from scipy import fft, signal, special
 RATE = 48_000  # of the sound, in Hz; what is put out has half of it
 LENGTH_CM = 3.5
 LEVEL, RAMP_S = 0.3, 0.03
-MIDDLE_EAR_HZ = 1500.0
+MIDDLE_EAR_HZ = 3000.0
 FIBRES, REFRACTORY_S, TAU_MEMBRANE_S, TAU_SYNAPSE_S, WEIGHT = 40, 0.001, 0.001, 0.0005, 13000 / 40
 _BLOCK, _TILE = 256, 64  # steps and cells that are turned around at a time
 _ROWS = 8  # channels that are transformed at a time
