@@ -7,6 +7,8 @@ The image is shifted, then cropped, then flipped; read backwards, output column 
 and likewise for rows without the flip. A pixel that the shift moves in from outside is black: what 0 becomes under the
 normalisation, since images arrive here already normalised. The padding of the crop is the image reflected at its border
 (Zagoruyko & Komodakis 2016, arXiv 1605.07146); padding with black and cropping is the same as ``shift``.
+
+Spike counts (time, channels) are shifted as an image of one channel is: a sound earlier or later, lower or higher.
 """
 
 from dataclasses import dataclass
@@ -41,19 +43,24 @@ class Augment:
         """Raise InputError unless examples of ``shape`` are images large enough for these offsets."""
         if not self:
             return
-        if len(shape) != 3:
-            raise InputError(f"shift, crop and flip need images (channels, height, width); an example here is {shape}")
+        if len(shape) != 3 and (len(shape) != 2 or self.crop or self.flip):
+            raise InputError(
+                f"crop and flip need images (channels, height, width), shift these or spike counts (time, channels); "
+                f"an example here is {shape}"
+            )
         for name, value in (("shift", self.shift), ("crop", self.crop)):
-            if value >= min(shape[1:]):
+            if value >= min(shape[-2:]):
                 raise InputError(
-                    f"{name} = {value} is not valid: expected less than {min(shape[1:])}, a side of the image"
+                    f"{name} = {value} is not valid: expected less than {min(shape[-2:])}, a side of the image"
                 )
 
     def __call__(self, x: Tensor, piece: Piece, seed: int | None) -> Tensor:
-        """Augment this process's part ``(B, C, H, W)`` of a global batch; ``seed`` None: leave it as it is."""
+        """Augment this process's part ``(B, C, H, W)`` or ``(B, T, N)`` of a global batch; ``seed`` None: leave it."""
         if not self or seed is None:
             return x
         offsets = self.draw(piece.total, seed + piece.number)[piece.first : piece.first + piece.rows]
+        if x.dim() == 3:
+            return self.apply(x[:, None], move(offsets, x.device))[:, 0]
         return self.apply(x, move(offsets, x.device))
 
     def draw(self, n: int, seed: int) -> Tensor:

@@ -19,7 +19,7 @@ class DataSettings:
         "unit",
         "unit: pixels in 0..1; standard: mean 0, deviation 1 per channel of the training part; positive: then >= 0",
     )
-    shift: int = setting(0, "random translation up to this far, black moves in", unit="pixels", ge=0)
+    shift: int = setting(0, "random translation up to this far, black (or silence) moves in", unit="pixels", ge=0)
     crop: int = setting(0, "random crop after this much reflected padding", unit="pixels", ge=0)
     flip: bool = setting(False, "mirror left and right at random")
     data_dir: str = setting(".", "where relative FILE and DIR are looked up")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bpfree.data import as_data
 from bpfree.data.augment import Augment
+from bpfree.data.base import Piece
 from bpfree.errors import InputError
 
 
@@ -77,8 +78,22 @@ def test_validation_and_test_are_never_augmented():
     assert not data.train.fixed
 
 
+def test_spike_counts_move_in_time_and_along_the_channels():
+    """One spike of a sample of 9 x 7 is found at all 25 places within two steps and two channels, or nowhere else."""
+    x = torch.zeros(1000, 9, 7)
+    x[:, 4, 3] = 2
+    moved = Augment(shift=2)(x, Piece(0, 0, 1000, 0, 1000, False), 5)
+    assert moved.sum((1, 2)).eq(2).all()
+    assert set(map(tuple, moved.nonzero()[:, 1:].tolist())) == {(t, n) for t in range(2, 7) for n in range(1, 6)}
+
+
+def test_spike_counts_have_no_mirror():
+    with pytest.raises(InputError, match="crop and flip need images"):
+        as_data((torch.rand(20, 9, 7), torch.arange(20) % 2), {"flip": True})
+
+
 def test_features_cannot_be_shifted():
-    with pytest.raises(InputError, match="need images"):
+    with pytest.raises(InputError, match="crop and flip need images"):
         as_data((torch.rand(20, 5), torch.arange(20) % 2), {"shift": 1})
 
 
