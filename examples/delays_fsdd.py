@@ -1,11 +1,12 @@
 """What delays are worth: spoken digits of speakers never heard, with learned, fixed and no delays, dense and sparse.
 
-    python examples/delays_fsdd.py [folder of the runs] [seeds a fold]
+    python examples/delays_fsdd.py [folder of the runs] [seeds a fold] ["arm" …]
 
 Leave-one-speaker-out on FSDD: 6 folds x 3 seeds a row, each row a recipe of examples/recipes, or a dense net of about
 as many parameters on the same spikes. The epoch is chosen on clips of the training speakers. Differences are paired by
 speaker, after the mean over a speaker's seeds: n = 6, t intervals (`energy.stats`). A run that is finished is read, one
-that was cut goes on: call it again. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
+that was cut goes on: call it again. Arms that are named are run alone, so that processes can share the work; a last call
+without names reads them all. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
 """
 
 import os
@@ -20,7 +21,7 @@ import bpfree
 from energy.stats import differences, interval, paired, summary
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
-OUT, EACH = [*sys.argv[1:], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]
+OUT, EACH = [*sys.argv[1:3], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]
 FOLDS, SEEDS = (2, 1) if QUICK else (6, int(EACH))
 RECIPES = Path(__file__).parent / "recipes"
 DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine"}
@@ -70,7 +71,7 @@ def cell(arm, seed):
 
 
 def main():
-    arms = [arm for arm in ARMS if not (QUICK and "net" in ARMS[arm][1])]
+    arms = sys.argv[3:] or [arm for arm in ARMS if not (QUICK and "net" in ARMS[arm][1])]
     by_fold, cost = {}, {}
     for arm in arms:  # (F, S): a fold's seeds are fold, fold + 6, ...
         runs = [[cell(arm, fold + 6 * i) for i in range(SEEDS)] for fold in range(FOLDS)]
@@ -89,7 +90,7 @@ def main():
             line += f"  {sums}, ≈ {model:.0f} nJ (modelled)"
         print(line)
     print("\npaired differences in points, 95 % interval")
-    for a, b in PAIRS:
+    for a, b in [pair for pair in PAIRS if {*pair} <= {*by_fold}]:
         found = paired(differences(by_fold[a], by_fold[b]))
         print(f"{a} - {b}: {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p = {found.p:.3f}")
 
