@@ -5,8 +5,8 @@
 Leave-one-speaker-out on FSDD: 6 folds x 3 seeds a row, each row a recipe of examples/recipes, or a dense net of about
 as many parameters on the same spikes. The epoch is chosen on clips of the training speakers. Differences are paired by
 speaker, after the mean over a speaker's seeds: n = 6, t intervals (`energy.stats`). A run that is finished is read, one
-that was cut goes on: call it again. Arms that are named are run alone, so that processes can share the work; a last call
-without names reads them all. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
+that was cut goes on: call it again. Arms that are named are run alone, so that processes can share the work; a last
+call without names reads them all. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
 """
 
 import os
