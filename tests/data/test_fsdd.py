@@ -109,6 +109,25 @@ def test_other_bins_convert_nothing(here, monkeypatch):
     assert coarse.spec.shape == (10, 8)
 
 
+def test_a_channel_is_the_sum_of_neighbouring_places(here, monkeypatch):
+    fine = counts(load("fsdd", here).test)
+    monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
+    coarse = counts(load("fsdd", {**here, "channels": 2}).test)
+    assert torch.equal(fine.unflatten(2, (2, 4)).sum(3).to(torch.uint8), coarse)
+
+
+def test_channels_that_do_not_divide_the_places_are_refused(here):
+    with pytest.raises(InputError, match="channels = 3 must divide units = 8: expected one of 1, 2, 4, 8"):
+        load("fsdd", {**here, "channels": 3})
+
+
+def test_another_middle_ear_hears_anew(here, monkeypatch):
+    """In a cache of spikes behind one, no spikes behind another are found."""
+    monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
+    with pytest.raises(pytest.fail.Exception, match="converted again"):
+        load("fsdd", {**here, "middle_ear_hz": 0.0})
+
+
 def test_counts_reach_the_net_as_they_are(here):
     data = load("fsdd", here).to("cpu", 1000)
     batch = next(data.test.batches(100))

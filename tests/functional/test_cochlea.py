@@ -132,6 +132,16 @@ def test_the_membrane_is_one_side_of_a_transform(steps: int):
     np.testing.assert_allclose(cochlea.membrane(sound, response), expected, rtol=0, atol=3e-6 * abs(expected).max())
 
 
+def test_the_middle_ear_lets_tones_through_as_one_pole_does():
+    """Amplitudes f/sqrt(f^2 + fc^2) of two tones: at fc one over root 2, a tenth of it a tenth; the level stays."""
+    t, fc = np.arange(48_000) / cochlea.RATE, 1000.0
+    heard = cochlea.prepare(np.sin(2 * np.pi * fc * t) + np.sin(2 * np.pi * 0.1 * fc * t), fc)
+    inner = heard[4800:43_200]  # whole periods, after the ramps
+    low, high = (abs(np.fft.rfft(inner)[round(f * len(inner) / cochlea.RATE)]) for f in (0.1 * fc, fc))
+    assert low / high == pytest.approx((0.1 / np.sqrt(1.01)) * np.sqrt(2), rel=0.01)
+    assert np.sqrt(np.mean(inner**2)) == pytest.approx(0.3, rel=0.01)
+
+
 def test_level_and_ramps():
     sound = cochlea.prepare(np.full(48_000, 7.0))
     assert sound[24_000] == pytest.approx(0.3)
