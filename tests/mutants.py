@@ -22,7 +22,7 @@ from pathlib import Path
 import forked
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT_S = 150
+TIMEOUT_S = 450
 
 STEPS, PREDICT = "contract/test_steps.py::", "contract/test_predictions.py::"
 MF, FF = "oracles/test_hand_mono_forward.py::", "oracles/test_hand_forward_forward.py::"

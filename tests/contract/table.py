@@ -166,7 +166,7 @@ ROWS = {
     "physical-ff": Row("physical-ff", {**_OPTICS, "slots": 8, "batch_size": 50, "lr": 3e-3}, 0.7, but=_BENCH),
     "physical-ff, mixtures": Row(
         "physical-ff",
-        {**_OPTICS, "batch_size": 25, "epochs": 5, "lr": 1e-2, "negatives": "mixture"},
+        {**_OPTICS, "batch_size": 25, "epochs": 8, "lr": 1e-2, "negatives": "mixture"},
         0.6,
         but={**_BENCH, **_READOUT, SEPARATE: "a negative mixes a row with the next one of the process's part"},
     ),

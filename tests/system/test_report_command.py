@@ -18,7 +18,7 @@ def test_it_says_the_verdicts_and_where_the_page_is(bpfree, tmp_path):
     study(tmp_path / "study")
     done = bpfree("report", "study", "--co2", "FRA", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "mine and backprop have exactly the same memory in every pair (n = 3 pairs)." in done.stdout
+    assert "mine and backprop have exactly the same working memory in every pair (n = 3 pairs)." in done.stdout
     assert done.stdout.splitlines()[-1] == "report: study/report.html"
     assert json.loads((tmp_path / "study" / "report.json").read_text())["co2e"]["country"] == "FRA"
 
