@@ -26,6 +26,7 @@ FOLDS, SEEDS = (2, 1) if QUICK else (6, int(EACH))
 RECIPES = Path(__file__).parent / "recipes"
 DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine"}
 SPIKING = ("max_delay_ms", "tau_ms", "dropout")  # settings that no dense net has
+SOUNDS = ("split", "val_on", "channels", "crop_s", "shift")  # settings that no synthetic spikes have
 ARMS = {
     "learned": ("fsdd-delays", {}),
     "fixed random": ("fsdd-delays-fixed", {}),
@@ -57,7 +58,7 @@ def config(recipe, changes):
     """The recipe's settings, with those of spiking nets left out where the net is dense."""
     values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
     values = {key: value for key, value in values.items() if key not in ("about", "seeds", "target")} | changes
-    dropped = (SPIKING if "net" in changes else ()) + (("split", "val_on") if QUICK else ())
+    dropped = (SPIKING if "net" in changes else ()) + (SOUNDS if QUICK else ())
     values = {key: value for key, value in values.items() if key not in dropped}
     small = {"data": synthetic(), "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25} if QUICK else {}
     return values | {key: value for key, value in small.items() if key in values}
