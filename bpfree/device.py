@@ -29,8 +29,8 @@ def keep_freed(device: torch.device) -> None:
     """On the CPU, what one block frees stays in the process for the next one, up to 1 GiB of it.
 
     By default glibc gives the free end of its heap back to the system as soon as it passes some tens of MiB, and the
-    system clears every page of it again when it is asked for. Wide layers free as much at every ``yield``, and a
-    twentieth of the time of a step in bfloat16 went into pages (``tests/bench/throughput.py``).
+    system clears every page of it again when it is asked for. Wide layers free as much at every ``yield``: thousands of
+    pages a step, which costs little on a quiet machine and up to a tenth of the time on a busy one.
     """
     if device.type == "cpu" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
