@@ -184,13 +184,11 @@ class Loop:
 
     def _run_epoch(self, source: "Source") -> None:
         trainer, cursor, streams = self.trainer, self.cursor, self.trainer.streams
-        batches = source.batches(
-            self.rule.batch_size,
-            order=torch.randperm(len(source), generator=streams.fresh("order", cursor.epochs)),
-            start=cursor.batch,
-            rng=streams.fresh("augmentation", cursor.epochs),
-            shard=world(),
-        )
+        drawn: dict[str, Any] = {}
+        if not source.whole:
+            drawn["order"] = torch.randperm(len(source), generator=streams.fresh("order", cursor.epochs))
+            drawn["rng"] = streams.fresh("augmentation", cursor.epochs)
+        batches = source.batches(self.rule.batch_size, start=cursor.batch, shard=world(), **drawn)
         self._enter("train")
         self._training_mode()
         if cursor.batch == 0:

@@ -112,11 +112,13 @@ class Source(ABC):
         shape: of one example.
         y: labels ``(N,)`` int64, or None.
         fixed: whether a row has the same ``x`` every epoch (no augmentation).
+        whole: whether a pass is one batch, the same tensors every time, so that no order needs to be drawn.
     """
 
     shape: tuple[int, ...]
     y: Tensor | None
     fixed: bool = True
+    whole: bool = False
 
     @abstractmethod
     def __len__(self) -> int:

@@ -93,6 +93,7 @@ class GraphSource(Source):
     def __init__(self, x: Tensor, y: Tensor, index: Tensor, graph: Graph) -> None:
         self.x, self.y, self.index, self.graph = x, y, index, graph
         self.shape = tuple(x.shape[1:])
+        self.whole = not graph.sampled
 
     def __len__(self) -> int:
         return len(self.y)
@@ -102,7 +103,7 @@ class GraphSource(Source):
         return GraphSource(self.x.to(device), self.y.to(device), self.index.to(device), self.graph.to(device))
 
     def steps(self, batch_size: int) -> int:
-        return super().steps(batch_size) if self.graph.sampled else 1
+        return 1 if self.whole else super().steps(batch_size)
 
     def prepared(self, prepare: Callable[[Batch], Batch], batch_size: int, budget: float) -> "GraphSource | None":
         batch = prepare(Batch(self.x, self.y, self.index, graph=self.graph))
@@ -119,7 +120,7 @@ class GraphSource(Source):
     ) -> Generator[Batch, None, None]:
         if shard[1] > 1:
             raise InputError("a graph cannot be shared out over processes: train it in one")
-        return self._produce(batch_size if self.graph.sampled else len(self), order, start)
+        return self._produce(len(self) if self.whole else batch_size, order, start)
 
     def _produce(self, batch_size: int, order: Tensor | None, start: int) -> Generator[Batch, None, None]:
         if batch_size >= len(self):  # the same tensors every time, so that what follows from them can be kept

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.weak import WeakIdKeyDictionary
 
 from bpfree.errors import InputError
 
@@ -224,13 +225,24 @@ class Gathered:
 Fixed = Tensor | Matrix | Gathered  # what a layer's weights are multiplied with
 
 
-def features(h: Tensor, scaled: bool) -> Tensor | Matrix:
-    """A fixed ``h (N + K, n)``, its rows of length 1 if ``scaled``; sparse, made without a copy, if it has few entries.
+_forms: WeakIdKeyDictionary = WeakIdKeyDictionary()  # of a tensor that is still alive: {scaled: (version, its form)}
 
-    Virtual nodes have all features; they are so few that they are entries like the others.
+
+def sparse(h: Tensor, scaled: bool) -> Matrix | None:
+    """A fixed ``h (N + K, n)`` as a matrix, its rows of length 1 if ``scaled``; None if it has many entries.
+
+    Made once, without a copy, and kept as long as ``h`` is. Virtual nodes have all features; they are so few that they
+    are entries like the others.
     """
+    forms = _forms.setdefault(h, {})
+    if forms.get(scaled, (None,))[0] != h._version:
+        forms[scaled] = h._version, _sparse(h, scaled)
+    return forms[scaled][1]
+
+
+def _sparse(h: Tensor, scaled: bool) -> Matrix | None:
     if h.count_nonzero() >= SPARSE * h.numel():
-        return row_norm(h) if scaled else h
+        return None
     row, column = h.nonzero(as_tuple=True)
     values = h[row, column]
     if scaled:
@@ -239,13 +251,19 @@ def features(h: Tensor, scaled: bool) -> Tensor | Matrix:
 
 
 def gather(left: Matrix, h: Tensor, scaled: bool) -> Tensor | Gathered:
-    """``left @ features(h)`` for a fixed ``h (N + K, n)``, from the rows it asks for alone when those are the fewer."""
+    """``left @ h`` for a fixed ``h (N + K, n)``, from the rows it asks for alone when those are the fewer.
+
+    The rows of ``h`` are brought to length 1 first if ``scaled``.
+    """
     h = h.to(left.values.dtype)
+    form = sparse(h, scaled)
     used, column = left.columns.unique(return_inverse=True)
     if 2 * len(used) < len(h):
-        left, h = Matrix(left.rows, column, left.values, (left.shape[0], len(used))), h[used]
-    found = features(h, scaled)
-    return left @ found if isinstance(found, Tensor) else Gathered(left, found)
+        left = Matrix(left.rows, column, left.values, (left.shape[0], len(used)))
+        h, form = (h[used], None) if form is None else (h, form.take(used))
+    if form is not None:
+        return Gathered(left, form)
+    return left @ (row_norm(h) if scaled else h)
 
 
 def times(fixed: Fixed, weight: Tensor, bias: Tensor | None = None) -> Tensor:

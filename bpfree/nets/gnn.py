@@ -15,18 +15,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from bpfree.errors import InputError
-from bpfree.functional.graphs import (
-    Fixed,
-    Graph,
-    Matrix,
-    Once,
-    alone,
-    features,
-    gather,
-    geometric,
-    row_norm,
-    times,
-)
+from bpfree.functional.graphs import Fixed, Graph, Matrix, alone, gather, geometric, row_norm, sparse, times
 from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
@@ -127,7 +116,6 @@ class Layer(nn.Module):
         super().__init__()
         self.chosen, self.fan_in, self.width, self.last = chosen, fan_in, width, last
         self.activation = nn.Identity() if last else nn.ReLU()
-        self.once = Once()
         self.widen(0)
 
     def widen(self, above: int) -> None:
@@ -150,11 +138,9 @@ class Layer(nn.Module):
         return row_norm(h) if self.chosen.row_norm else h
 
     def fixed(self, h: Tensor) -> Tensor | Matrix:
-        """A fixed input for `forward`: scaled and in sparse form, made once, if its nodes have few features."""
-        if not self.gathers:
-            return h
-        found = self.once(self, (h,), lambda: features(h, self.chosen.row_norm))
-        return h if isinstance(found, Tensor) else found
+        """A fixed input for `forward`: scaled and in sparse form if its nodes have few features."""
+        form = sparse(h, self.chosen.row_norm) if self.gathers else None
+        return h if form is None else form
 
     def forward(self, h: Tensor | Matrix, graph: Graph | None = None, *above: Tensor) -> Tensor:
         parts = [self.scaled(part) if isinstance(part, Tensor) else part for part in (h, *above)]

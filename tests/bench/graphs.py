@@ -65,9 +65,9 @@ def peak_mib(algo: str, data: Data, **values: Any) -> float:
     for phase in range(len(loop.phases)):
         batch = ready(loop, phase)
         loop.learn(batch)  # for the optimizer's state
-        for holder in (loop.trainer, *loop.trainer.blocks):
-            if hasattr(holder, "once"):
-                holder.once.scope = None  # so that what is kept is made, and counted, again
+        graphs._forms.clear()  # so that what is kept is made, and counted, again
+        if hasattr(loop.trainer, "once"):
+            loop.trainer.once.scope = None
         with LiveMemory() as memory:
             loop.learn(batch)
         worst = max(worst, memory.peak)
@@ -139,6 +139,7 @@ def main() -> int:
     for _ in range(ROUNDS):  # in turn, so that a busy neighbour does not strike one arm alone
         for name, (algo, data, values) in arms.items():
             graphs.SPARSE = 0.0 if name == DENSE else SPARSE
+            graphs._forms.clear()
             seconds, rows[name]["test"] = cpu_s(algo, data, **values)
             rows[name]["cpu_s"] = min(seconds, rows[name].get("cpu_s", seconds))
     graphs.SPARSE = SPARSE

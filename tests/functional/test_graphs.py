@@ -102,22 +102,33 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
     mine = layer(conv, row_norm=scale)
     mine.widen(3)
     mine = mine.double()
-    sparse = torch.where(torch.rand(7, 5, generator=torch.Generator().manual_seed(0)) < 0.3, X, 0.0)
-    sparse[5:], above, rows = X[5:], X[:, :3], torch.tensor([4, 1, 6])
+    few = torch.where(torch.rand(7, 5, generator=torch.Generator().manual_seed(0)) < 0.3, X, 0.0)
+    few[5:], above, rows = X[5:], X[:, :3], torch.tensor([4, 1, 6])
     found = []
     for limit in (0.0, 1.1):
         monkeypatch.setattr(graphs, "SPARSE", limit)
         narrow = layer(conv, row_norm=scale)
         narrow.load_state_dict({k: v[:, :5] if v.dim() > 1 else v for k, v in mine.state_dict().items()})
-        fixed = mine.fixed(sparse.clone())  # another tensor: what is kept for one stays
+        h = few.clone()  # another tensor: the form of one is kept
+        fixed = mine.fixed(h)
         assert isinstance(fixed, torch.Tensor) == (limit == 0)
-        outs = (mine(fixed, GRAPH, above), narrow.transform(narrow.gather(sparse, GRAPH, rows)))
+        outs = (mine(fixed, GRAPH, above), narrow.transform(narrow.gather(h, GRAPH, rows)))
         sum(out.square().sum() for out in outs).backward()
         gradients = [p.grad.clone() for p in (*mine.parameters(), *narrow.parameters())]
         mine.zero_grad()
         found.append([*outs, *gradients])
     for dense, other in zip(*found, strict=True):
         torch.testing.assert_close(dense, other, rtol=1e-11, atol=1e-12)
+
+
+def test_sparse_form_is_made_once_and_made_anew_when_the_features_change():
+    h = torch.eye(10)
+    form = graphs.sparse(h, scaled=False)
+    assert form is not None and graphs.sparse(h, scaled=False) is form
+    assert graphs.sparse(h, scaled=True) is not form
+    h[0, 0] = 2.0
+    changed = graphs.sparse(h, scaled=False)
+    assert changed is not None and changed.times(torch.ones(10, 1))[:2, 0].tolist() == [2.0, 1.0]
 
 
 def test_row_norm_keeps_rows_of_zeros_and_nodes_without_neighbours_are_finite():
