@@ -124,11 +124,13 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
 def test_sparse_form_is_made_once_and_made_anew_when_the_features_change():
     h = torch.eye(10)
     form = graphs.sparse(h, scaled=False)
-    assert form is not None and graphs.sparse(h, scaled=False) is form
+    assert form is not None
+    assert graphs.sparse(h, scaled=False) is form
     assert graphs.sparse(h, scaled=True) is not form
     h[0, 0] = 2.0
     changed = graphs.sparse(h, scaled=False)
-    assert changed is not None and changed.times(torch.ones(10, 1))[:2, 0].tolist() == [2.0, 1.0]
+    assert changed is not None
+    assert changed.times(torch.ones(10, 1))[:2, 0].tolist() == [2.0, 1.0]
 
 
 def test_row_norm_keeps_rows_of_zeros_and_nodes_without_neighbours_are_finite():
