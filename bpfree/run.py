@@ -217,7 +217,10 @@ class _Run:
         saved = ReadOnlyFolder(path, resume).load()  # a damaged checkpoint shows here, before anything changes
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
         self.peak_memory = facts.watch_memory(device)
-        self.meter = meter_for(meter if self.writes else "none", device, sync, saved["energy"] if saved else None)
+        earlier = saved["energy"] if saved else {}
+        told = self.previous.get("time", {}).get("wall_s", 0.0)  # a run that was killed did not tell
+        self.before_s = max(told, sum(window["seconds"] for window in earlier.values()))
+        self.meter = meter_for(meter if self.writes else "none", device, sync, earlier)
 
     def go(self) -> dict[str, Any]:
         with contextlib.closing(self.meter):
@@ -318,7 +321,7 @@ class _Run:
         """The record as the run now stands, to ``run.json``; returned as written."""
         loop, spec = self.loop, self.loop.data.spec
         cursor, (peak, method), earlier = loop.cursor, self.peak_memory(), self.previous.get("memory") or {}
-        wall_s = time.perf_counter() - self.began_s + self.previous.get("time", {}).get("wall_s", 0.0)
+        wall_s = time.perf_counter() - self.began_s + self.before_s
         passes = cursor.epochs + cursor.batch / loop.data.train.steps(loop.rule.batch_size)
         passes += list(loop.prefixes.values()).count("cached")  # a cache is filled in a pass of its own
         record = {

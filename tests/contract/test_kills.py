@@ -1,5 +1,6 @@
 """Killed twenty times with SIGKILL at random moments, a run ends as if it never had been."""
 
+import json
 from pathlib import Path
 
 import sigkill
@@ -16,3 +17,5 @@ def test_twenty_kills_change_nothing(tmp_path: Path):
     assert report.outcome == sigkill.outcome(tmp_path / "unbroken")
     assert report.kills.total() == KILLS
     assert {"between phases", "in a checkpoint"} <= set(report.kills)
+    record = json.loads((tmp_path / "killed" / "run.json").read_text())
+    assert record["time"]["wall_s"] >= sum(window["seconds"] for window in record["energy"].values())
