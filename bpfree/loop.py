@@ -200,9 +200,11 @@ class Loop:
                 cursor.batch += 1
                 cursor.steps += 1
                 self._call("on_batch")
-                if self._stopping():
+                old = time.monotonic() - self.saved_at > self.settings.checkpoint_every
+                asked, old = self._in_any_process(bool(self._stop_request), old)
+                if self._stopping(asked):
                     return
-                if self._in_any_process(time.monotonic() - self.saved_at > self.settings.checkpoint_every):
+                if old:
                     self._save()
                     self._enter("train")
         with self.live if cursor.epoch == 0 else contextlib.nullcontext():
@@ -423,21 +425,27 @@ class Loop:
             at_fault = (name for name, p in self.trainer.named_parameters() if not p.isfinite().all())
             which = next(at_fault, "the norm of the weights")
             bad = f"{which} became NaN or infinite by step {self.cursor.steps} of the run"
-        if self._in_any_process(bad is not None):
+        if any(self._in_any_process(bad is not None)):
             raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")
 
-    def _stopping(self) -> bool:
-        """Whether to stop: a signal may reach one process only, at any moment, and all stop after the same batch."""
-        if self._in_any_process(bool(self._stop_request)):
+    def _stopping(self, asked: bool | None = None) -> bool:
+        """Whether to stop: a signal may reach one process only, at any moment, and all stop after the same batch.
+
+        ``asked``: whether any process was, where all know it already.
+        """
+        if asked is None:
+            (asked,) = self._in_any_process(bool(self._stop_request))
+        if asked:
             self.stop_reason = self._stop_request or "another process was stopped"
         return bool(self.stop_reason)
 
-    def _in_any_process(self, flag: bool) -> bool:
+    def _in_any_process(self, *flags: bool) -> list[bool]:
+        """Each flag, raised if any process raises it."""
         if world()[1] == 1:
-            return flag
-        raised = torch.tensor(float(flag))  # on the CPU: nobody waits for a GPU
+            return list(flags)
+        raised = torch.tensor(flags, dtype=torch.float32)  # on the CPU: nobody waits for a GPU
         dist.all_reduce(raised, dist.ReduceOp.MAX)
-        return bool(raised)
+        return raised.bool().tolist()
 
     def _share_buffers(self) -> None:
         """Running statistics are averaged over the processes, so that all validate and keep the same net."""

@@ -521,9 +521,9 @@ def test_a_stop_asked_for_while_the_processes_agree_waits_for_the_next_batch(mon
     """Otherwise one process would stop and the other go on, and they would meet in different collectives."""
     loop = loop_of(make("mono-forward", **SMALL), tiny(8))
 
-    def agree(flag: bool) -> bool:
+    def agree(*flags: bool) -> list[bool]:
         loop.stop("a signal, after this process said that it goes on")
-        return flag
+        return list(flags)
 
     monkeypatch.setattr(loop, "_in_any_process", agree)
     assert (loop._stopping(), loop.stop_reason) == (False, "")
