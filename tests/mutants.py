@@ -273,6 +273,12 @@ GRAPH_MUTANTS = {
         "0",
         [REUSE + "test_a_loaded_state_is_not_answered_from_what_was_kept"],
     ),
+    "graphs: the sparse form of other features": Mutant(
+        _GR,
+        "if forms.get(scaled, (None,))[0] != h._version:",
+        "if scaled not in forms:",
+        ["functional/test_graphs.py::test_sparse_form_is_made_once_and_made_anew_when_the_features_change"],
+    ),
     "graphs: validation labels in training": Mutant(
         "data/graph.py",
         "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels,",
