@@ -125,7 +125,7 @@ def _table(report: Report, budget: Report, number: int) -> str:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     caption = f"Mean ± half the 95 % t interval; n: the runs that finished. {escape(_caption(report, budget))}"
     return (
-        f'<div class="wide"><table class="results" id="results-{number}"><caption>{caption}</caption>'
+        f'<div class="wide"><table class="results" id="results-{number}"><caption><span>{caption}</span></caption>'
         f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
