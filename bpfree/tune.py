@@ -1,10 +1,12 @@
 """Search: good settings for one rule on one data set, by validation data alone.
 
-Optuna's TPE proposes values from the ranges that the settings declare (``setting(search=…)``). A trial is one training
-without its test part, which is cut off before anything begins; its value is the best validation metric. Trials live in
-a database (any URL that Optuna's RDB storage takes), so that several workers share one search: each takes the next
-trial, a trial whose worker was killed is noticed by its missing heartbeat and tried again with the same values, and the
-search is over when the wanted number of trials is complete. ``tune.json``, ``best.yaml`` and plots are views of it.
+Optuna proposes values from the ranges that the settings declare (``setting(search=…)``): first a Sobol sequence, which
+fills the ranges evenly and is the same for all rules with the same ranges, so that none has better luck; then TPE. A
+trial is one training without its test part, which is cut off before anything begins; its value is the best validation
+metric. Trials live in a database (any URL that Optuna's RDB storage takes), so that several workers share one search:
+each takes the next trial, a trial whose worker was killed is noticed by its missing heartbeat and tried again with the
+same values, and the search is over when the wanted number of trials is complete. ``tune.json``, ``best.yaml`` and plots
+are views of it.
 """
 
 import dataclasses
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 SCHEMA = "bpfree-tune/1"
 SUMMARY, BEST, TRIALS, PLOTS = "tune.json", "best.yaml", "trials.db", "plots"
 HEARTBEAT_S, GRACE_S = 10, 60
+SPREAD = 10  # trials that fill the ranges before TPE learns from them
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 PRUNED, SUPERFLUOUS = "pruned: worse than the median of the trials before", "superfluous"
 _COSTS = ("train_s", "wall_s", "data_passes", "energy_j")
@@ -249,9 +252,14 @@ class _Worker:
         return "stopped"
 
     def _sampler(self, trial: int, alone: bool) -> optuna.samplers.BaseSampler:
-        """Seeded by the search and the trial, so that a search is repeatable; workers that meet draw apart."""
-        seed = derive(self.base.loop_settings.seed, self.study.study_name, trial, 0 if alone else os.getpid())
-        return optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
+        """Seeded, so that a search is repeatable; workers that meet draw apart."""
+        samplers, own, who = optuna.samplers, self.base.loop_settings.seed, 0 if alone else os.getpid()
+        if trial >= SPREAD:
+            seed = derive(own, self.study.study_name, trial, who) % 2**32
+            return samplers.TPESampler(seed=seed, constant_liar=True)
+        seed = derive(own, "search", who) % 2**32
+        first = samplers.RandomSampler(seed)  # of the first trial, and of choices
+        return samplers.QMCSampler(seed=seed, scramble=True, independent_sampler=first, warn_independent_sampling=False)
 
     def _trial(self, trial: optuna.Trial) -> float:
         earlier = self.study.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING))

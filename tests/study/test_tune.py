@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import time
 from collections import Counter
 from pathlib import Path
@@ -104,6 +105,16 @@ def test_search_is_repeatable(searched, tmp_path):
     _, summary = searched
     again = tune.tune("mono-forward", tiny(), trials=3, out=tmp_path / "out", name="out", prune=False, **BASE)
     assert [t["params"] for t in again["found"]] == [t["params"] for t in summary["found"][:3]]
+
+
+def test_rules_are_searched_at_the_same_points_and_these_fill_the_range(tmp_path):
+    """Four points of a Sobol sequence lie one in each quarter; the first trial is drawn."""
+    rates = []
+    for algo in ("mono-forward", "backprop"):
+        summary = tune.tune(algo, tiny(), trials=5, search=["lr"], out=tmp_path / algo, prune=False, **BASE)
+        rates.append([trial["params"]["lr"] for trial in summary["found"]])
+    assert rates[0] == rates[1]
+    assert sorted(int(4 * (math.log10(rate) + 4) / 3) for rate in rates[0][1:]) == [0, 1, 2, 3]
 
 
 def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
