@@ -1,0 +1,64 @@
+"""Faults in the rules and nets of physical systems."""
+
+from planted.fault import Mutant
+
+PFF = "oracles/test_hand_physical_ff.py::"
+HAND_PFF = PFF + "test_update_is_the_hand_gradient_and_the_next_layer_sees_the_updated_map"
+HAND_RES = PFF + "test_reservoir_is_ridge_regression_on_the_last_measurement"
+_PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_systems.py::"
+
+MUTANTS = {
+    "physical-ff: sign flip": Mutant(_PFF, "yield Local(pff.pair", "yield Local(-pff.pair", [HAND_PFF]),
+    "physical-ff: missing detach": Mutant(_PFF, "    @torch.no_grad()\n    def apply", "    def apply", [HAND_PFF]),
+    "physical-ff: positive and negative swapped": Mutant(
+        _PFF, "positive, negative = self.goodness", "negative, positive = self.goodness", [HAND_PFF]
+    ),
+    "physical-ff: off-by-one label": Mutant(
+        _PFF, "self.joined(x, batch.y)", "self.joined(x, (batch.y + 1) % self.spec.classes)", [HAND_PFF]
+    ),
+    "physical-ff: wrong owner": Mutant(_PFF, "theta), owner=k)", "theta), owner=0)", [HAND_PFF]),
+    "physical-ff: next layer fed from before the step": Mutant(
+        _PFF, "            h = self.apply_updated(layer, seen)\n", "", [HAND_PFF]
+    ),
+    "physical-ff: measured again for every step": Mutant(
+        _PFF,
+        "self.goodness(layer.linear(seen), k)",
+        "self.goodness(layer(h), k)",
+        [PFF + "test_training_measures_two_streams_a_layer_and_prediction_one_for_each_label"],
+    ),
+    "physical-ff: amplitude from whatever is seen last": Mutant(
+        _PFF,
+        "torch.maximum(self.amplitude, x.abs().max().to(self.amplitude))",
+        "x.abs().max().to(self.amplitude)",
+        [PFF + "test_the_amplitude_of_a_label_comes_from_the_training_part"],
+    ),
+    "reservoir: sign flip": Mutant(_RES, "self.cross += ", "self.cross -= ", [HAND_RES]),
+    "reservoir: off-by-one label": Mutant(_RES, "F.one_hot(batch.y,", "F.one_hot((batch.y + 1) % 3,", [HAND_RES]),
+    "reservoir: sums of the epoch before stay": Mutant(
+        _RES, "        self.gram.zero_()\n", "", [PFF + "test_reservoir_of_a_second_epoch_is_that_of_the_first"]
+    ),
+    "system: a gradient reaches the input": Mutant(
+        "nets/physical/system.py",
+        '    @torch.no_grad()\n    def measure(self, x: Tensor, purpose: str = "inference") -> Tensor:',
+        '    def measure(self, x: Tensor, purpose: str = "inference") -> Tensor:',
+        [SYSTEMS + "test_autograd_cannot_reach_the_input"],
+    ),
+    "system: repeated calls forgotten": Mutant(
+        "nets/instrument.py",
+        "self.costs.repeats += len(x)",
+        "pass",
+        ["nets/test_instrument.py::test_training_goes_on_when_the_instrument_is_killed"],
+    ),
+    "system: state outside not restored": Mutant(
+        "loop.py",
+        "            thing.load_state_dict(saved)\n",
+        "            pass\n",
+        [SYSTEMS + "test_noise_drift_and_counts_resume_exactly"],
+    ),
+    "system: joules of a simulation": Mutant(
+        "facts.py",
+        "if any(thing.simulated for thing in things):",
+        "if False:",
+        ["nets/test_instrument.py::test_simulated_physics_has_no_energy_figure"],
+    ),
+}

@@ -1,0 +1,156 @@
+"""Faults in what all rules share."""
+
+from planted.fault import ALL, HAND_CAFO, PREDICT, RESUME, RESUME_OF, STEPS, Mutant
+
+DRAWING = ("forward-forward", "physical-ff", "recurrent-forward-forward")
+_STATEFUL = [*RESUME.values(), RESUME_OF.format("counter-current, cnn")]  # with momentum, and best in its first epoch
+_LATE = [RESUME[rule].replace("an epoch", "the last phase") for rule in ("forward-gnn-ff-la", "forward-gnn-ff-vn")]
+
+MUTANTS = {
+    "loop: validated every epoch all the same": Mutant(
+        "loop.py",
+        "if cursor.epoch % self.settings.validate_every and",
+        "if False and",
+        ["test_loop.py::test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase"],
+    ),
+    "tasks: any rule for any task": Mutant(
+        "trainer.py",
+        "if spec.task not in self.tasks:",
+        "if False:",
+        ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
+    ),
+    "owners: steps do not multiply": Mutant(
+        "owners.py",
+        "0.25 ** sum(",
+        "0.25 * sum(",
+        ["test_owners.py::test_steps_schedule_quarters_the_rate_four_times"],
+    ),
+    "loop: forgotten clearing of gradients": Mutant(
+        "loop.py",
+        "        owner.clear()\n",
+        "",
+        [STEPS + "test_gradients_are_forgotten_before_the_rule_goes_on", STEPS + "test_no_gradient_outlives_a_batch"],
+        ALL,
+    ),
+    "loop: test data in validation": Mutant(
+        "loop.py",
+        "value = self.evaluate(self.data.val)",
+        "value = self.evaluate(self.data.test)",
+        [STEPS + "test_training_never_reads_the_test_part"],
+        (*ALL, "reservoir"),
+    ),
+    "loop: training mode at test": Mutant(
+        "loop.py",
+        "        module.training = False\n",
+        "        pass\n",
+        [PREDICT + "test_prediction_runs_in_evaluation_mode"],
+        (*ALL, "reservoir"),
+    ),
+    "loop: batch norm in training mode at test": Mutant(
+        "loop.py",
+        "        module.training = False\n",
+        "        pass\n",
+        [PREDICT + "test_a_prediction_does_not_depend_on_the_other_rows_of_its_batch[mono-forward, batch norm]"],
+    ),
+    "loop: optimizer state not restored": Mutant(
+        "loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", _STATEFUL, ALL
+    ),
+    "loop: random state not restored": Mutant(
+        "loop.py",
+        'self.trainer.streams.load_state_dict(own["streams"])',
+        "pass",
+        [RESUME[rule] for rule in DRAWING],
+        DRAWING,
+    ),
+    "loop: early stop not restored": Mutant(
+        "loop.py",
+        'self.early.load_state_dict(state["early"])',
+        "pass",
+        [*_STATEFUL, RESUME_OF.format("forward-forward, mean goodness"), *_LATE],
+        ALL,
+    ),
+    "loop: diagnostics not restored": Mutant(
+        "loop.py", 'self.monitor.load_state_dict(state["monitor"])', "pass", [*RESUME.values()], ALL
+    ),
+    "loop: best state not restored": Mutant(
+        "loop.py",
+        "        self.early.restore(self.trainer)\n",
+        "",
+        ["test_loop.py::test_patience_stops_the_phase_and_the_best_state_comes_back"],
+    ),
+    "loop: frozen blocks in training mode": Mutant(
+        "loop.py",
+        "                module.training = trains\n",
+        "                module.training = True\n",
+        ["test_loop.py::test_frozen_blocks_are_in_evaluation_mode_and_training_ones_are_not"],
+    ),
+    "loop: a pass goes on without its sums": Mutant(
+        "loop.py",
+        "        if self.trainer.phase.restart:\n",
+        "        if False:\n",
+        [RESUME_OF.format("cafo, mse")],
+    ),
+    "loop: sums of another pass": Mutant(
+        "loop.py", "            trainer.on_pass()\n", "            pass\n", [HAND_CAFO + "test_mse_is_ridge_regression"]
+    ),
+    "loop: leaks not noticed": Mutant(
+        "loop.py",
+        "            if leaked:\n",
+        "            leaked = False\n            if leaked:\n",
+        ["test_loop.py::test_a_yield_inside_a_context_manager_is_an_error"],
+    ),
+    "loop: rate of the run, not of the phase": Mutant(
+        "loop.py",
+        "(self.cursor.epoch + self.cursor.batch",
+        "(self.cursor.epochs + self.cursor.batch",
+        ["test_loop.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
+    ),
+    "loop: warm-up of the run, not of the phase": Mutant(
+        "loop.py",
+        "done = self.cursor.epoch * self.batches + self.cursor.batch",
+        "done = self.cursor.steps",
+        ["test_loop.py::test_warm_up_counts_the_batches_of_the_phase"],
+    ),
+    "streams: global state not restored": Mutant(
+        "streams.py",
+        'torch.set_rng_state(state.pop("global"))',
+        'state.pop("global")',
+        ["test_loop.py::test_dropout_augmentation_momentum_and_early_stop_resume_exactly"],
+    ),
+    "owners: biases decay": Mutant(
+        "owners.py",
+        '"weight_decay": 0.0',
+        '"weight_decay": optim.weight_decay',
+        ["test_owners.py::test_weight_decay_shrinks_matrices_and_kernels_but_no_bias"],
+    ),
+    "owners: processes weighted alike": Mutant(
+        "owners.py",
+        "flat.mul_(share)",
+        "flat.div_(world()[1])",
+        ["contract/test_processes.py::test_two_processes_equal_one[a ragged last batch]"],
+    ),
+    "owners: half-linear falls at once": Mutant(
+        "owners.py",
+        "min(1.0, 2 * (1 - progress))",
+        "1 - progress",
+        ["test_owners.py::test_half_linear_schedule_is_constant_to_half_then_falls_to_zero"],
+    ),
+    "monitor: any change is an improvement": Mutant(
+        "monitor.py", "> self.min_delta", "!= self.min_delta", ["test_monitor.py::test_early_stop_by_hand"]
+    ),
+    "monitor: best state by reference": Mutant(
+        "monitor.py", "tensor.detach().clone()", "tensor.detach()", ["test_monitor.py::test_the_best_state_is_a_copy"]
+    ),
+    "checkpoint: not synced before its name": Mutant(
+        "../energy/files.py",
+        "            os.fsync(file.fileno())\n",
+        "",
+        ["test_checkpoint.py::test_a_write_is_on_disk_before_it_gets_its_name"],
+    ),
+    "checkpoint: folder shared": Mutant(
+        "checkpoint.py",
+        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        ["test_checkpoint.py::test_two_processes_cannot_own_one_folder"],
+    ),
+}
