@@ -1,8 +1,8 @@
 """Search: good settings for one rule on one data set, by validation data alone.
 
-Optuna proposes values from the ranges that the settings declare (``setting(search=…)``): first a Sobol sequence, which
-fills the ranges evenly and is the same for all rules with the same ranges, so that none has better luck; then TPE. A
-trial is one training without its test part, which is cut off before anything begins; its value is the best validation
+Optuna proposes values from the ranges that the settings declare (``setting(search=…)``): first points that fill the
+ranges evenly and are the same for all rules that share a range, so that none has better luck; then TPE. A trial is one
+training without its test part, which is cut off before anything begins; its value is the best validation
 metric. Trials live in a database (any URL that Optuna's RDB storage takes), so that several workers share one search:
 each takes the next trial, a trial whose worker was killed is noticed by its missing heartbeat and tried again with the
 same values, and the search is over when the wanted number of trials is complete. ``tune.json``, ``best.yaml`` and plots
@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 import sqlalchemy
 import yaml
@@ -43,6 +44,8 @@ SCHEMA = "bpfree-tune/1"
 SUMMARY, BEST, TRIALS, PLOTS = "tune.json", "best.yaml", "trials.db", "plots"
 HEARTBEAT_S, GRACE_S = 10, 60
 SPREAD = 10  # trials that fill the ranges before TPE learns from them
+_TAKEN_OVER = ("Cannot tell a", "has already finished")  # Optuna's words for a trial that others gave up
+_FIXED = "fixed_params"  # Optuna's mark of a trial that repeats another's values
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 PRUNED, SUPERFLUOUS = "pruned: worse than the median of the trials before", "superfluous"
 _COSTS = ("train_s", "wall_s", "data_passes", "energy_j")
@@ -182,7 +185,7 @@ def _open(
             raise InputError(
                 f"the storage {_shown(url)} needs a driver that is not installed ({error}): pip install bpfree[tune]"
             ) from None
-        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ValueError) as error:
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError) as error:
             why = str(error.__cause__ or error).strip().splitlines()[0]
             raise InputError(f"cannot open the storage {_shown(url)}: {why}") from None
     values = {key: value for key, value in base.config.items() if key not in (*space, "data_dir")}
@@ -248,18 +251,19 @@ class _Worker:
                     optuna.storages.fail_stale_trials(self.study)
                     continue
                 self.study.sampler = self._sampler(len(states), alone=not running)
-                self.study.optimize(self._trial, n_trials=1, catch=(_Stopped,))
+                try:
+                    self.study.optimize(self._trial, n_trials=1, catch=(_Stopped,))
+                except (ValueError, optuna.exceptions.UpdateFinishedTrialError) as error:
+                    if not any(words in str(error) for words in _TAKEN_OVER):
+                        raise
+                    self.say("a trial of this worker counted as dead, and was tried again")
         return "stopped"
 
     def _sampler(self, trial: int, alone: bool) -> optuna.samplers.BaseSampler:
         """Seeded, so that a search is repeatable; workers that meet draw apart."""
-        samplers, own, who = optuna.samplers, self.base.loop_settings.seed, 0 if alone else os.getpid()
-        if trial >= SPREAD:
-            seed = derive(own, self.study.study_name, trial, who) % 2**32
-            return samplers.TPESampler(seed=seed, constant_liar=True)
-        seed = derive(own, "search", who) % 2**32
-        first = samplers.RandomSampler(seed)  # of the first trial, and of choices
-        return samplers.QMCSampler(seed=seed, scramble=True, independent_sampler=first, warn_independent_sampling=False)
+        own = self.base.loop_settings.seed
+        seed = derive(own, self.study.study_name, trial, 0 if alone else os.getpid())
+        return _Sampler(own, seed % 2**32)
 
     def _trial(self, trial: optuna.Trial) -> float:
         earlier = self.study.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING))
@@ -288,6 +292,7 @@ class _Worker:
             raise optuna.TrialPruned(PRUNED)
         if loop.stop_reason:
             self.stop_reason = loop.stop_reason
+            self.study.enqueue_trial(values)
             raise _Stopped(loop.stop_reason)
         assert loop.early.value is not None
         best = max((*self._values(), loop.early.value), key=lambda value: value if self.data.spec.maximize else -value)
@@ -319,6 +324,36 @@ class _Worker:
 
 class _Stopped(Exception):
     """This worker gives its trial up; it is not counted."""
+
+
+class _Sampler(optuna.samplers.TPESampler):
+    """TPE after `SPREAD` trials of a Latin hypercube: each setting takes a value in every tenth of its range, in an
+    order that follows from ``seed`` and its name alone, whatever else is searched and by however many workers."""
+
+    def __init__(self, seed: int, seed_of_tpe: int):
+        super().__init__(seed=seed_of_tpe, constant_liar=True)
+        self.seed = seed
+
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: Any) -> Any:
+        fresh = [t for t in study.get_trials(deepcopy=False) if _FIXED not in t.system_attrs]
+        number = sum(other.number < trial.number for other in fresh)
+        if number >= SPREAD:
+            return super().sample_independent(study, trial, name, distribution)
+        draws = np.random.default_rng(derive(self.seed, "search", name))
+        tenth, within = draws.permutation(SPREAD)[number], draws.random(SPREAD)[number]
+        return _value((tenth + within) / SPREAD, distribution)
+
+
+def _value(share: float, distribution: Any) -> Any:
+    """The value that so large a share of a range lies below."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return distribution.choices[int(share * len(distribution.choices))]
+    low, high = distribution.low, distribution.high
+    half = 0.5 if isinstance(distribution, optuna.distributions.IntDistribution) else 0.0
+    ends = np.array([low - half, high + half])
+    weights = [1 - share, share]
+    value = float(np.exp(np.log(ends) @ weights) if distribution.log else ends @ weights)
+    return int(np.clip(round(value), low, high)) if half else float(np.clip(value, low, high))
 
 
 class _Watch:

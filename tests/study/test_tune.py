@@ -108,13 +108,45 @@ def test_search_is_repeatable(searched, tmp_path):
 
 
 def test_rules_are_searched_at_the_same_points_and_these_fill_the_range(tmp_path):
-    """Four points of a Sobol sequence lie one in each quarter; the first trial is drawn."""
+    """One in each tenth of the range, whatever else is searched, and also when the search was stopped on the way."""
     rates = []
-    for algo in ("mono-forward", "backprop"):
-        summary = tune.tune(algo, tiny(), trials=5, search=["lr"], out=tmp_path / algo, prune=False, **BASE)
+    for algo, names in (("mono-forward", ["lr"]), ("backprop", ["weight_decay", "lr"])):
+        summary = tune.tune(algo, tiny(), trials=10, search=names, out=tmp_path / algo, prune=False, **BASE)
         rates.append([trial["params"]["lr"] for trial in summary["found"]])
     assert rates[0] == rates[1]
-    assert sorted(int(4 * (math.log10(rate) + 4) / 3) for rate in rates[0][1:]) == [0, 1, 2, 3]
+    assert sorted(int(10 * (math.log10(rate) + 4) / 3) for rate in rates[0]) == list(range(10))
+
+
+def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
+    """So that a search that was cut visits the same points."""
+    whole = tune.tune("mono-forward", tiny(), trials=3, search=["lr"], out=tmp_path / "whole", prune=False, **BASE)
+    watch, steps = tune._Watch.on_epoch, []
+
+    def stop(self, loop):
+        steps.append(loop)
+        if len(steps) == 3:  # the first of the second trial's two epochs
+            loop.stop("a signal")
+        watch(self, loop)
+
+    cut = {"trials": 3, "search": ["lr"], "out": tmp_path / "cut", "prune": False, **BASE}
+    monkeypatch.setattr(tune._Watch, "on_epoch", stop)
+    assert tune.tune("mono-forward", tiny(), **cut)["status"] == "stopped"
+    monkeypatch.undo()
+    complete = [t for t in tune.tune("mono-forward", tiny(), **cut)["found"] if t["state"] == "complete"]
+    assert [t["params"] for t in complete] == [t["params"] for t in whole["found"]]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected"),
+    [
+        (optuna.distributions.FloatDistribution(1e-4, 1.0, log=True), [1e-4, 1e-2, 1.0]),
+        (optuna.distributions.FloatDistribution(2.0, 4.0), [2.0, 3.0, 4.0]),
+        (optuna.distributions.IntDistribution(1, 5), [1, 3, 5]),
+        (optuna.distributions.CategoricalDistribution(["a", "b", "c"]), ["a", "b", "c"]),
+    ],
+)
+def test_share_of_a_range_is_the_value_below_which_it_lies(distribution, expected):
+    assert [tune._value(share, distribution) for share in (0.0, 0.5, 1 - 1e-12)] == pytest.approx(expected)
 
 
 def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
