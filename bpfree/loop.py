@@ -114,6 +114,9 @@ class Loop:
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
+        graph = getattr(self.data.train, "graph", None)
+        if graph is not None and graph.fan_out is not None and not trainer.samples:
+            raise InputError(f"{type(trainer).__name__} takes all neighbours: leave fan_out out, or use forward-gnn")
         self.trainer, self.rule = trainer, trainer.settings
         trainer.build(self.data.spec, self.settings.seed)
         trainer.to(self.device, torch.float64 if self.settings.precision == "fp64" else None)
@@ -141,7 +144,9 @@ class Loop:
         )
         frozen = {module for block in trainer.blocks[: trainer.first] for module in block.modules()}
         self.modes = [(module, module not in frozen) for module in trainer.modules()]
-        self.annealed = [module for module in trainer.modules() if hasattr(module, "anneal")]
+        rest = {m for k, b in enumerate(trainer.blocks) if k not in phase.blocks for m in b.modules()}
+        self.annealed = [m for m in trainer.modules() if hasattr(m, "anneal") and m not in rest]
+        self.constrained = [m for m in trainer.modules() if hasattr(m, "constrain")]
 
     def stop(self, reason: str) -> None:
         """Ask the run to end after this batch, with everything saved."""
@@ -234,6 +239,16 @@ class Loop:
 
     def learn(self, batch: Batch) -> None:
         """One batch through the rule: every local loss backward, its owner stepped, its gradients forgotten."""
+        for thing in self.outside:
+            thing.learning = True
+        try:
+            self._learn(batch)
+        finally:
+            for thing in self.outside:
+                thing.learning = False
+                thing.tick()
+
+    def _learn(self, batch: Batch) -> None:
         trainer, batch = self.trainer, self._cast(batch)
         self.observing = self.cursor.steps % self.settings.observe_every == 0
         if self.observing and self.cursor.steps:
@@ -252,8 +267,6 @@ class Loop:
             if owner.grads:
                 owner.reduce(self.share)()
                 self._step(key)
-        for thing in self.outside:
-            thing.tick()
 
     def _next(self, losses: LocalLosses) -> Local | None:
         """Resume the rule; a context manager that it left open would leak into the loop."""
@@ -301,6 +314,8 @@ class Loop:
         self.trainer.on_grads(key)
         done = self.cursor.epoch * self.batches + self.cursor.batch
         owner.step((self.cursor.epoch + self.cursor.batch / self.batches) / phase.epochs, done)
+        for module in self.constrained:  # parameters with a range keep to it under any rule
+            module.constrain()  # type: ignore[operator]
         self.trainer.on_step(key)
         owner.clear()
 
@@ -339,7 +354,7 @@ class Loop:
         trainer, train = self.trainer, self.data.train
         self.batches = train.steps(self.rule.batch_size)
         self.prepared, how = not trainer.prepares, "recomputed" if trainer.prepares else "none"
-        if trainer.prepares and trainer.phase.fixed and train.fixed:
+        if trainer.prepares and trainer.phase.fixed and train.fixed and not self.outside:  # what is measured never is
             budget = self.settings.cache_mb * 2**20
             found = train.prepared(lambda b: self._prepare(self._cast(b)), self.settings.eval_batch_size, budget)
             if found is not None:

@@ -15,9 +15,11 @@ class Outside(Protocol):
 
     Attributes:
         simulated: whether it is only computed: then the joules of this machine say nothing about it.
+        learning: whether a training batch is at hand: the loop says so.
     """
 
     simulated: bool
+    learning: bool
 
     def tick(self) -> None:
         """One training batch has passed."""

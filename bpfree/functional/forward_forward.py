@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.GELU, nn.LeakyReLU, nn.ELU)
+
 
 def rms_normalise(h: Tensor, eps: float = 1e-8) -> Tensor:
     """``h / (sqrt(mean(h^2)) + eps)`` over all features of a sample, so that the next layer cannot read its length."""
@@ -89,12 +91,14 @@ def hybrid(x: Tensor, noise: Tensor, blurs: int = 6) -> Tensor:
 
 
 def through(block: nn.Module, x: Tensor, drive: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Pre-activation and activity of a block that ends in a ReLU, ``drive`` added before it; else its output twice."""
-    if not (isinstance(block, nn.Sequential) and isinstance(block[-1], nn.ReLU)):
-        out = block(x) if drive is None else block(x) + drive
-        return out, out
+    """Pre-activation and output of a block, ``drive`` added before its activation; without one, its output twice."""
+    parts = list(block) if isinstance(block, nn.Sequential) else [block]
+    at = next((k for k, part in enumerate(parts) if isinstance(part, ACTIVATIONS)), len(parts))
     z = x
-    for part in list(block)[:-1]:
+    for part in parts[:at]:
         z = part(z)
     z = z if drive is None else z + drive
-    return z, block[-1](z)
+    out = z
+    for part in parts[at:]:
+        out = part(out)
+    return z, out

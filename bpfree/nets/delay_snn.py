@@ -97,10 +97,11 @@ class Synapses(nn.Module):
         self.start = max(start, NARROW)
         self.register_buffer("width", torch.tensor(float(self.start)))
 
-    def clamp(self) -> None:
-        """Put positions back into the range that the taps cover."""
-        with torch.no_grad():
-            self.position.clamp_(-self.middle, self.middle)
+    def constrain(self) -> None:
+        """Put positions that moved back into the range that the taps cover."""
+        if isinstance(getattr(self, "position", None), nn.Parameter):
+            with torch.no_grad():
+                self.position.clamp_(-self.middle, self.middle)
 
     def anneal(self, epochs: int) -> None:
         """An epoch of ``epochs`` is done: bumps narrow by equal factors, to the last over a share of the epochs."""

@@ -30,15 +30,17 @@ class Replicated(nn.Module):
         super().__init__()
         self.replicas = len(layers)
         self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))  # (R, out, in)
-        self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))  # one axis: it does not decay
+        biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+        self.bias = nn.Parameter(torch.cat(biases)) if biases else None  # one axis: it does not decay
 
     def forward(self, h: Tensor) -> Tensor:
         out = self.weight.shape[1]
         if h.dim() == 2:
             return nn.functional.linear(h, self.weight.flatten(0, 1), self.bias).unflatten(1, (self.replicas, out))
-        bias = self.bias.view(self.replicas, out, 1)
-        # weights on the left, so that their gradients come out contiguous
-        return torch.baddbmm(bias, self.weight, h.permute(1, 2, 0)).permute(2, 0, 1)
+        h = h.permute(1, 2, 0)  # weights on the left, so that their gradients come out contiguous
+        if self.bias is None:
+            return (self.weight @ h).permute(2, 0, 1)
+        return torch.baddbmm(self.bias.view(self.replicas, out, 1), self.weight, h).permute(2, 0, 1)
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:

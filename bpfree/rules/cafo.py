@@ -26,10 +26,10 @@ A, a          ``aux``                 (C, n_L), (C,); only with ``dfa``
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``. On a graph the blocks see all nodes, the predictors
 those of ``batch.y``.
-Batch normalisation of random blocks: one pass over the training data (phase ``blocks``) before the predictors, in which
-every batch is normalised by itself and the running statistics become the plain mean over all batches; from then on they
-are fixed, for the fit as for validation and test. The pass follows the seed's order of rows. It has no predictor yet,
-so its validation scores are all equal. The released code normalises the whole test set by its own statistics instead.
+Batch normalisation of random blocks: one pass over the training data (phase ``blocks``, `_calibration`), in the seed's
+order of rows, gives it its statistics, which are fixed from then on, for the fit as for validation and test. The pass
+has no predictor yet, so its validation scores are all equal. The released code normalises the whole test set by its own
+statistics instead.
 Differences from the paper: mse has a ridge; ce and sparsemax take minibatches (the released code takes the whole
 training set in each of 5000 steps of size 0.01), and the state with the best validation accuracy is kept. The released
 code has no DFA: this is the published re-implementation's, with e divided by B and without its pass through all blocks.
@@ -47,13 +47,13 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from bpfree.errors import RunFailed
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
 from bpfree.owners import OptimSettings, world
+from bpfree.rules._calibration import calibrate, norms
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
@@ -86,12 +86,6 @@ class Cafo(Trainer):
     @property
     def forward_passes(self) -> tuple[int, int]:
         return 2 if self.settings.variant == "dfa" else 1, 1
-
-    @property
-    def norms(self) -> list[_BatchNorm]:
-        """The blocks' batch normalisations that keep statistics."""
-        norms = (module for module in self.blocks.modules() if isinstance(module, _BatchNorm))
-        return [norm for norm in norms if norm.track_running_stats]
 
     def setup(self) -> None:
         self.sums: StreamedRidge | None = None  # of the pass that an mse predictor is solved from
@@ -131,7 +125,7 @@ class Cafo(Trainer):
         first: list[Phase] = []
         if self.settings.variant == "dfa":
             first = [Phase("blocks", every, self.settings.block_epochs)]
-        elif self.norms:
+        elif norms(self.blocks):
             first = [Phase("blocks", every, 1, restart=True)]
         passes = 1 if solve else epochs  # one that is solved has nothing to gain from a cache
         fits = [Phase(f"predictor {k}", (k,), passes, fixed=not solve, frozen=k + 1, restart=solve) for k in every]
@@ -141,16 +135,14 @@ class Cafo(Trainer):
         self.batches, self.sums = 0, None
         if self.phase.name != "blocks" and self.settings.predictor == "mse":
             self.sums = StreamedRidge(self.features[self.phase.blocks[0]], self.spec.classes)
-        elif self.phase.restart:
-            for norm in self.norms:
-                norm.reset_running_stats()
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if self.phase.name == "blocks":
             if self.settings.variant == "dfa":
                 yield from self.align(batch)
             elif batch.weight is None:
-                self.calibrate(batch)
+                self.batches += 1
+                calibrate(self.blocks, norms(self.blocks), self.batches, lambda: self.through(batch))
             return
         (k,) = self.phase.blocks
         if self.sums is None:
@@ -158,14 +150,6 @@ class Cafo(Trainer):
             yield Local(loss(self.scores(k, batch.read(batch.x)), batch.y), owner=self.phase.name)
         elif batch.weight is None:
             self.sums.add(batch.read(batch.x).flatten(1), F.one_hot(batch.y, self.spec.classes))
-
-    def calibrate(self, batch: Batch) -> None:
-        """Batch normalisation sees a batch; its running statistics are the plain mean over those of the pass so far."""
-        self.batches += 1
-        for norm in self.norms:
-            norm.momentum = 1 / self.batches
-        with torch.no_grad():
-            self.through(batch)
 
     def align(self, batch: Batch) -> Iterator[Local]:
         """A step of direct feedback alignment."""

@@ -6,7 +6,7 @@ the mean square of that class's channels, and a softmax over the classes is the 
 
     g_kc = mean over channels j in S_c and over space of h_kj^2,   L_k = CE(softmax(g_k), y)
 
-    dL_k/dh_kj = 2 E_kc h_kj / |S_c|,   E_k = (softmax(g_k) - Y) / B
+    dL_k/dh_kj = 2 E_kc h_kj / (|S_c| HW),   E_k = (softmax(g_k) - Y) / B,   HW: positions of a map, else 1
 
 A block of the paper is convolution, relu, pooling, batch norm, in this order: net ``cnn`` with ``norm=after-pool`` and
 ``pool=max``. A channel that is active for few samples then has a large square for them; without it maps learn slowly.
@@ -58,7 +58,9 @@ class ChannelForwardForward(Trainer):
         return "last", "sum"
 
     def setup(self) -> None:
-        for k, (channels, *_) in enumerate(self.shapes):
+        for k, (channels, *rest) in enumerate(self.shapes):
+            if len(rest) == 1:
+                raise InputError(f"block {k} puts out sequences, channel-ff needs maps or vectors: try --net cnn")
             if channels < self.spec.classes:
                 raise InputError(
                     f"block {k} has {channels} channels for {self.spec.classes} classes: channel-ff needs at least one "

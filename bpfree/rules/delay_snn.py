@@ -75,13 +75,6 @@ class DelaySnn(Trainer):
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         yield Local(F.cross_entropy(self.scores(batch.x), batch.y), owner=None)
 
-    def on_step(self, owner: Hashable) -> None:
-        if str(owner).startswith(POSITIONS):
-            moved = {id(p) for p in self.owners()[owner]}
-            for module in self.modules():
-                if isinstance(module, Synapses) and id(module.position) in moved:
-                    module.clamp()
-
     def scores(self, h: Tensor) -> Tensor:
         for block in self.chain:
             h = block(h)

@@ -49,7 +49,7 @@ class DFA(Trainer):
             h = block(h.detach())
             if k == last:
                 yield Local(F.cross_entropy(h, batch.y), owner=k)
-            else:
+            elif h.requires_grad:  # else the block has no parameters
                 pull_back(h, error @ getattr(self, f"feedback_{k}"))
                 yield Local(None, owner=k)
 

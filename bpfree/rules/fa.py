@@ -55,7 +55,7 @@ class FA(Backprop):
         self.layers = tuple(found)
         for i, layer in enumerate(self.layers):
             weight: Any = layer.weight
-            fan_out = weight.shape[0] * weight[0, 0].numel()
+            fan_out = weight.shape[0] * weight[0, 0].numel() // getattr(layer, "groups", 1)
             self.register_buffer(f"feedback_{i}", torch.randn_like(weight) / fan_out**0.5)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:

@@ -166,13 +166,16 @@ class ForwardForward(Trainer):
             a = ff.rms_normalise(a.detach())
             z, a = ff.through(block, a)  # (2B, …) both
             if chosen.peer:
-                self.push_peers(k, z, a)
+                self.push_peers(k, z if z.shape == a.shape else a, a)
             del z
             loss = ff.goodness_loss(ff.logits(a, chosen.goodness, chosen.threshold, chosen.temperature))
             yield Local(loss, owner=k)
 
     def push_peers(self, k: int, z: Tensor, a: Tensor) -> None:
-        """Add ``peer * (m - mean(m)) / B`` to the gradient of each positive's pre-activation, dead units included."""
+        """Add ``peer * (m - mean(m)) / B`` to the gradient by ``z`` of each positive.
+
+        That is the pre-activation, so that dead units are pushed too; of a block that pools after it, the output.
+        """
         m, half = getattr(self, f"activity_{k}"), len(a) // 2
         m.lerp_(a.detach()[:half].flatten(1).mean(0, dtype=m.dtype), 0.1)
         push = ((m - m.mean()) * (self.settings.peer / half)).view(a.shape[1:])

@@ -58,6 +58,7 @@ class ForwardGNN(GreedyGraph):
 
     Settings = Settings
     tasks = ("node-classification", "link-prediction")
+    samples = True
     prefer = {**PROTOCOL, "virtual_nodes": True}
 
     def setup(self) -> None:

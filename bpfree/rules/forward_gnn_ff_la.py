@@ -19,6 +19,7 @@ wrong         ``offsets``           (M, N), which wrong class negative m shows; 
 Shapes: ``batch.x (N, F)``, ``batch.y (B,)`` -> goodness of each class ``(B, K)``.
 A prediction shows all nodes to be judged with the same candidate class at once, and the known ones with theirs: those
 of the training part, and in a test those of the validation part too, which SF never reads.
+It adds means over d, not sums: layers of unequal widths count alike.
 Differences from the paper: biases do not decay; each stream's gradient is added up on its own, the same step in memory
 that does not grow with K.
 Costs: M + 1 forward passes a step, with symba M + 2, K a prediction. The streams' inputs of an upper layer are kept if

@@ -94,7 +94,8 @@ class GradientNoise(Backprop):
         parts = weight.detach().unflatten(0, (self.replicas, -1)).flatten(1)
         found = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
         chosen, noise = self.settings, self.noise
-        plain = ("sgd", 0, 0, "constant")
-        if noise and (chosen.optimizer, chosen.momentum, chosen.weight_decay, chosen.lr_schedule) == plain:
+        plain = ("sgd", 0, 0, "constant", 0)
+        own = (chosen.optimizer, chosen.momentum, chosen.weight_decay, chosen.lr_schedule, chosen.warmup_steps)
+        if noise and own == plain:
             found["walk"] = walk_std(chosen.lr, noise.eta, noise.gamma, noise.t)
         return {"weight_std": found}

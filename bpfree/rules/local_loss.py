@@ -33,6 +33,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.errors import InputError
 from bpfree.functional.similarity import similarity_loss
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
@@ -89,6 +90,8 @@ class LocalLoss(Trainer):
     prefer = {"lr": 5e-4, "lr_schedule": "steps"}
 
     def setup(self) -> None:
+        if any(len(shape) == 2 for shape in self.shapes):
+            raise InputError("local-loss needs maps or vectors, and a block puts out sequences: try --net cnn")
         self.heads.extend(Head(shape, self.spec.classes, self.settings) for shape in self.shapes[:-1])
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:

@@ -13,6 +13,7 @@ f_K           ``blocks[-1]``          (B, n_{K-1}) -> (B, C)
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Batch normalisation in the frozen blocks gets its statistics in a pass of its own (phase ``blocks``, `_calibration`).
 Differences from the paper: the readout descends cross-entropy like every other rule here, under the same early stop;
 the papers solve least squares.
 Costs: the random features are computed once if they fit into ``cache_mb``; then a step is one linear map.
@@ -23,6 +24,7 @@ from collections.abc import Hashable, Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.rules._calibration import calibrate, norms
 from bpfree.trainer import Batch, Local, Phase, Trainer
 
 
@@ -30,15 +32,27 @@ class RandomFeatures(Trainer):
     """A linear classifier on what the untrained net puts out."""
 
     def setup(self) -> None:
+        self.batches = 0  # of the pass so far
         self.blocks[:-1].requires_grad_(False)
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         return {"readout": list(self.blocks[-1].parameters())}
 
     def phases(self, epochs: int) -> list[Phase]:
-        return [Phase("readout", (len(self.blocks) - 1,), epochs)]
+        last = len(self.blocks) - 1
+        first = [Phase("blocks", range(last), 1, restart=True)] if norms(self.blocks[:-1]) else []
+        return [*first, Phase("readout", (last,), epochs)]
+
+    def on_pass(self) -> None:
+        self.batches = 0
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
+        if self.phase.name == "blocks":
+            if batch.weight is None:
+                self.batches += 1
+                hidden = self.blocks[:-1]
+                calibrate(hidden, norms(hidden), self.batches, lambda: nn.Sequential(*hidden)(batch.x))
+            return
         yield Local(F.cross_entropy(self.blocks[-1](batch.x), batch.y), owner="readout")
 
     def predict(self, batch: Batch) -> Tensor:

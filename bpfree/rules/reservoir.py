@@ -3,7 +3,7 @@
 Also called extreme learning machine where nothing recurs (Huang, Zhu, Siew, Neurocomputing 70, 2006). The linear maps
 between the passes stay as drawn; the last measurement s is read out in closed form, in one pass over the data:
 
-    V = (Y^T S)(S^T S + lambda mean(diag(S^T S)) I)^{-1},      s = [P(h_{L-1}); 1]  in double precision
+    V = (S^T S + lambda mean(diag(S^T S)) I)^{-1} S^T Y,      s = [P(h_{L-1}); 1]  in double precision
 
 ============  ======================  ==========
 symbol        attribute               shape

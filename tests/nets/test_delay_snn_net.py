@@ -113,7 +113,7 @@ def test_a_position_beyond_the_taps_counts_as_the_last_one():
     synapses = Synapses(1, 1, Settings(max_delay_ms=50)).eval()
     synapses.position.data.fill_(9.0)
     assert synapses.kernel().flatten().nonzero().tolist() == [[0]]
-    synapses.clamp()
+    synapses.constrain()
     assert synapses.position.item() == 2.0
 
 

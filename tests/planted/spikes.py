@@ -19,9 +19,7 @@ MUTANTS = {
     "delay-snn: wrong owner": Mutant(
         _SNN, 'positions if name.endswith("synapses.position") else weights', "weights", [_CLAMPED]
     ),
-    "delay-snn: positions not clamped": Mutant(
-        _SNN, "                    module.clamp()", "                    pass", [_CLAMPED]
-    ),
+    "delay-snn: positions not clamped": Mutant("loop.py", "module.constrain()", "pass", [_CLAMPED]),
     "delay-snn: positions decay": Mutant(
         _SNN,
         ', "weight_decay": 0.0}',

@@ -34,7 +34,7 @@ class System(ABC):
     differentiable: ClassVar[bool] = True  # `respond` has a gradient, for the oracle control
 
     def __init__(self, settings: PhysicalSettings, inputs: int, outputs: int):
-        self.settings, self.inputs, self.outputs = settings, inputs, outputs
+        self.settings, self.inputs, self.outputs, self.learning = settings, inputs, outputs, False
         self.scatter: dict[str, Tensor] = {}  # double precision, on the CPU: what drifts
         self.scales: dict[str, float] = {}
         self.costs, self.drift, self.surrogate = Costs(), Drift(settings, outputs), Surrogate()
