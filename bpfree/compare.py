@@ -15,6 +15,7 @@ import concurrent.futures
 import contextlib
 import fcntl
 import json
+import math
 import os
 import queue
 import shutil
@@ -44,6 +45,7 @@ from energy.idle import IDLE_S, idle_power
 
 OWN, MATCHED = energy_study.OWN, energy_study.MATCHED
 WARM_UP, TUNE, LOCK = "warm-up", "tune", ".lock"
+SEEDS = "expected how many, such as 5, or which: 0,1,2"
 TRIAL_EPOCHS = 20  # of a trial at most, when settings are searched
 QUICK_IDLE_S = 1.0
 Say = Callable[[str], None]
@@ -99,9 +101,18 @@ def compare(
     wanted = [] if wanted == ["none"] else wanted
     if tune is not None and tune < 1:
         raise InputError(f"tune = {tune} is not valid: expected 1 trial an arm or more; leave it out for no search")
+    if tune_epochs < 1:
+        raise InputError(f"tune_epochs = {tune_epochs} is not valid: expected 1 or more")
+    if not (math.isfinite(margin_pp) and margin_pp > 0):
+        raise InputError(f"margin = {margin_pp} is not valid: expected percentage points above 0")
+    if target is not None and not math.isfinite(target):
+        raise InputError(f"target = {target} is not valid: expected a value of the test metric, such as 0.97")
+    device = pick_device(settings.get("device", "auto"))
+    meter_for(meter, device, None, None).close()  # a meter that is not there shows before anything is written
     definition = {
         **{"algos": texts, "data": data, "net": net, "seeds": seed_list(seeds), "controls": wanted},
         **{"tune": tune, "tune_epochs": tune_epochs, "quick": quick, "settings": settings},
+        **{"target": target, "margin_pp": margin_pp, "meter": meter},
     }
     definition = json.loads(json.dumps(definition))
     found = _earlier(out, definition)
@@ -114,15 +125,17 @@ def compare(
             **{"seeds": definition["seeds"], "budgets": [OWN, MATCHED], "quick": quick, "data": data},
             **{"margin_pp": margin_pp, "target": target, "idle": None, "warnings": [*notes, *why]},
             **{"definition": definition, "passes": {}, "warmed_up": False},
+            "together": len(slots) if meter == "none" else 1,
         }
         found["runs"] = _planned(laid_out, found["seeds"])
     study = _Study(out, found, laid_out, specs, meter, command, say)
-    with study.owned() as lock, _servers(slots, lock) as servers:
-        if meter != "none" and idle_s > 0 and study.found["idle"] is None:
+    with study.owned() as lock:
+        if meter != "none" and idle_s > 0 and study.found["idle"] is None:  # before the servers begin to import torch
             say(f"idle power: {idle_s:g} s")
-            with meter_for(meter, pick_device(settings.get("device", "auto")), None, None) as idle:
+            with meter_for(meter, device, None, None) as idle:
                 study.save(idle=idle_power(idle, idle_s))
-        study.go(servers, idle_s)
+        with _servers(slots, lock) as servers:
+            study.go(servers, idle_s)
     _report(out)
     return study.found
 
@@ -138,12 +151,14 @@ def _report(out: Path) -> None:
 def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
     """``5`` as 0 to 4, ``"3,7"`` as 3 and 7. InputError: no seed, one given twice, no whole number."""
     if isinstance(seeds, str):
-        try:
-            numbers = [int(part) for part in seeds.split(",") if part.strip()]
-        except ValueError:
-            raise InputError(f"seeds {seeds} are not valid: expected how many, such as 5, or which: 0,1,2") from None
-        seeds = numbers if "," in seeds else numbers[0]
-    found = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+        parts = [part.strip() for part in seeds.split(",") if part.strip()]
+        if not all(part.isdecimal() for part in parts) or not parts:
+            raise InputError(f"seeds {seeds!r} are not valid: {SEEDS}")
+        seeds = [int(part) for part in parts] if "," in seeds else int(parts[0])
+    found = list(range(seeds)) if isinstance(seeds, int) else seeds
+    if not isinstance(found, Sequence) or not all(isinstance(seed, int) for seed in found):
+        raise InputError(f"seeds {seeds} are not valid: {SEEDS}")
+    found = list(found)
     for twice in sorted({seed for seed in found if found.count(seed) > 1}):
         raise InputError(f"seed {twice} is given twice: a seed run twice is one run, not two")
     if not found or min(found) < 0:
@@ -219,9 +234,12 @@ class _Study:
         with _on_signals(stop):
             self._warm_up(servers)
             self._search(servers)
+            for run in self.found["runs"]:
+                if run["status"] != "finished" and self._is_done(run):  # the study could not be written then
+                    self._ended(run, "finished", None)
             for budget in self.found["budgets"]:
-                if budget == MATCHED and not self.stopped:
-                    self.save(passes=self._passes())
+                if budget == MATCHED and not self.stopped:  # once told, the passes stay what they were
+                    self.save(passes={**self._passes(), **{k: v for k, v in self.found["passes"].items() if v}})
                 todo = [run for run in self.found["runs"] if run["budget"] == budget and not self._is_done(run)]
                 with concurrent.futures.ThreadPoolExecutor(servers.qsize()) as pool:
                     list(pool.map(lambda run: self._one(run, servers), todo))

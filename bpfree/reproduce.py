@@ -156,6 +156,10 @@ def _verdict(recipe: Recipe, records: Sequence[Mapping[str, Any]], figures: Mapp
 
 def _seeds(text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        found = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"seeds {text} are not valid: expected whole numbers such as 0,1,2") from None
+    for seed in found:
+        if found.count(seed) > 1:
+            raise InputError(f"seed {seed} is given twice: a seed run twice is one run, not two")
+    return found

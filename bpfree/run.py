@@ -346,6 +346,7 @@ class _Run:
             "extra": {
                 "prefixes": loop.prefixes,
                 "phase": loop.phases.index(loop.trainer.phase),
+                "phases": {phase.name: phase.epochs for phase in loop.phases},
                 "processes": world()[1],
                 "outside": [thing.report() for thing in loop.outside],
                 "operations": self.operations,

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from energy.study import Run, Study
 
 OWN, MATCHED = "own convergence", "matched passes"
-STOPPING = ("patience", "min_delta")
+STOPPING = ("patience", "min_delta", "keep", "validate_every")
+OF_THE_BUDGET = ("epochs", "patience")  # settings that another budget changes
 FEW_ROWS = 100  # two nets may well predict the same on fewer test rows
 PASSES_APART = 0.1
 _DEVICE_WIDE = ("device", "nvml", "nvidia-smi")
@@ -69,6 +70,27 @@ def shared_folders(study: "Study") -> Iterator[str]:
             first = seen.setdefault(key(run), run)
             if first is not run:
                 yield f"{_name(first)} and {_name(run)} have one {what}: they are one run"
+
+
+def mixed_arms(study: "Study") -> Iterator[str]:
+    """What ran must be what the study says: one rule, net and data in all runs of an arm, with the arm's settings."""
+    for name, arm in study.arms.items():
+        runs = [run for run in _finished(study) if run.arm == name]
+        kinds = {
+            "version of its rule": {_record(run)["algo_sha256"] for run in runs},
+            "data set": {_record(run)["data"]["sha256"] for run in runs},
+            "net": {_record(run)["extra"].get("net_key") for run in runs},
+        }
+        yield from (f"{name}: its runs are not of one {what}" for what, found in kinds.items() if len(found) > 1)
+        for run in runs:
+            record = _record(run)
+            own = record["extra"].get("net_key")
+            if record["algo"] != arm["algo"] or (own and arm["net_key"] and own != arm["net_key"]):
+                yield f"{_name(run)}: its record is of {record['algo']} on another net or other data than the arm's"
+            for key, value in arm["settings"].items():
+                free = run.budget == MATCHED and key in OF_THE_BUDGET
+                if not free and key in record["config"] and record["config"][key] != value:
+                    yield f"{_name(run)}: it ran with {key} = {record['config'][key]}, and the arm says {value}"
 
 
 def unequal_stopping(study: "Study") -> Iterator[str]:
@@ -237,6 +259,7 @@ CHECKS: Sequence[Callable[["Study"], Iterator[str]]] = (
     repeated_seeds,
     shared_results,
     shared_folders,
+    mixed_arms,
     unequal_stopping,
     unequal_passes,
     unequal_search,

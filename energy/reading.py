@@ -38,7 +38,8 @@ def compose(
 
     A measured component moves in ticks, so a stretch between two edges is off by less than one tick (its edges err in
     opposite senses), and ``edges`` edges by less than edges/2 ticks: err_bound = tick x edges / 2 / seconds. A window
-    shorter than a tick is not resolved: unavailable, not zero.
+    shorter than a tick is not resolved: unavailable, not zero. What its edges differ by stays as ``unresolved_j``: in
+    the sum of adjacent windows their shared edges cancel.
     """
     parts = {name: _bounded(part, seconds, edges) for name, part in components.items()}
     known = {name: part for name, part in parts.items() if part["energy_j"] is not None}
@@ -123,7 +124,8 @@ def _bounded(part: Reading, seconds: float, edges: int) -> Reading:
         return {**part, "err_bound": None}
     if seconds < tick_s:
         why = f"not resolved: a window of {1e3 * seconds:.3g} ms is shorter than one tick ({part['tick_ms']:.3g} ms)"
-        return {**part, "energy_j": None, "method": UNAVAILABLE, "reason": why, "err_bound": None}
+        lost = {"energy_j": None, "method": UNAVAILABLE, "reason": why, "err_bound": None}
+        return {**part, **lost, "unresolved_j": part["energy_j"]}
     return {**part, "err_bound": tick_s * edges / 2 / seconds}
 
 

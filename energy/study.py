@@ -178,7 +178,8 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
         raise EnergyError("no folder given: give the folder of a study, or of runs")
     if len(paths) == 1 and (Path(paths[0]) / FILE).exists():
         return load(paths[0])
-    found = [run for path in paths for run in _runs_under(Path(path))]
+    studies: dict[str, Study] = {}
+    found = [run for path in paths for run in _runs_under(Path(path), studies)]
     unique = list({str(Path(run.path).resolve()): run for run in found}.values())
     groups: dict[str, list[Run]] = {}
     for run in unique:
@@ -198,11 +199,14 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
         "budgets": sorted({run.budget for run in runs}),
         "seeds": sorted({run.seed for run in runs}),
         "data": sorted({run.record["data"]["name"] for run in runs if run.record}),
+        "quick": any(study.plan["quick"] for study in studies.values()),
     }
     notes = [
         "these runs were gathered, not planned as one study: order, search and stopping were not under its control"
     ]
-    return Study(validated(plan), runs, [*notes, *_not_finished(runs)])
+    notes += [f"study {study.plan['name']}: {text}" for study in studies.values() for text in study.warnings]
+    loose = [run for run in runs if run.budget == AS_RUN]
+    return Study(validated(plan), runs, [*notes, *_not_finished(loose)])
 
 
 def net_key(record: Mapping[str, Any]) -> str | None:
@@ -211,18 +215,20 @@ def net_key(record: Mapping[str, Any]) -> str | None:
     return str(stated) if stated else None
 
 
-def _runs_under(path: Path) -> Iterator[Run]:
+def _runs_under(path: Path, seen: dict[str, Study]) -> Iterator[Run]:
+    """Runs in a folder; the studies that they were planned in come into ``seen``. Repeats for the A/A arm are left."""
     if (path / FILE).exists():
-        for run in load(path).runs:
-            if run.record is not None:
+        study = seen[str(path.resolve())] = load(path)
+        for run in study.runs:
+            if run.record is not None and study.arms[run.arm]["role"] != "aa":
                 yield replace(run, path=str(path / run.path))
         return
     records = [path / RECORD] if (path / RECORD).exists() else sorted(path.glob(f"*/{RECORD}"))
     studies = [] if records else sorted(file.parent for file in path.glob(f"*/{FILE}"))
     if not records and not studies:
         raise EnergyError(f"{path} holds no run: expected {FILE} or {RECORD} in it, or in the folders in it")
-    for study in studies:
-        yield from _runs_under(study)
+    for folder in studies:
+        yield from _runs_under(folder, seen)
     for file in records:
         record = read_record(file)
         yield Run("", record["seed"], AS_RUN, None, str(file.parent), record["status"], record["error"], record)

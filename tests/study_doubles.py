@@ -74,6 +74,7 @@ def run(
         "config": {"algo": arm, "seed": seed, "epochs": 100, "patience": 3, "min_delta": 0.0, **(config or {})},
         "config_sha256": digest,
         "algo": arm,
+        "algo_sha256": "0" * 64,
         "data": {"name": "digits", "sha256": "0" * 64, "rows": {"train": 1000, "val": 200, "test": 500}},
         "seed": seed,
         "status": "finished",

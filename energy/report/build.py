@@ -194,8 +194,11 @@ def _converged(run: Run) -> bool:
     config = record["config"]
     if not config.get("patience") or not record["history"]:
         return False
-    phases = Counter(entry.get("phase") for entry in record["history"])
-    return max(phases.values()) < config.get("epochs", 0)
+    allowed, ended = dict(record["extra"].get("phases") or {}), {e.get("phase"): e["epoch"] for e in record["history"]}
+    begun = [0, *ended.values()]
+    used = {phase: end - start for (phase, end), start in zip(ended.items(), begun, strict=False)}
+    most = {phase: allowed.get(phase, config.get("epochs", 0)) for phase in used}
+    return all(used[phase] < most[phase] or most[phase] == 1 for phase in used)  # nothing stops in a single epoch
 
 
 def _spent(entry: Mapping[str, Any], run: Run, found: Basis) -> float | None:

@@ -31,6 +31,11 @@ def comparisons(study: Study, found: Basis) -> list[dict[str, Any]]:
         tested = [c for c in family if c["p"] is not None]
         for comparison, p in zip(tested, stats.holm([c["p"] for c in tested]), strict=True):
             comparison["p_holm"], comparison["family"] = p, len(tested)
+        for rank, comparison in enumerate(sorted(tested, key=lambda c: c["p"])):
+            if comparison["pairs_needed"] is not None:  # at the level that Holm's step asks of this comparison
+                alpha = stats.ALPHA / (len(tested) - rank)
+                needed = stats.pairs_needed(comparison["mean"], comparison["sd"], alpha)
+                comparison["pairs_needed"] = needed
     drift = {(c["budget"], c["measure"]): c for c in copies if _differs(c)}
     for comparison in made:
         copy = drift.get((comparison["budget"], comparison["measure"]))
@@ -79,7 +84,7 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
     left_out: list[str] = []
     rows: list[dict[str, Any]] = []
     for seed in sorted(a.keys() & b.keys()):
-        why = _not_comparable(a[seed], b[seed], measure, found)
+        why = _not_comparable(a[seed], b[seed], measure, found, study.plan.get("together", 1))
         x, y = (values(run, found)[measure.key] for run in (a[seed], b[seed]))
         if why or x is None or y is None:
             left_out.append(f"seed {seed}: {why or 'a value is missing'}")
@@ -117,9 +122,11 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
     }
 
 
-def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis) -> str:
+def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis, together: int) -> str:
     if measure in (TEST, MEMORY):  # bytes of tensors are the same on every machine
         return ""
+    if measure is not ENERGY and together > 1:
+        return f"{together} runs went on at the same time"
     if measure is ENERGY and not found.ranked:
         return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):

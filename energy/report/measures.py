@@ -121,7 +121,7 @@ def values(run: Run, found: Basis) -> dict[str, float | None]:
     """Every number of a finished run that the report averages or compares; None where it has none."""
     record = run.record or {}
     windows = {name: w for name, w in record["energy"].items() if not w["within"]}
-    whole = [joules(window, found) for window in windows.values()]
+    whole = [joules(window, found, adjacent=True) for window in windows.values()]
     return {
         "test": record["result"]["test"],
         "val": record["result"]["val"],
@@ -142,12 +142,17 @@ def _cpu_s(record: Mapping[str, Any]) -> float | None:
     return train["cpu_seconds"] if train and (record["device"] or {}).get("type") == "cpu" else None
 
 
-def joules(window: Mapping[str, Any], found: Basis) -> float | None:
-    """The energy of a window on this basis: the measured components, or the whole estimate where there are none."""
+def joules(window: Mapping[str, Any], found: Basis, adjacent: bool = False) -> float | None:
+    """The energy of a window on this basis: the measured components, or the whole estimate where there are none.
+
+    ``adjacent``: it is summed with the windows around it, so that one shorter than a tick counts too.
+    """
     if not found.ranked:
         return window["total_j"]
-    parts = [window["components"].get(name) for name in found.components]
+    parts = [window["components"].get(name) or {} for name in found.components]
     known = [part["energy_j"] for part in parts if part and is_measured(part["method"])]
+    if adjacent:
+        known += [part["unresolved_j"] for part in parts if part.get("unresolved_j") is not None]
     return sum(known) if len(known) == len(parts) else None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import study_doubles as doubles
 
-from energy import EnergyError, carbon, study
+from energy import EnergyError, carbon, stats, study
 from energy.report import build, render, tables, write
 from energy.study import OWN
 
@@ -303,6 +303,54 @@ def test_energy_to_target_is_that_of_the_first_epoch_that_reaches_it(tmp_path):
 def test_converged_means_that_the_stopping_rule_ended_the_run(tmp_path):
     report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s, config={"epochs": 5 if s else 100}))
     assert report["budgets"][0]["rows"][0]["converged"] == 1
+
+
+def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit(tmp_path):
+    """Validated every second epoch, all 100 of them are used up; a phase of 3 ended early at 2, or not at 3."""
+    every_second = [{"epoch": k, "phase": "all", "val": 0.9, "train_s": k} for k in range(2, 101, 2)]
+
+    def phased(first: int) -> list[dict]:
+        phases = ["blocks"] * first + ["all"] * 7
+        return [{"epoch": k, "phase": phase, "val": 0.9, "train_s": k} for k, phase in enumerate(phases, 1)]
+
+    histories = [every_second, phased(3), phased(2)]
+
+    def run(arm: str, seed: int) -> dict:
+        extra = {"net_key": "net", "phases": {"blocks": 3, "all": 100}}
+        return doubles.run(arm, seed, train_s=9 + seed, history=histories[seed], extra=extra)
+
+    assert report_of(tmp_path, run)["budgets"][0]["rows"][0]["converged"] == 1
+
+
+def test_pairs_needed_are_for_the_level_that_holm_asks(tmp_path):
+    """So many pairs, and the same mean and spread, survive the correction; one fewer does not have the power."""
+    arms, rng = {**ARMS, "other": {}, "third": {}}, np.random.default_rng(6)
+    report = report_of(
+        tmp_path, lambda a, s: doubles.run(a, s, train_s=10 * math.exp(rng.normal(0, 0.02))), range(5), arms
+    )
+    family = sorted((c for c in report["comparisons"] if c["measure"] == "train_s"), key=lambda c: c["p"])
+    for rank, c in enumerate(family):
+        level, size = 0.05 / (3 - rank), abs(c["mean"]) / c["sd"]
+        assert stats.power_of(size, c["pairs_needed"], level) >= 0.8
+        assert c["pairs_needed"] == 3 or stats.power_of(size, c["pairs_needed"] - 1, level) < 0.8
+
+
+def test_a_window_shorter_than_a_tick_counts_in_the_whole_run(tmp_path):
+    """Tests of 10 ms at 100 W, ticks of 20 ms: 1 J that no window can claim, between edges that cancel."""
+
+    def run(arm: str, seed: int) -> dict:
+        made = doubles.run(arm, seed, train_s=10.0 + seed)
+        made["energy"]["predict"] = doubles.window(0.01, {"gpu0": 100.0})
+        return made
+
+    row = report_of(tmp_path, run)["budgets"][0]["rows"][0]
+    assert row["all_j"]["values"] == pytest.approx([100 * (1 + 10 + seed + 2 + 0.5) + 1 for seed in range(3)])
+
+
+def test_times_of_runs_that_went_on_together_are_not_compared(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s + len(a)), together=4)
+    assert "4 runs went on at the same time" in comparison(report, "train_s")["because"]
+    assert comparison(report, "test")["n"] == 3
 
 
 def test_co2e_is_derived_with_its_intensity(tmp_path):

@@ -91,6 +91,25 @@ def test_studies_and_loose_runs_come_together(tmp_path):
     assert len(found.runs) == 7
 
 
+def test_studies_together_keep_what_each_said_and_leave_repeats_out(tmp_path):
+    """An A/A run has the configuration of the arm it repeats, and is no second run of a seed."""
+    arms = {"mine": {}, "mine again": {"algo": "mine", "role": "aa", "twin_of": "mine"}}
+
+    def run(arm: str, seed: int) -> dict | None:
+        return None if (arm, seed) == ("mine", 2) else doubles.run("mine", seed, started=arm)
+
+    doubles.write(tmp_path / "one", arms, run, quick=True)
+    doubles.write(tmp_path / "two", {"backprop": {}}, doubles.run)
+    found = study.collect([tmp_path])
+    assert sorted((run.arm, run.seed) for run in found.runs) == [
+        *[("backprop", seed) for seed in (0, 1, 2)],
+        *[("mine", seed) for seed in (0, 1)],
+    ]
+    assert found.plan["quick"]
+    assert any("mine, own convergence, seed 2: failed (the loss became NaN)" in text for text in found.warnings)
+    assert not any("counts 2 times" in text for text in study.faults(found))
+
+
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: (path / "empty").mkdir()])
 def test_a_folder_without_runs_is_refused(tmp_path, make):
     make(tmp_path)
@@ -140,6 +159,23 @@ CASES = {
         "seeds 0 and 1 predict exactly the same on the test data but differ on validation data: a checkpoint is shared",
     ),
     "another rule to stop by": (put("config", "patience", value=20, arm="mine"), "do not stop by one rule"),
+    "another state that is kept": (put("config", "keep", value="last", arm="mine"), "do not stop by one rule"),
+    "data that changed on the way": (
+        put("data", "sha256", value="1" * 64, arm="mine", seed=2),
+        "mine: its runs are not of one data set",
+    ),
+    "a rule that changed on the way": (
+        put("algo_sha256", value="1" * 64, arm="mine", seed=2),
+        "mine: its runs are not of one version of its rule",
+    ),
+    "a run on another net": (
+        put("extra", "net_key", value="another", arm="mine", seed=2),
+        "mine, seed 2, own convergence: its record is of mine on another net or other data than the arm's",
+    ),
+    "a run of another arm": (
+        put("algo", value="backprop", arm="mine", seed=2),
+        "mine, seed 2, own convergence: its record is of backprop",
+    ),
     "checkpoints inside one arm's window": (
         put("energy", value=lambda r: {k: v for k, v in r["energy"].items() if k != "save"}, arm="mine"),
         "mine: no window 'save', unlike backprop",
@@ -185,6 +221,14 @@ def test_a_fault_is_found(tmp_path, name):
     found = faults_of(tmp_path, change)
     assert any(words in text for text in found), found
     assert all("\n" not in text for text in found)
+
+
+def test_a_run_with_other_settings_than_its_arm_is_found(tmp_path):
+    arms = {"mine": {"settings": {"lr": 0.1}}, "backprop": {"role": "twin"}}
+    change = put("config", "lr", value=lambda r: 0.2 if r["seed"] == 1 else 0.1, arm="mine")
+    assert faults_of(tmp_path, change, arms) == [
+        "mine, seed 1, own convergence: it ran with lr = 0.2, and the arm says 0.1"
+    ]
 
 
 def test_unequal_search_is_found(tmp_path):

@@ -15,6 +15,7 @@ from conftest import SMALL
 
 from bpfree import InputError, RunFailed, arms, compare
 from bpfree.isolate import Isolated
+from energy import EnergyError
 from energy import record as records
 from energy import study as studies
 
@@ -84,7 +85,15 @@ BAD = {
     "arm twice": ("mono-forward,mono-forward", {}, "arm mono-forward is given twice: its repeats are the seeds"),
     "range": ("mono-forward:lr=-1", {}, "lr = '-1' is not valid: expected > 0"),
     "seed twice": ("mono-forward", {"seeds": "1,2,1"}, "seed 1 is given twice"),
-    "seeds no number": ("mono-forward", {"seeds": "many"}, "seeds many are not valid"),
+    "seeds no number": ("mono-forward", {"seeds": "many"}, "seeds 'many' are not valid: expected how many, such as 5"),
+    "seeds empty": ("mono-forward", {"seeds": ""}, "seeds '' are not valid: expected how many"),
+    "seeds a fraction": ("mono-forward", {"seeds": 2.5}, "seeds 2.5 are not valid: expected how many"),
+    "seeds of words": ("mono-forward", {"seeds": ["a"]}, "seeds ['a'] are not valid: expected how many"),
+    "kept state of one arm": ("mono-forward:keep=last", {}, "keep belongs to the whole study"),
+    "trials without epochs": ("mono-forward", {"tune_epochs": 0}, "tune_epochs = 0 is not valid: expected 1 or more"),
+    "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
+    "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
+    "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
     "no seeds": ("mono-forward", {"seeds": 0}, "expected at least one"),
     "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
     "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected 1 trial an arm or more"),
@@ -100,7 +109,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_gets_one_line_and_writes_nothing(case, run_study, tmp_path):
     algos, changes, message = BAD[case]
-    with pytest.raises(InputError) as caught:
+    with pytest.raises((InputError, EnergyError)) as caught:
         run_study(algos, **changes)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
