@@ -17,7 +17,6 @@ import fcntl
 import json
 import math
 import os
-import queue
 import shutil
 import signal
 import statistics
@@ -46,6 +45,7 @@ from energy.idle import IDLE_S, idle_power
 OWN, MATCHED = energy_study.OWN, energy_study.MATCHED
 WARM_UP, TUNE, LOCK = "warm-up", "tune", ".lock"
 SEEDS = "expected how many, such as 5, or which: 0,1,2"
+Server = tuple[Isolated, dict[str, str]]  # where runs are made, and its environment
 TRIAL_EPOCHS = 20  # of a trial at most, when settings are searched
 QUICK_IDLE_S = 1.0
 Say = Callable[[str], None]
@@ -229,11 +229,11 @@ class _Study:
 
     # In this order ----------------------------------------------------------------------------------------------------
 
-    def go(self, servers: "queue.Queue[tuple[Isolated, dict]]", idle_s: float) -> None:
+    def go(self, servers: Sequence[Server], idle_s: float) -> None:
         stop = lambda *_: self._stop(servers)  # noqa: E731
         with _on_signals(stop):
             self._warm_up(servers)
-            self._search(servers)
+            self._search(servers[0])
             for run in self.found["runs"]:
                 if run["status"] != "finished" and self._is_done(run):  # the study could not be written then
                     self._ended(run, "finished", None)
@@ -241,27 +241,37 @@ class _Study:
                 if budget == MATCHED and not self.stopped:  # once told, the passes stay what they were
                     self.save(passes={**self._passes(), **{k: v for k, v in self.found["passes"].items() if v}})
                 todo = [run for run in self.found["runs"] if run["budget"] == budget and not self._is_done(run)]
-                with concurrent.futures.ThreadPoolExecutor(servers.qsize()) as pool:
-                    list(pool.map(lambda run: self._one(run, servers), todo))
+                shares = [[run for run in todo if self._slot(run, servers) is server] for server in servers]
+                with concurrent.futures.ThreadPoolExecutor(len(servers)) as pool:
+                    list(pool.map(self._all, shares, servers))
             self.save(stopped=self.stopped)
 
-    def _stop(self, servers: Any) -> None:
+    def _stop(self, servers: Sequence[Server]) -> None:
         self.stopped = True
-        for server in servers.everyone:
+        for server, _ in servers:
             server.stop()
 
-    def _warm_up(self, servers: Any) -> None:
-        """One short run that counts for nothing: clocks, page cache and file system as they are for all later ones."""
+    def _slot(self, run: Mapping[str, Any], servers: Sequence[Server]) -> Server:
+        """Where a run is made: all arms of a seed in one place, so that pairs share their device and meter."""
+        return servers[self.found["seeds"].index(run["seed"]) % len(servers)]
+
+    def _all(self, runs: Sequence[dict[str, Any]], server: Server) -> None:
+        for run in runs:
+            self._one(run, server)
+
+    def _warm_up(self, servers: Sequence[Server]) -> None:
+        """A short run in each place, that counts for nothing: clocks, page cache and files as for all later ones."""
         arm, folder = next(iter(self.arms.values())), self.out / WARM_UP
         if all(self._is_done(run) for run in self.found["runs"]):
             return
         self.say("warm-up")
-        shutil.rmtree(folder, ignore_errors=True)
-        self._train(arm, self.found["seeds"][0], folder, servers, epochs=1)
+        for server in servers:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._train(arm, self.found["seeds"][0], folder, server, epochs=1)
         shutil.rmtree(folder, ignore_errors=True)
         self.found["warmed_up"] = True
 
-    def _search(self, servers: Any) -> None:
+    def _search(self, server: Server) -> None:
         trials = self.found["definition"]["tune"]
         for arm in self.arms.values():
             if trials is None or arm.search is not None or arm.role == "aa" or self.stopped:
@@ -273,7 +283,7 @@ class _Study:
                 **{"trials": trials, "out": str(self.out / TUNE / arm.slug), "name": f"{self.out.name}/{arm.name}"},
                 **{"search": self._space(arm), "prune": False, "meter": self.meter},
             }
-            answer = self._ask(servers, "bpfree.compare:search", job)
+            answer = self._ask(server, "bpfree.compare:search", job)
             if "error" in answer:
                 self._warn(f"{arm.name}: the search failed ({answer['error']}): its settings are the defaults")
             elif answer["value"]["status"] == "finished":
@@ -298,7 +308,7 @@ class _Study:
             found[str(arm.net_key)] = statistics.fmean(passes) if passes else None
         return found
 
-    def _one(self, run: dict[str, Any], servers: Any) -> None:
+    def _one(self, run: dict[str, Any], server: Server) -> None:
         """One run, from planned to how it ended."""
         if self.stopped:
             return
@@ -315,7 +325,7 @@ class _Study:
         self._ended(run, "running", None)
         folder = self.out / run["path"]
         shutil.rmtree(folder, ignore_errors=True)  # what was cut: begun anew
-        answer = self._train(arm, run["seed"], folder, servers, **changes)
+        answer = self._train(arm, run["seed"], folder, server, **changes)
         status, error = answer.get("value", ("failed", answer.get("error")))
         self.stopped = self.stopped or status == "stopped" or answer.get("code") == 130
         if self.stopped and status != "finished":
@@ -339,18 +349,15 @@ class _Study:
         if text not in self.found["warnings"]:
             self.save(warnings=[*self.found["warnings"], text])
 
-    def _train(self, arm: Arm, seed: int, folder: Path, servers: Any, **changes: Any) -> dict[str, Any]:
+    def _train(self, arm: Arm, seed: int, folder: Path, server: Server, **changes: Any) -> dict[str, Any]:
         values = {**arm.values, **self._searched(arm), **changes, "seed": seed}
         job = {"algo": arm.algo, "data": arm.data, "net": arm.net, "out": str(folder), "meter": self.meter, **values}
-        return self._ask(servers, "bpfree.compare:once", {**job, "command": self.command})
+        return self._ask(server, "bpfree.compare:once", {**job, "command": self.command})
 
     @staticmethod
-    def _ask(servers: Any, call: str, job: Mapping[str, Any]) -> dict[str, Any]:
-        server, environ = servers.get()
-        try:
-            return server.run(call, job, environ)
-        finally:
-            servers.put((server, environ))
+    def _ask(server: Server, call: str, job: Mapping[str, Any]) -> dict[str, Any]:
+        process, environ = server
+        return process.run(call, job, environ)
 
     def _ended(self, run: dict[str, Any], status: str, error: str | None) -> None:
         with self.lock:
@@ -478,23 +485,15 @@ def _visible_gpus() -> list[str]:
     return named.split(",")[:count] if named else [str(k) for k in range(count)]
 
 
-class _Servers(queue.Queue):
-    """The servers that are free; ``everyone``: all of them."""
-
-    everyone: list[Isolated]
-
-
 @contextlib.contextmanager
-def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[Any]:
-    servers = _Servers()
-    servers.everyone = []
+def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[list[Server]]:
+    servers: list[Server] = []
     try:
         for environ in slots:
-            servers.everyone.append(Isolated([lock]))
-            servers.put((servers.everyone[-1], environ))
+            servers.append((Isolated([lock]), environ))
         yield servers
     finally:
-        for server in servers.everyone:
+        for server, _ in servers:
             server.close()
 
 

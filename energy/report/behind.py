@@ -36,9 +36,7 @@ def boundary(done: Sequence[Run], found: Basis) -> list[dict[str, Any]]:
     for run in done:
         for name, part in (run.record or {})["meter"].get("components", {}).items():
             key = (name, part["method"], part["source"], part["reason"])
-            counted = (name, part["method"], part["source"]) in found.parts or (
-                not found.ranked and part["method"] != "unavailable"
-            )
+            counted = (name, part["method"]) in found.parts or (not found.ranked and part["method"] != "unavailable")
             entry = {k: part[k] for k in ("method", "source", "boundary", "uncertainty", "reason", "refused")}
             parts.setdefault(key, {"component": name, "counted": counted, "runs": 0, **entry})["runs"] += 1
     return list(parts.values())

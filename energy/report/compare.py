@@ -7,7 +7,19 @@ from typing import Any
 
 from energy import stats
 from energy.labels import is_measured
-from energy.report.measures import COMPARED, CPU_TIME, ENERGY, MEMORY, TEST, Basis, Measure, no_energy, place, values
+from energy.report.measures import (
+    COMPARED,
+    CPU_TIME,
+    ENERGY,
+    MEMORY,
+    TEST,
+    Basis,
+    Measure,
+    devices,
+    no_energy,
+    place,
+    values,
+)
 from energy.study import BASELINE, Run, Study
 
 POINTS = ("accuracy", "roc_auc")  # metrics between 0 and 1, shown times 100
@@ -131,6 +143,8 @@ def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis, together: in
         return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
         return no_energy(a, found) or no_energy(b, found)
+    if measure is ENERGY and devices(a, found) != devices(b, found):
+        return "they were metered by different devices"
     one, two = place(a), place(b)
     apart = [key for key in one if one[key] != two[key]]
     return "".join(f"{key} {one[key]} and {two[key]}" for key in apart[:1])

@@ -8,7 +8,7 @@ from typing import Any
 from energy.labels import UNAVAILABLE, is_measured, worst
 from energy.study import Run
 
-Parts = frozenset[tuple[str, str, str]]  # component, label and source
+Parts = frozenset[tuple[str, str]]  # component and label
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ class Basis:
 
     @property
     def components(self) -> list[str]:
-        return sorted(name for name, _, _ in self.parts)
+        return sorted(name for name, _ in self.parts)
 
 
 def basis(runs: Sequence[Run]) -> Basis:
-    """Which components count: those that were measured in the same way, by the same device, in most runs."""
+    """Which components count: those that were measured in the same way in most runs."""
     windows = [run.record["energy"]["train"] for run in runs if run.record and "train" in run.record["energy"]]
     measured = Counter(found for found in map(_measured, windows) if found)
     if measured:
         (parts, _), *_rest = sorted(measured.items(), key=lambda item: (-item[1], sorted(item[0])))
-        return Basis(True, worst(method for _, method, _ in parts), parts, "")
+        return Basis(True, worst(method for _, method in parts), parts, "")
     if not windows:
         return Basis(False, UNAVAILABLE, frozenset(), "no run was metered")
     method = worst(window["method"] for window in windows)
@@ -165,8 +165,14 @@ def no_energy(run: Run, found: Basis) -> str:
     if window is None:
         return "it was not metered"
     if found.ranked and _measured(window) != found.parts:
-        return "its energy was metered in another way or on another device, or lacks a part"
+        return "its energy was metered in another way, or lacks a part"
     return ""
+
+
+def devices(run: Run, found: Basis) -> list[str]:
+    """What metered a run: the two of a pair must share it."""
+    components = (run.record or {})["energy"]["train"]["components"]
+    return [components[name]["source"] for name in found.components if name in components]
 
 
 def place(run: Run) -> dict[str, Any]:
@@ -185,7 +191,5 @@ def place(run: Run) -> dict[str, Any]:
 
 def _measured(window: Mapping[str, Any]) -> Parts:
     return frozenset(
-        (name, part["method"], part["source"])
-        for name, part in window["components"].items()
-        if is_measured(part["method"])
+        (name, part["method"]) for name, part in window["components"].items() if is_measured(part["method"])
     )

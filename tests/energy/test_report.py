@@ -347,6 +347,19 @@ def test_a_window_shorter_than_a_tick_counts_in_the_whole_run(tmp_path):
     assert row["all_j"]["values"] == pytest.approx([100 * (1 + 10 + seed + 2 + 0.5) + 1 for seed in range(3)])
 
 
+def test_pairs_on_two_boards_count_and_a_pair_across_them_does_not(tmp_path):
+    """Seeds 0 and 2 on one board, 1 and 3 on another; the arms of seed 4 are apart."""
+
+    def run(arm: str, seed: int) -> dict:
+        board = "01"[(seed + (seed == 4 and arm == "mine")) % 2]
+        parts = (("gpu0", "measured:counter", f"NVML energy counter of Board ({board})", 20.0),)
+        return doubles.run(arm, seed, parts=parts, watts=100.0 + len(arm) + seed, train_s=10.0 + seed + len(arm) / 9)
+
+    found = comparison(report_of(tmp_path, run, range(5)), "energy_j")
+    assert [pair["seed"] for pair in found["pairs"]] == [0, 1, 2, 3]
+    assert found["left_out"] == ["seed 4: they were metered by different devices"]
+
+
 def test_times_of_runs_that_went_on_together_are_not_compared(tmp_path):
     report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s + len(a)), together=4)
     assert "4 runs went on at the same time" in comparison(report, "train_s")["because"]

@@ -35,6 +35,16 @@ def test_every_replica_computes_what_its_net_computes():
         assert torch.allclose(run(together, x)[:, r], run(net, x), rtol=0, atol=1e-6)
 
 
+def test_replicas_without_biases():
+    torch.manual_seed(5)
+    together = replicated_mlp.build(SPEC, replicated_mlp.Settings(**CHOSEN, replicas=2, bias=False), hidden_only=False)
+    torch.manual_seed(5)
+    alone = [mlp.build(SPEC, mlp.Settings(**CHOSEN, bias=False), hidden_only=False) for _ in range(2)]
+    x = torch.rand(4, *SPEC.shape)
+    for r, net in enumerate(alone):
+        assert torch.allclose(run(together, x)[:, r], run(net, x), rtol=0, atol=1e-6)
+
+
 def test_hidden_blocks_alone():
     together, _ = built(hidden_only=True)
     assert run(together, torch.rand(4, *SPEC.shape)).shape == (4, 3, 6)

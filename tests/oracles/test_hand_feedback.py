@@ -194,3 +194,11 @@ def test_dfa_of_one_block_is_backpropagation():
         loop.run()
         weights.append(snapshot(loop.trainer)["blocks.0.1.weight"])
     assert torch.allclose(*weights, rtol=0, atol=1e-12)
+
+
+def test_feedback_of_grouped_convolutions_keeps_the_size_of_delta():
+    """An input channel of a grouped convolution reaches its own group's outputs alone: 8 of 16 here, 3x3 each."""
+    blocks = [nn.Conv2d(16, 16, 3, padding=1, groups=2), nn.Sequential(nn.Flatten(), nn.Linear(256, 3))]
+    trainer = FA(blocks)
+    loop_of(trainer, data_of(torch.randn(4, 16, 4, 4).numpy(), np.zeros(4, dtype=np.int64)))
+    assert trainer.feedback_0.var().item() * 8 * 9 == pytest.approx(1, rel=0.2)
