@@ -245,6 +245,8 @@ def test_only_the_measured_part_is_ranked(tmp_path):
         "left_out": [],
     }
     assert report["budgets"][0]["rows"][0]["energy_j"]["values"] == pytest.approx([100 * (9 + s / 9) for s in range(3)])
+    counted = {entry["component"]: entry["counted"] for entry in report["boundary"]}
+    assert counted == {"gpu0": True, "cpu": False, "ram": False}
 
 
 def test_a_resumed_run_counts_for_accuracy_but_not_for_energy(tmp_path):
