@@ -3,7 +3,8 @@
 Hammouamri, Khalfaoui-Hassani, Masquelier, arXiv 2306.17670. A hidden block is ``pad -> delay convolution -> batch norm
 over time and samples -> LIF -> dropout``, the mask held over all time steps; the readout ``pad -> delay convolution ->
 LIF that never fires -> one score a class``. Delays are bumps that narrow while training and one tap of whole steps in
-evaluation, which depends on the weights and the rounded positions alone.
+evaluation, which depends on the weights and the rounded positions alone. Under any rule positions keep to the range of
+the taps (`Synapses.constrain`); a rate of their own, without decay, they have in ``delay-snn`` and ``delay-snn-local``.
 
 Shapes: spike counts ``(B, T, N)``, or images of one channel read row by row, to spikes ``(B, T_out, n_k)``, to scores
 ``(B, C)``. With ``--padding right`` every layer lengthens time by half the longest delay, so that late spikes still

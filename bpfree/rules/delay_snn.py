@@ -6,8 +6,9 @@ as the temporal member and as the base of ``delay-snn-local``, which is local. v
 
     m = sum_t softmax(v[t]),   L = CE(softmax(m), y),   prediction argmax m
 
-Weights and positions are two owners: positions learn at a rate of their own, without decay, and are clamped to the taps
-after every step. Bumps narrow after every epoch (`bpfree.nets.delay_snn.Synapses.anneal`) and are single taps at test.
+Weights and positions are two owners: positions learn at a rate of their own, without decay. The net keeps them within
+the taps after every step and narrows its bumps after every epoch (`bpfree.nets.delay_snn.Synapses`: ``constrain``,
+``anneal``); at test they are single taps.
 
 ============  ================================  ==========
 symbol        attribute                         shape
