@@ -286,10 +286,10 @@ class Once:
         self.scope: Any = None
         self.kept: dict[tuple, tuple[Sequence[Any], Any]] = {}
 
-    def __call__(self, scope: Any, sources: Sequence[Any], compute: Callable[[], Any]) -> Any:
+    def __call__(self, scope: Any, what: str, sources: Sequence[Any], compute: Callable[[], Any]) -> Any:
         if scope is not self.scope:
             self.scope, self.kept = scope, {}
-        key = tuple((id(source), getattr(source, "_version", 0)) for source in sources)
+        key = (what, *((id(source), getattr(source, "_version", 0)) for source in sources))
         if key not in self.kept:
             while len(self.kept) >= _KEPT:
                 del self.kept[next(iter(self.kept))]
@@ -298,4 +298,4 @@ class Once:
         return self.kept[key][1]
 
 
-_KEPT = 3  # one for each part of the data
+_KEPT = 4  # of the loss, and of predictions on each part of the data

@@ -92,7 +92,7 @@ class GraphGoodness(GreedyGraph):
         """``g_i`` of the training nodes in stream m."""
         if self.settings.reuse and layer.gathers:
             sources = (batch.x, batch.index, batch.graph)
-            streams = self.once(self.phase, sources, lambda: self.gathered(layer, batch))
+            streams = self.once(self.phase, "loss", sources, lambda: self.gathered(layer, batch))
             h = layer.transform(streams[m])
         else:
             h = layer(*self.stream(batch, m)).index_select(0, batch.index)  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ class GraphGoodness(GreedyGraph):
         reuse = self.settings.reuse and top.gathers and not torch.is_grad_enabled()
         if reuse:
             trained = [p for layer in below for p in layer.parameters()]
-            each = self.once(self.phase, (batch.x, batch.index, batch.graph, *trained), frozen)
+            each = self.once(self.phase, "prediction", (batch.x, batch.index, batch.graph, *trained), frozen)
         else:
             each = frozen()
         scores = []

@@ -74,7 +74,7 @@ class ForwardGNN(GreedyGraph):
             if draws is not None:
                 h = layer.transform(gathered())
             elif self.settings.reuse and layer.gathers:
-                h = layer.transform(self.once(self.phase, (batch.x, batch.index, batch.graph), gathered))
+                h = layer.transform(self.once(self.phase, "loss", (batch.x, batch.index, batch.graph), gathered))
             else:
                 h = layer(batch.x, batch.graph).index_select(0, self.judge.rows(batch))
             yield Local(self.judge.loss(h, batch), owner=k)
@@ -101,7 +101,8 @@ class ForwardGNN(GreedyGraph):
         reuse = self.settings.reuse and top.gathers and not torch.is_grad_enabled()
         if reuse:
             trained = [p for layer in below for p in layer.parameters()]
-            total, gathered = self.once(self.phase, (batch.x, batch.index, batch.graph, *trained), frozen)
+            sources = (batch.x, batch.index, batch.graph, *trained)
+            total, gathered = self.once(self.phase, "prediction", sources, frozen)
         else:
             total, gathered = frozen()
         h = top.transform(gathered) if reuse else top(gathered, batch.graph).index_select(0, rows)

@@ -147,7 +147,7 @@ def test_a_result_is_kept_for_the_same_objects_alone():
     x, other, scope = torch.ones(2), torch.ones(2), object()
 
     def ask(scope, *sources):
-        return once(scope, sources, lambda: calls.append(len(calls)) or len(calls))
+        return once(scope, "a", sources, lambda: calls.append(len(calls)) or len(calls))
 
     assert ask(scope, x, GRAPH) == ask(scope, x, GRAPH) == 1
     assert ask(scope, other, GRAPH) == 2  # equal values, another tensor

@@ -1,5 +1,7 @@
 """What is computed once gives the weights that recomputing gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,17 @@ def test_fast_path_keeps_sparse_features_sparse_and_touches_only_the_rows_of_the
     _, _, loop = trained("forward-gnn", data_of(x=sparse_features(K)))
     gathered = [value for _, value in loop.trainer.once.kept.values() if isinstance(value[0], Gathered)]
     assert [part.left.shape[0] for part, *_ in gathered] == [5 + K]
+
+
+@pytest.mark.parametrize("algo", ["forward-gnn", "forward-gnn-ff-la", "forward-gnn-ff-vn"])
+def test_a_prediction_on_the_training_nodes_is_no_loss(algo: str):
+    """Both follow from the same objects, and of a net of one layer from nothing else."""
+    virtual = algo != "forward-gnn-ff-la"
+    data = data_of(virtual, sparse_features(K if virtual else 0))
+    _, _, loop = trained(algo, data, steps=2, hidden=(4,))
+    found = loop.scores(loop.data.train)[0]
+    loop.trainer.settings = replace(loop.trainer.settings, reuse=False)
+    torch.testing.assert_close(found, loop.scores(loop.data.train)[0], rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_reused_for_another_input_or_another_graph():
