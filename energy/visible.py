@@ -54,7 +54,7 @@ def choose(
     chosen: list[Board | Missing] = []
     for entry in filter(None, (part.strip() for part in visible.split(","))):
         board = _find(boards, entry)
-        if board is None:
+        if board is None or board in chosen:  # a board named twice, even in two ways, is metered once
             break
         chosen.append(board)
     return chosen

@@ -27,6 +27,8 @@ def used(visible: str | None) -> list[int | str]:
         ("GPU-aab", [1]),
         ("GPU-aa", []),
         ("0,7,1", [0]),
+        ("0,0", [0]),
+        ("1,GPU-aabb", [1]),
     ],
 )
 def test_cuda_visible_devices_is_read_as_cuda_does(visible, expected):
