@@ -19,7 +19,8 @@ def similarity(x: Tensor) -> Tensor:
     centred = x - x.mean(1, keepdim=True)
     length = centred.square().sum(1, keepdim=True).clamp_min(1e-16).sqrt()
     unit = torch.where(length > 1e-8, centred / length, 0)  # a silent sample is like no other, and has no gradient
-    return (unit @ unit.T).to(x.dtype).clamp(-1, 1)
+    with torch.autocast(x.device.type, enabled=False):  # in bfloat16, near angles would be one
+        return (unit @ unit.T).clamp(-1, 1)
 
 
 def similarity_loss(features: Tensor, y: Tensor, classes: int) -> Tensor:

@@ -119,3 +119,10 @@ def test_class_heads_see_maps_averaged_to_what_they_may_see():
     assert averaged((7,), 4096) == ()
     settings = make("local-loss", head_features=20).settings
     assert Head((5, 6, 6), 3, settings).classify.in_features == 5 * 2 * 2  # type: ignore[union-attr]
+
+
+def test_similarity_is_in_full_precision_under_autocast():
+    x = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = similarity(x)
+    torch.testing.assert_close(found, torch.corrcoef(x), rtol=0, atol=1e-5)
