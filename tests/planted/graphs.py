@@ -79,6 +79,12 @@ MUTANTS = {
         "self.mean(h, states[k:], rows), batch), owner",
         [HAND_TL],
     ),
+    "graphs: a prediction taken for the loss": Mutant(
+        _GR,
+        "key = (what, *",
+        "key = ('', *",
+        [REUSE + "test_a_prediction_on_the_training_nodes_is_no_loss"],
+    ),
     "graphs: reused for another graph": Mutant(
         _GR,
         "for source in sources)",

@@ -7,6 +7,8 @@ HAND_LL, HAND_CH = LL + "test_update_is_the_hand_gradient", CH + "test_update_is
 _CAFO = "rules/cafo.py"
 _RIDGE = "functional/closed_form.py"
 
+FROZEN = "test_frozen_parts.py::"
+
 MUTANTS = {
     "norm: one row by the statistics of nothing": Mutant(
         "nets/_norm.py",
@@ -96,9 +98,15 @@ MUTANTS = {
         'batch.y), owner="predictor 0")',
         [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
     ),
+    "calibration: with dropout": Mutant(
+        "rules/_calibration.py",
+        "    blocks.eval()",
+        "    blocks.train()",
+        [FROZEN + "test_statistics_of_frozen_blocks_are_the_mean_over_the_batches_without_dropout"],
+    ),
     "cafo: statistics of the last batches": Mutant(
-        _CAFO,
-        "norm.momentum = 1 / self.batches",
+        "rules/_calibration.py",
+        "norm.momentum = 1 / number",
         "norm.momentum = 0.5",
         [HAND_CAFO + "test_statistics_of_random_blocks_are_the_plain_mean_over_the_batches_of_one_pass"],
     ),

@@ -25,7 +25,7 @@ MUTANTS = {
     ),
     "random-features: features trained": Mutant(
         _RF,
-        "(len(self.blocks) - 1,)",
+        "(last,)",
         "range(len(self.blocks))",
         [HAND_RF, STEPS + "test_frozen_blocks_never_change"],
     ),

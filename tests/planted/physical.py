@@ -7,7 +7,13 @@ HAND_PFF = PFF + "test_update_is_the_hand_gradient_and_the_next_layer_sees_the_u
 HAND_RES = PFF + "test_reservoir_is_ridge_regression_on_the_last_measurement"
 _PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_systems.py::"
 
+FROZEN = "test_frozen_parts.py::test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training"
+
 MUTANTS = {
+    "system: a frozen prefix measured once": Mutant("loop.py", " and not self.outside:", ":", [FROZEN]),
+    "system: training counted as inference": Mutant(
+        "nets/physical/layer.py", "self.training or self.outside.learning", "self.training", [FROZEN]
+    ),
     "physical-ff: sign flip": Mutant(_PFF, "yield Local(pff.pair", "yield Local(-pff.pair", [HAND_PFF]),
     "physical-ff: missing detach": Mutant(_PFF, "    @torch.no_grad()\n    def apply", "    def apply", [HAND_PFF]),
     "physical-ff: positive and negative swapped": Mutant(

@@ -25,6 +25,12 @@ MUTANTS = {
         "0.25 * sum(",
         ["test_owners.py::test_steps_schedule_quarters_the_rate_four_times"],
     ),
+    "loop: layers that have not begun narrow": Mutant(
+        "loop.py",
+        " and m not in rest]",
+        "]",
+        ["test_frozen_parts.py::test_bumps_of_layers_that_have_not_begun_stay_wide"],
+    ),
     "loop: forgotten clearing of gradients": Mutant(
         "loop.py",
         "        owner.clear()\n",
