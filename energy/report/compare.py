@@ -45,9 +45,9 @@ def comparisons(study: Study, found: Basis) -> list[dict[str, Any]]:
             comparison["p_holm"], comparison["family"] = p, len(tested)
         for rank, comparison in enumerate(sorted(tested, key=lambda c: c["p"])):
             if comparison["pairs_needed"] is not None:  # at the level that Holm's step asks of this comparison
-                alpha = stats.ALPHA / (len(tested) - rank)
-                needed = stats.pairs_needed(comparison["mean"], comparison["sd"], alpha)
-                comparison["pairs_needed"] = needed
+                p, p_holm = comparison["p"], comparison["p_holm"]
+                alpha = min(stats.ALPHA / (len(tested) - rank), stats.ALPHA * p / p_holm if p_holm else stats.ALPHA)
+                comparison["pairs_needed"] = stats.pairs_needed(comparison["mean"], comparison["sd"], alpha)
     drift = {(c["budget"], c["measure"]): c for c in copies if _differs(c)}
     for comparison in made:
         copy = drift.get((comparison["budget"], comparison["measure"]))
