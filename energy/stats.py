@@ -205,7 +205,8 @@ def power_of(standardised: float, n: int, alpha: float = ALPHA) -> float:
     from scipy import stats
 
     critical, shift = _t_quantile(1 - alpha / 2, n - 1), standardised * math.sqrt(n)
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    wrong_way = stats.nct.cdf(-critical, n - 1, shift)  # not a number where it is too small to be told from 0
+    return float(stats.nct.sf(critical, n - 1, shift) + np.nan_to_num(wrong_way))
 
 
 def spread_is_possible(stated: Mapping[str, Any], values: Sequence[float], digits: int) -> bool:

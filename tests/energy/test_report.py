@@ -325,7 +325,7 @@ def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit
 
 
 def test_pairs_needed_are_for_the_level_that_holm_asks(tmp_path):
-    """So many pairs of this mean and spread survive the correction; a comparison that did not needs more than it has."""
+    """So many pairs of this mean and spread survive the correction; one that did not needs more than it has."""
     arms, rng = {**ARMS, "other": {}, "third": {}}, np.random.default_rng(6)
     report = report_of(
         tmp_path, lambda a, s: doubles.run(a, s, train_s=10 * math.exp(rng.normal(0, 0.02))), range(5), arms

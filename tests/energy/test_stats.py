@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -165,3 +167,16 @@ def test_a_spread_that_cannot_come_from_the_runs_is_known():
     assert stats.spread_is_possible({"mean": 62.34, "sd": 0.04}, [62.29, 62.34, 62.39], 2)  # sd over n
     assert not stats.spread_is_possible({"mean": 62.34, "sd": 0.05, "n": 5}, [62.29, 62.34, 62.39], 2)
     assert not stats.spread_is_possible({"mean": 62.40, "sd": 0.05}, [62.29, 62.34, 62.39], 2)
+
+
+@pytest.mark.parametrize("size", [0.5, 5.7, 40.0])
+def test_power_of_three_pairs_by_quadrature(size):
+    """With two degrees of freedom chi-square / 2 is exponential: P(T > c) = E[1 - exp(-((d + z) / c)^2); d + z > 0]."""
+    alpha = 0.00357
+    c, d = scipy.stats.t.ppf(1 - alpha / 2, 2), size * math.sqrt(3)
+
+    def tail(z: float, sign: int) -> float:
+        return scipy.stats.norm.pdf(z) * -math.expm1(-(((d + z) / c) ** 2)) * (sign * (d + z) > 0)
+
+    expected = sum(scipy.integrate.quad(tail, -12, 12, (sign,), limit=400)[0] for sign in (1, -1))
+    assert stats.power_of(size, 3, alpha) == pytest.approx(expected, rel=1e-5)
