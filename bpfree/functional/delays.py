@@ -15,13 +15,14 @@ transform is fast, all are products with tables, and N need not be a power of tw
 Shapes: ``x (T, B, I)``, kernels ``(K, I, O)`` indexed by delay, ``y (T_out, B, O)``.
 """
 
-import contextlib
 import math
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from bpfree.functional.precision import outside_autocast
 
 
 def gauss_kernel(weight: Tensor, delay: Tensor, width: Tensor, taps: int) -> Tensor:
@@ -53,8 +54,7 @@ def convolve(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
     taps, fan_in, fan_out = kernel.shape
     fourier = fourier_is_cheaper(len(x), x.shape[1], fan_in, fan_out, taps, steps_out)
     path = fourier_convolution if fourier else direct_convolution
-    low = torch._C._is_any_autocast_enabled()  # errors are relative to the largest value: too much in bfloat16
-    with torch.autocast(x.device.type, enabled=False) if low else contextlib.nullcontext():
+    with outside_autocast(x):  # errors are relative to the largest value: too much in bfloat16
         x = x.to(kernel.dtype)
         return x @ kernel[0] if taps == 1 else path(x, kernel, steps_out)
 

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bpfree.functional.precision import outside_autocast
+
 
 def summary(h: Tensor) -> Tensor:
     """One row of features a sample: of a map ``(B, n, H, W)``, n > 3, each channel's standard deviation over space."""
@@ -19,7 +21,7 @@ def similarity(x: Tensor) -> Tensor:
     centred = x - x.mean(1, keepdim=True)
     length = centred.square().sum(1, keepdim=True).clamp_min(1e-16).sqrt()
     unit = torch.where(length > 1e-8, centred / length, 0)  # a silent sample is like no other, and has no gradient
-    with torch.autocast(x.device.type, enabled=False):  # in bfloat16, near angles would be one
+    with outside_autocast(x):  # in bfloat16, near angles would be one
         return (unit @ unit.T).clamp(-1, 1)
 
 

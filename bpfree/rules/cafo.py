@@ -39,7 +39,6 @@ prediction. sum_k C·n_k extra parameters, all used at inference; mse holds 16 n
 """
 
 from collections.abc import Hashable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -51,6 +50,7 @@ from torch import Tensor, nn
 from bpfree.errors import RunFailed
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
+from bpfree.functional.precision import outside_autocast
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
 from bpfree.owners import OptimSettings, world
 from bpfree.rules._calibration import calibrate, norms
@@ -190,7 +190,7 @@ class Cafo(Trainer):
 
     def scores(self, k: int, h: Tensor) -> Tensor:
         """``s_k (B, C)`` in full precision: what bfloat16 blocks put out may be cached, but is not rounded again."""
-        with torch.autocast(h.device.type, enabled=False) if torch._C._is_any_autocast_enabled() else nullcontext():
+        with outside_autocast(h):
             return self.heads[k](h.flatten(1).to(torch.promote_types(h.dtype, torch.float32)))
 
     def predict(self, batch: Batch) -> Tensor:

@@ -1,0 +1,11 @@
+"""Arithmetic that must not be rounded to bfloat16, whatever the run's precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+
+def outside_autocast(like: Tensor) -> AbstractContextManager:
+    """Inside, operations on ``like``'s device keep the precision of their inputs."""
+    return torch.autocast(like.device.type, enabled=False) if torch._C._is_any_autocast_enabled() else nullcontext()
