@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,6 +46,18 @@ def read(path: Path) -> dict:
     except Exception as error:
         first = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is damaged ({first}): restore the file or start a new run") from error
+
+
+@dataclass
+class Cursor:
+    """Where a run is: ``batch`` batches of epoch ``epoch`` of phase ``phase`` are done."""
+
+    phase: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epochs: int = 0  # since the beginning of the run, over all phases
+    steps: int = 0  # batches since the beginning of the run
+    train_s: float = 0.0  # seconds spent on them
 
 
 class NoFolder:

@@ -37,6 +37,7 @@ from bpfree.errors import InputError, RunFailed, unknown
 from bpfree.flags import read_yaml
 from bpfree.isolate import Isolated
 from bpfree.run import meter_for, now, train
+from bpfree.seeds import seed_list
 from energy import EnergyError
 from energy import record as energy_record
 from energy import study as energy_study
@@ -44,7 +45,6 @@ from energy.idle import IDLE_S, idle_power
 
 OWN, MATCHED = energy_study.OWN, energy_study.MATCHED
 WARM_UP, TUNE, LOCK = "warm-up", "tune", ".lock"
-SEEDS = "expected how many, such as 5, or which: 0,1,2"
 Server = tuple[Isolated, dict[str, str]]  # where runs are made, and its environment
 TRIAL_EPOCHS = 20  # of a trial at most, when settings are searched
 QUICK_IDLE_S = 1.0
@@ -135,7 +135,7 @@ def compare(
             with meter_for(meter, device, None, None) as idle:
                 study.save(idle=idle_power(idle, idle_s))
         with _servers(slots, lock) as servers:
-            study.go(servers, idle_s)
+            study.go(servers)
     _report(out)
     return study.found
 
@@ -146,24 +146,6 @@ def _report(out: Path) -> None:
     study = energy_study.load(out)
     if any(run.finished for run in study.runs):
         report.render(report.build(study), out)
-
-
-def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
-    """``5`` as 0 to 4, ``"3,7"`` as 3 and 7. InputError: no seed, one given twice, no whole number."""
-    if isinstance(seeds, str):
-        parts = [part.strip() for part in seeds.split(",") if part.strip()]
-        if not all(part.isdecimal() for part in parts) or not parts:
-            raise InputError(f"seeds {seeds!r} are not valid: {SEEDS}")
-        seeds = [int(part) for part in parts] if "," in seeds else int(parts[0])
-    found = list(range(seeds)) if isinstance(seeds, int) else seeds
-    if not isinstance(found, Sequence) or not all(isinstance(seed, int) for seed in found):
-        raise InputError(f"seeds {seeds} are not valid: {SEEDS}")
-    found = list(found)
-    for twice in sorted({seed for seed in found if found.count(seed) > 1}):
-        raise InputError(f"seed {twice} is given twice: a seed run twice is one run, not two")
-    if not found or min(found) < 0:
-        raise InputError("seeds are not valid: expected at least one, 0 or more")
-    return found
 
 
 class _Study:
@@ -229,7 +211,7 @@ class _Study:
 
     # In this order ----------------------------------------------------------------------------------------------------
 
-    def go(self, servers: Sequence[Server], idle_s: float) -> None:
+    def go(self, servers: Sequence[Server]) -> None:
         stop = lambda *_: self._stop(servers)  # noqa: E731
         with _on_signals(stop):
             self._warm_up(servers)

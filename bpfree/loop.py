@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bpfree.callbacks import Probe
-from bpfree.checkpoint import NoFolder
+from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.functional.metrics import METRICS
@@ -60,18 +60,6 @@ class NoMeter:
 
     def readings(self) -> dict:
         return {}
-
-
-@dataclasses.dataclass
-class Cursor:
-    """Where a run is: ``batch`` batches of epoch ``epoch`` of phase ``phase`` are done."""
-
-    phase: int = 0
-    epoch: int = 0
-    batch: int = 0
-    epochs: int = 0  # since the beginning of the run, over all phases
-    steps: int = 0  # batches since the beginning of the run
-    train_s: float = 0.0  # seconds spent on them
 
 
 class Loop:

@@ -22,6 +22,7 @@ from typing import Any
 from bpfree import flags
 from bpfree.errors import InputError, unknown
 from bpfree.registry import PACKAGE
+from bpfree.seeds import each_once
 
 SUMMARY = "summary.json"
 
@@ -159,7 +160,5 @@ def _seeds(text: str) -> list[int]:
         found = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"seeds {text} are not valid: expected whole numbers such as 0,1,2") from None
-    for seed in found:
-        if found.count(seed) > 1:
-            raise InputError(f"seed {seed} is given twice: a seed run twice is one run, not two")
+    each_once(found)
     return found
