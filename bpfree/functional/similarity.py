@@ -11,8 +11,9 @@ def summary(h: Tensor) -> Tensor:
     """One row of features a sample: of a map ``(B, n, H, W)``, n > 3, each channel's standard deviation over space."""
     if h.dim() < 4 or h.shape[1] <= 3 or h.shape[2] == 1:
         return h.flatten(1)
-    variance = h.flatten(2).to(torch.promote_types(h.dtype, torch.float32)).var(2)
-    return variance.clamp_min(1e-12).sqrt()  # a constant channel has no direction: its gradient is zero, not NaN
+    maps = h.to(torch.promote_types(h.dtype, torch.float32))
+    squares = (maps - maps.mean((2, 3), keepdim=True)).square().sum((2, 3))  # on a CPU twice as fast as var
+    return (squares / (h[0, 0].numel() - 1)).clamp_min(1e-12).sqrt()  # a constant channel has no direction: its gradient is zero, not NaN
 
 
 def similarity(x: Tensor) -> Tensor:

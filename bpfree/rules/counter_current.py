@@ -168,7 +168,7 @@ class CounterCurrent(Trainer):
         chosen = self.settings
         if target is None:  # every sample has its own b
             return chosen.pair_scale * a.shape[2] * (pairs.map_pair(a, b) if level else F.mse_loss(a, b))
-        a, b = a.flatten(1), b.flatten(1)
+        a, b = (h.movedim(1, -1).flatten(1) for h in (a, b))  # a view of maps whose channels lie last in memory
         if isinstance(batch, Flooded):
             a = a * batch.counts[:, None]
         if self.pair_loss == "raw":

@@ -65,7 +65,8 @@ class Head(nn.Module):
         loss = h.new_zeros(())
         if self.classify is not None:
             seen = F.adaptive_avg_pool2d(h, self.map) if self.map else h
-            loss = (1 - self.beta) * F.cross_entropy(self.classify(seen.flatten(1)), y)
+            rows = seen.movedim(1, -1).flatten(1)  # a view of maps whose channels lie last in memory
+            loss = (1 - self.beta) * F.cross_entropy(self.classify(rows), y)
         if self.project is not None:
             loss = loss + self.beta * similarity_loss(self.project(h), y, self.classes)
         return loss
