@@ -12,8 +12,9 @@ def summary(h: Tensor) -> Tensor:
     if h.dim() < 4 or h.shape[1] <= 3 or h.shape[2] == 1:
         return h.flatten(1)
     maps = h.to(torch.promote_types(h.dtype, torch.float32))
-    squares = (maps - maps.mean((2, 3), keepdim=True)).square().sum((2, 3))  # on a CPU twice as fast as var
-    return (squares / (h[0, 0].numel() - 1)).clamp_min(1e-12).sqrt()  # a constant channel has no direction: its gradient is zero, not NaN
+    squares = (maps - maps.mean((2, 3), keepdim=True)).square().sum((2, 3))  # on a CPU in half the time of var
+    variance = squares / (h[0, 0].numel() - 1)
+    return variance.clamp_min(1e-12).sqrt()  # a constant channel has no direction: its gradient is zero, not NaN
 
 
 def similarity(x: Tensor) -> Tensor:

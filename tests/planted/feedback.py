@@ -95,7 +95,7 @@ MUTANTS = {
         [STEPS + "test_every_parameter_has_exactly_one_owner", CCL + "test_each_net_is_clipped_by_its_own_norm"],
     ),
     "counter-current: nets detached from one another": Mutant(
-        _CCL, "a, b = a.flatten(1), b.flatten(1)", "a, b = a.flatten(1), b.detach().flatten(1)", [HAND_CCL]
+        _CCL, "flatten(1) for h in (a, b))", "flatten(1) for h in (a, b.detach()))", [HAND_CCL]
     ),
     "counter-current: one clip for both nets": Mutant(
         _CCL,
