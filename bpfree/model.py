@@ -11,12 +11,12 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from PIL import Image
 from torch import Tensor
 
 from bpfree.checkpoint import MODEL, RECORD
 from bpfree.data import payload, reader_of
 from bpfree.data.base import Spec
+from bpfree.data.folder import opened
 from bpfree.data.graph import GraphSettings, GraphSource
 from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
@@ -175,7 +175,7 @@ def read_examples(path: Path, model: Model) -> Any:
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False)
-        with Image.open(path) as image:
+        with opened(path) as (image, _):
             return np.asarray(image.convert("L" if model.trainer.spec.shape[0] == 1 else "RGB"))[None]
     except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"cannot read {path}: expected a .npy array or a PNG or JPEG image ({error})") from None

@@ -24,6 +24,7 @@ from bpfree import data as data_room
 from bpfree import facts, registry
 from bpfree.callbacks import HistoryFile
 from bpfree.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, write_atomically
+from bpfree.data import places
 from bpfree.data.base import Data
 from bpfree.data.settings import DataSettings
 from bpfree.device import pick_device
@@ -101,7 +102,7 @@ def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, An
     classes = settings_of(cls, data, net).values()
     rule, shape, source, loop = resolve(classes, values, cls.prefer)
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # found from anywhere
-        source = dataclasses.replace(source, data_dir=str(Path(source.data_dir).resolve()))
+        source = dataclasses.replace(source, data_dir=os.path.abspath(places.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
     return Plan(cls, _algo_name(algo), data, net, rule, shape, source, loop)
 

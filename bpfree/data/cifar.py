@@ -19,7 +19,7 @@ from bpfree.data.published import Published, sha256, wrong
 from bpfree.data.reader import Raw, from_arrays
 
 _PIXELS = 3 * 32 * 32
-_DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, KeyError, ValueError, TypeError)
+_DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, KeyError, ValueError, TypeError, OverflowError)
 _Open = Callable[[str], bytes | None]  # content of a file of the set, by name; None: it is not there
 
 
@@ -68,7 +68,8 @@ class Cifar(Published):
                     }
                 parts = self._parts(inside.get)
         except _DAMAGED as error:
-            raise wrong(place, self.title, f"damaged or cut short: {error}") from None
+            why = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise wrong(place, self.title, f"damaged or cut short: {why}") from None
         for part, rows, expected in zip(parts, self.rows, self.payload, strict=True):
             found = sha256(part.tobytes())
             if len(part) != rows or found != expected:

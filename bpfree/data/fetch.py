@@ -62,6 +62,8 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f"{remote.name}.lock"):
+            if target.exists() and not target.is_file():
+                raise InputError(f"{target} is not a file: remove it")
             for url in [] if target.exists() else remote.urls:
                 try:
                     size = remote.size or _announced(url)
@@ -87,9 +89,19 @@ class _NotSent(Exception):
 _FAILED = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, _NotSent)
 
 
+def _asked(call: Callable[..., Any], *args: Any) -> Any:
+    """What ``call`` returns; whatever else the network does wrong (no route, TLS) counts as a broken connection."""
+    try:
+        return call(*args)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        raise
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
 def _announced(url: str) -> int:
     """How many bytes the host says the file has."""
-    with open_https(url, {}) as response:
+    with _asked(open_https, url, {}) as response:
         length = response.headers.get("Content-Length", "")
     if not length.isdigit():
         raise _NotSent("the host does not say how many bytes it has")
@@ -120,6 +132,10 @@ def _fill(url: str, part: Path, size: int) -> None:
             _receive(url, part, size, done)
         except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
             reason = error
+        except urllib.error.URLError as error:
+            if done == 0 or isinstance(error, urllib.error.HTTPError):  # a host that answered before may again
+                raise
+            reason = error
         before, done = done, _size(part)
         idle = 0 if done > before else idle + 1
         if idle == _IDLE:
@@ -130,7 +146,7 @@ def _fill(url: str, part: Path, size: int) -> None:
 
 def _receive(url: str, part: Path, size: int, done: int) -> None:
     """Append what one response gives to the ``done`` bytes of ``part``, or begin anew where the host cannot resume."""
-    with open_https(url, {"Range": f"bytes={done}-"} if done else {}) as response:
+    with _asked(open_https, url, {"Range": f"bytes={done}-"} if done else {}) as response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
         begin = done if resumed else 0
         length = response.headers.get("Content-Length", "")
@@ -138,7 +154,7 @@ def _receive(url: str, part: Path, size: int, done: int) -> None:
             raise _NotSent(f"the host announces {int(length) + begin:,} bytes, {size:,} were published")
         with part.open("r+b" if resumed else "wb") as file:
             file.seek(begin)
-            while chunk := response.read(min(_CHUNK, size + 1 - file.tell())):
+            while chunk := _asked(response.read, min(_CHUNK, size + 1 - file.tell())):
                 file.write(chunk)
 
 

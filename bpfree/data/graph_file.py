@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bpfree.data import places
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.graph import GraphReader, GraphSettings, RawGraph
 from bpfree.errors import InputError
@@ -26,7 +27,7 @@ class GraphFile(GraphReader):
     wants = "FILE"
 
     def read(self, settings: GraphSettings) -> RawGraph:  # type: ignore[override]
-        path = Path(settings.data_dir).expanduser() / Path(self.where).expanduser()
+        path = places.given(settings, self.where)
         return read_graph(self.name, f"file {path}", path)
 
 

@@ -34,6 +34,8 @@ class Idx(Published):
 
     def open(self, place: Path) -> Raw | None:
         files = [self._at(place, number) for number in range(4)]
+        if not any(files) and not all(self.payload) and (place / _STEMS[0]).is_file():
+            raise InputError(f"{place} holds unpacked files, which cannot be checked: put the four .gz files there")
         if not any(files) or (
             place == places.downloads() / self.folder and not all(files)
         ):  # the second: fetching was interrupted

@@ -6,6 +6,7 @@ needs is an error, and those three stand for classes of this file that only keep
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ _NAMES = {
 }
 
 
+_NESTED = 1000  # tuples: to hash one within another, and so on, Python's stack must hold them all
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
@@ -64,9 +68,11 @@ def load(content: bytes) -> dict[str, Any]:
         ValueError: damaged, or it holds or calls anything else.
     """
     try:
+        if sum(op.name.startswith(("TUPLE", "FROZENSET")) for op, _, _ in pickletools.genops(content)) > _NESTED:
+            raise ValueError(f"more than {_NESTED:,} tuples")
         held = _Unpickler(io.BytesIO(content), encoding="latin-1").load()
+        if not isinstance(held, dict):
+            raise ValueError("not a dictionary")
+        return {str(key): value.array if isinstance(value, _Array) else value for key, value in held.items()}
     except Exception as error:  # a damaged pickle raises whatever it likes; none of it comes from code of its own
         raise ValueError(f"not a pickle of plain arrays ({error})") from None
-    if not isinstance(held, dict):
-        raise ValueError("not a pickled dictionary")
-    return {str(key): value.array if isinstance(value, _Array) else value for key, value in held.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bpfree.data import places
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw, Reader, from_arrays
 from bpfree.data.settings import DataSettings
@@ -23,7 +24,7 @@ class Npz(Reader):
     wants = "FILE"
 
     def read(self, settings: DataSettings) -> Raw:
-        path = Path(settings.data_dir).expanduser() / Path(self.where).expanduser()
+        path = places.given(settings, self.where)
         arrays = read_npz(path)
         images = {k: channels_first(v, f"{k} of {path}") if k.startswith("x") else v for k, v in arrays.items()}
         x, y, x_test, y_test = (images.get(name) for name in _NAMES)
@@ -31,14 +32,18 @@ class Npz(Reader):
         return from_arrays(self.name, f"file {path}", x, y, x_test, y_test, names=names)
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a keras-layout file.
+def read_npz(path: Path, also: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The arrays of a keras-layout file, and those named in ``also``.
 
     Raises:
-        InputError: no such file, not an npz file, cut short or damaged, arrays missing, or arrays of Python objects.
+        InputError: no such file, unreadable, not an npz file, damaged, arrays missing, or arrays of Python objects.
     """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
     damaged = InputError(f"{path} is damaged, cut short or not an .npz file: write it with numpy.savez_compressed")
     if not zipfile.is_zipfile(path):
         raise damaged
@@ -46,7 +51,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             if len(file.files) != _entries(path):  # a damaged directory may hide arrays
                 raise damaged
-            wanted = _NAMES if "x_test" in file.files or "y_test" in file.files else _NAMES[:2]
+            wanted = (*(_NAMES if "x_test" in file.files or "y_test" in file.files else _NAMES[:2]), *also)
             missing = [name for name in wanted if name not in file.files]
             if missing:
                 held = ", ".join(file.files) or "nothing"

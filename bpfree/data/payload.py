@@ -93,7 +93,7 @@ def sha256_of_files(files: Iterable[tuple[str, bytes]]) -> str:
     """SHA-256 over files in the given (sorted) order: for each ``path size``, a newline, then its bytes."""
     digest = hashlib.sha256()
     for path, content in files:
-        digest.update(f"{path} {len(content)}\n".encode())
+        digest.update(f"{path} {len(content)}\n".encode(errors="surrogateescape"))  # a name may be any bytes
         digest.update(content)
     return digest.hexdigest()
 
@@ -105,8 +105,8 @@ def _tensor(value: Any, name: str) -> Tensor:
         array = np.asarray(value)
     except ValueError:
         raise InputError(f"{name} has rows of different shapes: expected one shape for all") from None
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} is an array of {array.dtype}: expected numbers")
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise InputError(f"{name} is an array of {array.dtype}: expected numbers of at most 64 bits")
     array = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
     return torch.from_numpy(np.ascontiguousarray(array))
 

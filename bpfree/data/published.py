@@ -19,6 +19,7 @@ class Published(Reader):
     Attributes:
         title, credit: what `Spec.source` begins with: the data set, its authors and licence.
         layouts: folders and files, relative to a root, that count as this data set.
+        others: folders, in those that the user named, that `instead` may take.
         files: what is fetched when none is there, each checked by `check`.
         folder: where fetched files are kept, below `places.downloads`, so that one of the layouts finds them.
     """
@@ -26,6 +27,7 @@ class Published(Reader):
     title: ClassVar[str]
     credit: ClassVar[str]
     layouts: ClassVar[tuple[str, ...]]
+    others: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[fetch.Remote, ...]]
     folder: ClassVar[str] = ""
 
@@ -52,7 +54,7 @@ class Published(Reader):
             return found
         if (found := self.instead(settings)) is not None:
             return found
-        looked = f"looked in {', '.join(map(str, roots))} for {', '.join(self.layouts)}"
+        looked = f"looked in {', '.join(map(str, roots))} for {', '.join((*self.layouts, *self.others))}"
         size = sum(file.size for file in self.files) / 1e6
         if places.offline():
             raise InputError(
@@ -70,8 +72,14 @@ class Published(Reader):
 
     def _first(self, roots: list[Path]) -> Raw | None:
         """From the first place below ``roots`` that has it."""
-        every = (root / layout for root in roots for layout in self.layouts)
-        return next((found for place in every if (found := self.open(place)) is not None), None)
+        for place in (root / layout for root in roots for layout in self.layouts):
+            try:
+                found = self.open(place)
+            except OSError as error:
+                raise InputError(f"cannot read {place}: {error.strerror}") from None
+            if found is not None:
+                return found
+        return None
 
     def instead(self, settings: DataSettings) -> Raw | None:
         """Another form of the data in a folder that the user named, said to be another in its source; or None."""

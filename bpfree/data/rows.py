@@ -110,7 +110,7 @@ def unit(rows: Rows) -> Normalise:
 def standard(rows: Rows) -> Normalise:
     """Each channel of ``rows`` to mean 0 and standard deviation 1; a constant channel keeps its scale."""
     mean, std = statistics(rows)
-    std = torch.where(std > 0, std, 1.0)
+    std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)  # what rounding makes of equal numbers is less
     shape = (-1, *[1] * (len(rows.shape) - 1))
     return Normalise((mean * rows.white).view(shape), (std * rows.white).view(shape))
 

@@ -13,7 +13,7 @@ class DataSettings:
         "classification", "learn each example's class, or to put out the example itself, as normalised"
     )
     val_fraction: float = setting(1 / 6, "share of the training rows held out for validation", gt=0, lt=1)
-    split_seed: int | None = setting(None, "seed of the validation split (none: the run's seed)", ge=0)
+    split_seed: int | None = setting(None, "seed of the validation split (none: the run's seed)", ge=0, lt=2**63)
     subset: int | None = setting(None, "train on this many rows only, stratified (none: all)", unit="rows", ge=1)
     normalize: Literal["unit", "standard", "positive"] = setting(
         "unit",

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bpfree.data import payload
+from bpfree.data import payload, places
 from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
@@ -54,7 +54,7 @@ class SpikeFile(SpikeReader):
     as_trained = (*SpikeReader.as_trained, "units")
 
     def read(self, settings: DataSettings) -> Raw:
-        path = Path(settings.data_dir).expanduser() / Path(self.where).expanduser()
+        path = places.given(settings, self.where)
         return read_parts(self.name, f"file {path}", files_of(path), settings)
 
 

@@ -63,7 +63,7 @@ class Measured(System):
 
 def read_pairs(name: str) -> tuple[Tensor, Tensor]:
     """Inputs and outputs in single precision. InputError: no such file, or not pairs of numbers."""
-    candidates = [Path(name).expanduser(), Path(os.environ.get(places.DATA_DIR, ".")) / name]
+    candidates = [places.path(name), Path(os.environ.get(places.DATA_DIR, ".")) / name]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
         raise InputError(f"no such file: {name}, here or in $BPFREE_DATA_DIR: give --pairs FILE.npz with x and y")

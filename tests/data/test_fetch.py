@@ -1,6 +1,7 @@
 """Fetching from a host that cuts connections, corrupts bytes and lies about sizes."""
 
 import hashlib
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -117,6 +118,43 @@ def test_a_cut_connection_is_resumed_where_it_ended(host, tmp_path):
     host.script = [cut(3000), cut(4000), whole]
     assert fetch.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
     assert [asked for _, asked in host.asked] == [None, "bytes=3000-", "bytes=7000-"]
+
+
+@pytest.mark.parametrize("error", [OSError(113, "No route to host"), ssl.SSLEOFError(8, "EOF occurred")], ids=repr)
+def test_whatever_the_network_does_wrong_is_a_cut_connection(error, host, tmp_path, monkeypatch):
+    """Both are plain OSErrors, as a full disk is."""
+    local = fetch.open_https
+
+    def broken(url, headers):
+        response = local(url, headers)
+        if not headers:
+            read = iter([response.read(3000), error])
+            response.read = lambda _: found if isinstance(found := next(read), bytes) else raised(found)
+        return response
+
+    monkeypatch.setattr(fetch, "open_https", broken)
+    assert fetch.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
+    assert [asked for _, asked in host.asked] == [None, "bytes=3000-"]
+
+
+def raised(error):
+    raise error
+
+
+def test_a_host_that_is_away_for_a_moment_is_asked_again(host, tmp_path, monkeypatch):
+    host.script = [cut(3000), whole]
+    local, away = fetch.open_https, iter([False, True, True, False])
+    refused = urllib.error.URLError(ConnectionRefusedError("refused"))
+    monkeypatch.setattr(fetch, "open_https", lambda *asked: raised(refused) if next(away) else local(*asked))
+    one = fetch.Remote(REMOTE.name, REMOTE.urls[:1], REMOTE.size)
+    assert fetch.fetch(one, tmp_path, check).read_bytes() == CONTENT
+
+
+def test_a_folder_in_place_of_the_file_is_named(host, tmp_path):
+    (tmp_path / "set.bin").mkdir()
+    with pytest.raises(InputError, match=r"set\.bin is not a file: remove it"):
+        fetch.fetch(REMOTE, tmp_path, check)
+    assert host.asked == []
 
 
 def test_the_next_run_goes_on_from_what_the_last_one_left(host, tmp_path):

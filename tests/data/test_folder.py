@@ -1,6 +1,9 @@
 """``folder:DIR``: images by class, and folders with something wrong in them."""
 
 import io
+import os
+import shutil
+import subprocess
 import tarfile
 from itertools import islice
 from pathlib import Path
@@ -136,6 +139,34 @@ def test_an_image_cut_short_is_named(tmp_path, resident_mb, kept):
     data = load(f"folder:{tmp_path}", {"val_fraction": 0.2})
     with pytest.raises(InputError, match=r"cannot read image .*/3\.(png|jpg)"):
         [list(source.to("cpu", resident_mb).batches(2)) for source in (data.train, data.val)]
+
+
+def test_a_folder_named_like_an_image_is_named(root):
+    (root / "train" / "cat" / "z.png").mkdir()
+    with pytest.raises(InputError, match=r"cannot read image .*z\.png: expected a complete PNG or JPEG"):
+        load(f"folder:{root}")
+
+
+def test_a_test_folder_without_classes_is_refused(root):
+    shutil.rmtree(root / "test")
+    (root / "test").mkdir()
+    with pytest.raises(InputError, match="test holds no class folders"):
+        load(f"folder:{root}")
+
+
+def test_names_may_be_any_bytes(root):
+    before = load(f"folder:{root}").spec.sha256
+    file = next((root / "train" / "cat").glob("*.png"))
+    file.rename(os.fsdecode(os.fsencode(file.parent) + b"/\xff.png"))
+    assert load(f"folder:{root}").spec.sha256 != before
+
+
+def test_no_other_program_is_asked_to_draw(root, monkeypatch):
+    """An EPS file, for which Pillow looks for Ghostscript, whatever its name ends in."""
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    (root / "train" / "cat" / "z.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(InputError, match=r"cannot read image .*z\.png"):
+        load(f"folder:{root}")
 
 
 def test_sixteen_bit_images_are_refused(tmp_path):

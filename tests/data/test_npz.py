@@ -1,5 +1,7 @@
 """``npz:FILE``: layouts, and files with something wrong in them."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,7 @@ BAD = {
     "unknown test label": ({"y_test": Y[:8] + 4}, "expected 0..3"),
     "one class": ({"y_train": Y * 0}, "one class only"),
     "text labels": ({"y_train": Y.astype(str)}, "expected numbers"),
+    "128-bit floats": ({"x_train": X.astype(np.longdouble)}, "expected numbers of at most 64 bits"),
     "object array": ({"x_train": np.array([{}] * 40)}, "pickled Python objects"),
     "NaN pixel": ({"x_train": nan(X), "x_test": X[:8].astype(np.float32)}, "row 3 holds NaN or infinity"),
     "infinite pixel": ({"x_train": np.full((40, 3), np.inf)}, "NaN or infinity"),
@@ -110,6 +113,23 @@ def test_wrong_content_is_one_clear_line(tmp_path, case):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no such file: .*nowhere\.npz"):
         load(f"npz:{tmp_path / 'nowhere.npz'}")
+
+
+def test_a_folder_in_its_place_is_named(tmp_path):
+    (tmp_path / "a.npz").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*a\.npz: Is a directory"):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+@pytest.mark.parametrize("shape", ["(1267650600228229401496703205376,)", "(True, 4)", "(((((("])
+def test_a_header_that_numpy_cannot_take_is_damage(tmp_path, shape):
+    save(tmp_path / "whole.npz")
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        for name in whole.namelist():
+            file.writestr(name, whole.read(name) if name != "x_train.npy" else b"\x93NUMPY\x01\x00v\x00" + header)
+    with pytest.raises(InputError, match=r"is damaged, cut short or not an \.npz file"):
+        load(f"npz:{tmp_path / 'a.npz'}")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])

@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import re
+import shutil
 import struct
 import tarfile
 from pathlib import Path
@@ -178,6 +180,31 @@ def test_cifar100_takes_the_fine_label(tmp_path, monkeypatch):
     assert data.test.y.tolist() == fine[:100].tolist()
 
 
+@pytest.mark.parametrize("how", ["data_dir", "BPFREE_DATA_DIR"])
+def test_a_named_folder_that_is_none_is_refused(how, clothes, tmp_path, monkeypatch):
+    put_idx(tmp_path / "system" / "fashion-mnist")
+    if how == "BPFREE_DATA_DIR":
+        monkeypatch.setenv(how, str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="nowhere, which is not a folder"):
+        load("fashion-mnist", {"data_dir": str(tmp_path / "nowhere")} if how == "data_dir" else {})
+
+
+def test_the_home_of_nobody_is_refused():
+    with pytest.raises(InputError, match="there is no such user"):
+        load("fashion-mnist", {"data_dir": "~nobody-of-this-name/data"})
+
+
+def test_a_place_that_cannot_be_read_is_named(clothes, tmp_path, monkeypatch):
+    put_idx(tmp_path / "fashion-mnist")
+    monkeypatch.setattr(Path, "read_bytes", lambda _: raise_(PermissionError(13, "Permission denied")))
+    with pytest.raises(InputError, match=r"cannot read .*fashion-mnist: Permission denied"):
+        load("fashion-mnist")
+
+
+def raise_(error):
+    raise error
+
+
 def test_offline_says_where_it_looked_and_what_to_do(tmp_path):
     with pytest.raises(InputError, match=r"KMNIST.*|Kuzushiji.*BPFREE_OFFLINE.*21 MB.*--data-dir") as error:
         load("kmnist")
@@ -248,6 +275,12 @@ def test_kmnist_is_judged_by_its_packed_files(tmp_path, monkeypatch):
     assert load("kmnist").test.y.tolist() == GRAY[3].tolist()
 
 
+def test_unpacked_files_of_kmnist_cannot_be_checked(tmp_path):
+    put_idx(tmp_path / "kmnist", "")
+    with pytest.raises(InputError, match=r"unpacked files, which cannot be checked: put the four \.gz files there"):
+        load("kmnist")
+
+
 @pytest.mark.parametrize("kind", ["binary", "python"])
 def test_a_changed_pixel_of_cifar10_is_refused(kind, things, tmp_path):
     folder = tmp_path / getattr(Cifar10, kind)[0]
@@ -267,6 +300,22 @@ def test_a_damaged_pickle_is_refused(content, why, things, tmp_path):
     put_folder(tmp_path / "cifar-10-batches-py", "python")
     (tmp_path / "cifar-10-batches-py" / "data_batch_2").write_bytes(content)
     with pytest.raises(InputError, match=why):
+        load("cifar10")
+
+
+@pytest.mark.parametrize("label", [2**70, float("inf")])
+def test_labels_that_are_no_numbers_of_a_class_are_refused(label, things, tmp_path):
+    put_folder(tmp_path / "cifar-10-batches-py", "python")
+    content = pickle.dumps({"data": [], "labels": [label] * 20}, 2)
+    (tmp_path / "cifar-10-batches-py" / "data_batch_2").write_bytes(content)
+    with pytest.raises(InputError, match="damaged or cut short"):
+        load("cifar10")
+
+
+def test_a_missing_part_of_a_pickle_is_named(things, tmp_path):
+    put_folder(tmp_path / "cifar-10-batches-py", "python")
+    (tmp_path / "cifar-10-batches-py" / "data_batch_2").write_bytes(old_pickle({"labels": [1] * 20}))
+    with pytest.raises(InputError, match="it lacks 'data'"):
         load("cifar10")
 
 
@@ -300,6 +349,18 @@ def test_no_code_in_a_pickle_is_run(protocol, tmp_path):
     with pytest.raises(ValueError, match="it is not run"):
         inert.load(content)
     assert not (tmp_path / "proof").exists()
+
+
+def test_no_pickle_can_overflow_the_stack():
+    """A tuple in a tuple in a tuple … as the key of a dictionary: Python hashes it by recursion, and crashes."""
+    with pytest.raises(ValueError, match="more than 1,000 tuples"):
+        inert.load(b"\x80\x02})" + b"\x85" * 200_000 + b"K\x01s.")
+
+
+def test_an_array_that_is_never_filled_is_refused():
+    content = b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87Rs."
+    with pytest.raises(ValueError, match="not a pickle of plain arrays"):
+        inert.load(content)
 
 
 def test_arrays_of_bytes_come_out_as_they_went_in():
@@ -402,8 +463,9 @@ def _pair(cls):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """CIFAR-10 as a folder of JPEG files, three and one a class."""
+def pictures(tmp_path, monkeypatch):
+    """CIFAR-10 as a folder of JPEG files, as if it had three and one a class."""
+    monkeypatch.setattr(Cifar10, "pictures", {"train": 3, "test": 1})
     for part, n in (("train", 3), ("test", 1)):
         for c, name in enumerate(Cifar10.names):
             (tmp_path / "cifar10_images" / part / name).mkdir(parents=True)
@@ -443,6 +505,47 @@ def test_a_changed_picture_is_decoded(pictures):
     before = load("cifar10", HALF).spec.sha256
     Image.fromarray(np.full((32, 32, 3), 255, np.uint8)).save(pictures / "train" / "cat" / "0.jpg")
     assert load("cifar10", HALF).spec.sha256 != before
+
+
+def test_two_folders_are_not_taken_for_one_another(pictures, tmp_path):
+    """Their files have the same names, sizes and times of change."""
+    other = tmp_path / "other" / "cifar10"
+    shutil.copytree(pictures, other)
+    for root, shade in ((pictures, 0), (other, 255)):
+        png = io.BytesIO()
+        Image.fromarray(np.full((32, 32, 3), shade, np.uint8)).save(png, "PNG")
+        (root / "train" / "cat" / "0.jpg").write_bytes(png.getvalue().ljust(200))
+        os.utime(root / "train" / "cat" / "0.jpg", (1, 1))
+    assert load("cifar10", HALF).spec.sha256 != load("cifar10", {**HALF, "data_dir": str(other.parent)}).spec.sha256
+
+
+def test_a_jpeg_under_another_name_is_still_one(pictures):
+    for file in pictures.rglob("*.jpg"):
+        file.rename(file.with_suffix(".png"))
+    for _ in range(2):  # decoded, then from the cache
+        assert "JPEG re-encoding" in load("cifar10", HALF).spec.source
+
+
+@pytest.mark.parametrize(
+    ("gone", "why"),
+    [
+        ("train/cat/1.jpg", "cat holds 2 pictures: expected 3"),
+        ("test/cat", "test holds the classes airplane, "),
+        ("test", "has no test folder: expected train and test"),
+    ],
+)
+def test_a_copy_that_is_not_whole_is_refused(gone, why, pictures):
+    lost = pictures / gone
+    shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
+    with pytest.raises(InputError, match=why):
+        load("cifar10")
+
+
+def test_pictures_are_read_where_nothing_can_be_kept(pictures, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BPFREE_CACHE", str(tmp_path / "file"))
+    assert load("cifar10", HALF).spec.class_names == Cifar10.names
+    assert "cannot be kept" in capsys.readouterr().err
 
 
 def test_the_published_files_come_before_pictures(pictures, things, tmp_path):

@@ -47,6 +47,13 @@ def test_a_constant_channel_stays_finite():
     assert torch.equal(standard(ArrayRows(x))(x.clone()), torch.zeros(5, 2))
 
 
+@pytest.mark.parametrize("value", [0.1, 0.3, 7.7, 1e8 + 0.1])
+def test_rounding_does_not_make_a_channel_vary(value):
+    """The mean of many equal numbers may differ from them in the last digit."""
+    x = torch.full((500, 3), value, dtype=torch.float64)
+    assert torch.equal(standard(ArrayRows(x)).scale, torch.ones(3, dtype=torch.float64))
+
+
 def test_standard_uses_the_training_part_only():
     """Validation and test have other values; the training part alone has mean 0 and deviation 1."""
     x = torch.rand(600, 1, 4, 4)
