@@ -82,11 +82,16 @@ def loop_of(trainer: Trainer, data: Data, **options: Any) -> Loop:
     return Loop(trainer, data, **{"device": "cpu", "threads": 1, **options})
 
 
-def fit(algo: str, data: Data, options: dict[str, Any] | None = None, **values: Any) -> Loop:
+def run(trainer: Trainer, data: Data | None = None, **options: Any) -> Loop:
     """The loop of a run that went to its end."""
-    loop = loop_of(make(algo, **values), data, **(options or {}))
+    loop = loop_of(trainer, data or tiny(), **options)
     loop.run()
     return loop
+
+
+def fit(algo: str, data: Data, options: dict[str, Any] | None = None, **values: Any) -> Loop:
+    """The same for the rule called ``algo``."""
+    return run(make(algo, **values), data, **(options or {}))
 
 
 def ready(loop: Loop, phase: int = -1) -> Batch:

@@ -7,7 +7,9 @@ from typing import Any
 
 from energy import record, study
 from energy.reading import compose
+from energy.report import build
 
+ARMS = {"mine": {}, "backprop": {"role": "twin"}}
 GPU = ("gpu0", "measured:counter", "NVML energy counter of Board (0123456789ab)", 20.0)
 GUESS = (("cpu", "modelled", "a load model", None), ("ram", "constant", "watts a DIMM", None))
 
@@ -141,3 +143,8 @@ def write(
     folder.mkdir(exist_ok=True)
     study.write(written, folder)
     return study.load(folder)
+
+
+def report_of(folder, run, seeds=(0, 1, 2), arms=ARMS, at=None, **plan) -> dict:
+    """The report of a study written into ``folder``."""
+    return build(write(folder, arms, run, seeds, **plan), at)

@@ -1,22 +1,16 @@
-"""energy.report: verdicts from planted effects, what may not be compared, and files drawn from report.json alone."""
+"""energy.report: verdicts from planted effects, and what may not be compared."""
 
-import csv
 import json
 import math
 
 import numpy as np
 import pytest
 import study_doubles as doubles
+from study_doubles import ARMS, report_of
 
 from energy import EnergyError, carbon, stats, study
-from energy.report import build, render, tables, write
+from energy.report import build, tables, write
 from energy.study import OWN
-
-ARMS = {"mine": {}, "backprop": {"role": "twin"}}
-
-
-def report_of(folder, run, seeds=(0, 1, 2), arms=ARMS, at=None, **plan) -> dict:
-    return build(doubles.write(folder, arms, run, seeds, **plan), at)
 
 
 def comparison(report: dict, measure: str, a: str = "mine") -> dict:
@@ -410,81 +404,6 @@ def test_memory_against_depth_needs_several_depths(tmp_path):
 def test_nothing_finished_is_nothing_to_report(tmp_path):
     with pytest.raises(EnergyError, match="no run of this study has finished"):
         report_of(tmp_path, lambda arm, seed: None)
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
-
-FILES = {"report.json", "report.html", "report.md", "results.csv", "comparisons.csv", "runs.csv", "results.tex"}
-TABLES = ("report.html", "report.md", "results.csv", "comparisons.csv", "runs.csv", "results.tex")
-
-
-def test_every_file_is_drawn_from_the_json_alone(tmp_path):
-    first = render(report_of(tmp_path / "study", doubles.run), tmp_path / "one")
-    assert {path.name for path in first} == FILES
-    again = render(json.loads((tmp_path / "one" / "report.json").read_text()), tmp_path / "two")
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
-
-
-def test_the_same_runs_give_the_same_report(tmp_path):
-    report_of(tmp_path, doubles.run)
-    assert build(study.load(tmp_path)) == build(study.load(tmp_path))
-
-
-def test_a_quick_study_says_so_in_every_table(tmp_path):
-    render(report_of(tmp_path, doubles.run, quick=True), tmp_path)
-    for name in TABLES:
-        assert "udget reached, not converged" in (tmp_path / name).read_text(), name
-
-
-def test_a_fake_meter_is_refused_and_a_draft_says_so_in_every_table(tmp_path):
-    report = report_of(tmp_path / "study", lambda a, s: doubles.run(a, s, fake=True))
-    with pytest.raises(EnergyError, match=r"cannot be published: energy in it comes from a fake device"):
-        render(report, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    render(report, tmp_path / "out", draft=True)
-    for name in TABLES:
-        assert "DRAFT: energy from a test double" in (tmp_path / "out" / name).read_text(), name
-
-
-def test_csv_holds_every_run_and_comparison_at_full_precision(tmp_path):
-    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=10 + s / 7))
-    render(report, tmp_path)
-    rows = list(csv.DictReader((tmp_path / "runs.csv").open()))
-    assert [float(row["train_s"]) for row in rows if row["arm"] == "mine"] == [10 + s / 7 for s in range(3)]
-    made = list(csv.DictReader((tmp_path / "comparisons.csv").open()))
-    assert len(made) == len(report["comparisons"])
-    results = list(csv.DictReader((tmp_path / "results.csv").open()))
-    assert {row["method"] for row in results if row["measure"] == "energy_j"} == {"measured:counter"}
-
-
-def test_latex_escapes_what_latex_would_read(tmp_path):
-    arms = {"mine": {}, "backprop:deep_supervision=true": {"role": "twin"}}
-    render(report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s), arms=arms, name="50 % of R&D"), tmp_path)
-    text = (tmp_path / "results.tex").read_text()
-    assert "backprop:deep\\_supervision=true" in text
-    assert "50 \\% of R\\&D" in text
-    assert text.count("\\begin{table}") == text.count("\\end{table}") == 1
-
-
-@pytest.mark.parametrize("name", ["</script><script>alert(1)</script>", '"><img src=x>'])
-def test_names_are_text_and_never_markup(tmp_path, name):
-    render(report_of(tmp_path, doubles.run, name=name, question=name), tmp_path)
-    text = (tmp_path / "report.html").read_text()
-    assert name not in text
-    assert "<img" not in text
-
-
-def test_another_schema_is_refused(tmp_path):
-    report = report_of(tmp_path, doubles.run)
-    with pytest.raises(EnergyError, match="'bpfree-report/9'; this version draws 'bpfree-report/1'"):
-        render({**report, "schema": "bpfree-report/9"}, tmp_path)
-
-
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
-    report = report_of(tmp_path, doubles.run)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EnergyError, match=r"cannot write into .*file"):
-        render(report, tmp_path / "file")
 
 
 def test_runs_made_elsewhere_are_reported_where_asked(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ MUTANTS = {
         "loop.py",
         "if cursor.epoch % self.settings.validate_every and",
         "if False and",
-        ["test_loop.py::test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase"],
+        ["test_phases.py::test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase"],
     ),
     "tasks: any rule for any task": Mutant(
         "trainer.py",
@@ -82,7 +82,7 @@ MUTANTS = {
         "loop.py",
         "        self.early.restore(self.trainer)\n",
         "",
-        ["test_loop.py::test_patience_stops_the_phase_and_the_best_state_comes_back"],
+        ["test_phases.py::test_patience_stops_the_phase_and_the_best_state_comes_back"],
     ),
     "loop: frozen blocks in training mode": Mutant(
         "loop.py",
@@ -109,13 +109,13 @@ MUTANTS = {
         "loop.py",
         "(self.cursor.epoch + self.cursor.batch",
         "(self.cursor.epochs + self.cursor.batch",
-        ["test_loop.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
+        ["test_phases.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
     ),
     "loop: warm-up of the run, not of the phase": Mutant(
         "loop.py",
         "done = self.cursor.epoch * self.batches + self.cursor.batch",
         "done = self.cursor.steps",
-        ["test_loop.py::test_warm_up_counts_the_batches_of_the_phase"],
+        ["test_phases.py::test_warm_up_counts_the_batches_of_the_phase"],
     ),
     "streams: global state not restored": Mutant(
         "streams.py",
