@@ -4,12 +4,13 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from bpfree.errors import InputError, RunFailed
 from energy import files
@@ -31,6 +32,18 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
         left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
         why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
         raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
+
+
+def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state on the CPU, as safetensors takes them: each in memory of its own, also where the net has
+    one of them under two names."""
+    found, seen = {}, set()
+    for name, tensor in state.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def read(path: Path) -> dict:

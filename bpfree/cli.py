@@ -94,7 +94,7 @@ def predict(
 
     if (file is None) == (data is None):
         raise InputError("give one of FILE and --data")
-    chosen = {key: value for key, value in (("readout", readout), ("device", device)) if value is not None}
+    chosen: dict[str, Any] = {k: v for k, v in (("readout", readout), ("device", device)) if v is not None}
     loaded = model.load(run, **chosen)
     if file is not None:
         show.predictions(loaded.answers(model.read_examples(file, loaded)), as_json)

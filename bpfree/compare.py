@@ -97,6 +97,11 @@ def compare(
         RunFailed: the study itself could not be written. An arm that fails is recorded, and the others go on.
     """
     out, texts = Path(out), arms_room.separate(algos) if isinstance(algos, str) else list(algos)
+    if other := [thing for thing in (*texts, data) if not isinstance(thing, str)]:
+        raise InputError(
+            f"{other[0]!r:.60} has no name under which a process of its own finds it: arms are names of rules or "
+            f"FILE.py:Class, data a name such as mnist or npz:FILE"
+        )
     wanted = arms_room.separate(controls) if isinstance(controls, str) else controls
     wanted = [] if wanted == ["none"] else wanted
     if tune is not None and tune < 1:

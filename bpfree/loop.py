@@ -4,18 +4,18 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from bpfree import checks
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.device import keep_freed, pick_device
-from bpfree.errors import Diverged, InputError, unknown
+from bpfree.errors import Diverged, InputError
 from bpfree.functional.metrics import METRICS
-from bpfree.functional.transforms import total_norm
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
 from bpfree.outside import outside
@@ -27,9 +27,6 @@ from bpfree.trainer import Batch, Local, Phase, Trainer
 
 if TYPE_CHECKING:
     from bpfree.data.base import Source
-
-
-LocalLosses: TypeAlias = Generator[Local, None, None]
 
 
 @settings
@@ -86,7 +83,9 @@ class Loop:
     ):
         from bpfree.data import as_data
 
+        checks.surroundings()
         self.folder, self.meter, self.callbacks = folder or NoFolder(), meter or NoMeter(), list(callbacks)
+        checks.helpers(self.folder, self.meter, self.callbacks)
         self.cursor = Cursor()
         self._stop_request = self.stop_reason = ""  # asked for here; agreed on by all processes
         self.history: list[dict] = []
@@ -119,13 +118,14 @@ class Loop:
         self.prefixes: dict[str, str] = {}  # how the input of each phase came about: none, cached, recomputed
         self._overlapped: tuple[Hashable, Callable[[], None]] | None = None
         self.saved_at = time.monotonic()
-        self.phases = trainer.phases(self.rule.epochs)
+        self.phases = checks.phases(trainer, trainer.phases(self.rule.epochs))
         self._enter_phase(self.phases[0])
 
     def _enter_phase(self, phase: Phase) -> None:
         """Fresh owners, so a fresh optimizer for every stage, and a fresh early stop."""
         trainer = self.trainer
         trainer.phase = phase
+        trainer.zero_grad()  # of whatever came before
         self.owners = {k: Owner(p, trainer.optim(k), trainer.transforms(k)) for k, p in trainer.owners().items()}
         self.early = EarlyStop(
             self.rule.patience, self.rule.min_delta, self.data.spec.maximize, self.settings.validate_every
@@ -157,6 +157,7 @@ class Loop:
                 self._run_phase()
             self._save()
         self._call("on_end")
+        self.trainer.eval()
         return self.history
 
     def _run_phase(self) -> None:
@@ -213,9 +214,8 @@ class Loop:
         value = self.evaluate(self.data.val)
         self.early.update(value, cursor.epochs, trainer)
         entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
-        entry |= trainer.diagnostics()
-        spent = {"train_s": cursor.train_s, "train_j": self._train_j()}
-        self.history.append({**entry, **self.monitor.summary(), **spent})
+        spent = {**self.monitor.summary(), "train_s": cursor.train_s, "train_j": self._train_j()}
+        self.history.append({**entry, **checks.diagnostics(trainer, [*entry, *spent]), **spent})
         self._call("on_epoch")
 
     def _counting_memory(self) -> contextlib.AbstractContextManager:
@@ -245,38 +245,40 @@ class Loop:
         self.share = (len(batch.x) if batch.weight is None else 0) / total
         if not self.prepared:
             batch = self._prepare(batch)
-        losses = cast(LocalLosses, trainer.local_losses(batch))
+        losses = checks.losses(trainer, trainer.local_losses(batch))
         with contextlib.closing(losses), self.monitor.watching(trainer.active if self.observing else ()):
+            shared = False
             while (local := self._next(losses)) is not None:
+                shared |= local.owner is None
                 self._update(*local)
                 del local
         self._finish_overlapped()
         for key, owner in self.owners.items():
             if owner.grads:
+                if not shared:
+                    raise checks.reached(key)
                 owner.reduce(self.share)()
                 self._step(key)
+        if self.observing:
+            checks.strays(trainer.named_parameters())
 
-    def _next(self, losses: LocalLosses) -> Local | None:
+    def _next(self, losses: Generator[Local, None, None]) -> Local | None:
         """Resume the rule; a context manager that it left open would leak into the loop."""
         with self._autocast():
             local = next(losses, None)
             leaked = not torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() != self.bf16
             if leaked:
                 losses.close()
-        name = type(self.trainer).__name__ + ".local_losses"
         if leaked:
+            name = f"{type(self.trainer).__name__}.local_losses"
             raise InputError(f"{name} yields inside a no_grad or autocast block: leave it before the yield")
-        if local is not None and not isinstance(local, Local):
-            raise InputError(f"{name} yields a {type(local).__name__}: yield Local(loss, owner)")
-        if local is not None and local.owner is not None and local.owner not in self.owners:
-            raise unknown("owner", str(local.owner), map(str, self.owners))
+        if local is not None:
+            checks.local(self.trainer, local, self.owners)
         return local
 
     def _update(self, loss: Tensor | None, key: Hashable) -> None:
         if loss is not None:
-            if loss.dim():
-                raise InputError(f"the loss of owner {key} has shape {tuple(loss.shape)}: reduce it to a scalar")
-            loss.backward()
+            checks.backward(loss, key)
             self.monitor.record_loss(key, loss, self.cursor.batch)
         if key is None:
             return
@@ -319,12 +321,16 @@ class Loop:
     def scores(self, source: "Source") -> tuple[Tensor, Tensor]:
         """What the net says ``(N, …)`` and what is true ``(N, …)``."""
         with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
-            pairs = [
-                (self.trainer.predict(self._cast(batch)).float(), batch.y)
-                for batch in source.batches(self.settings.eval_batch_size)
-            ]
-        scores, targets = zip(*pairs, strict=True)
-        return torch.cat(scores), torch.cat(targets)
+            pairs = [(self._predict(batch), batch.y) for batch in source.batches(self.settings.eval_batch_size)]
+        scores, targets = (torch.cat(part) for part in zip(*pairs, strict=True))
+        if scores.isnan().any():
+            raise Diverged(f"predictions hold NaN after {self.cursor.steps} steps of the run: try a smaller --lr")
+        return scores, targets
+
+    def _predict(self, batch: Batch) -> Tensor:
+        """What the rule says of a batch whose answers it does not get; on a graph they say which nodes are meant."""
+        asked = self._cast(batch if batch.graph is not None else dataclasses.replace(batch, y=None))
+        return checks.scores(self.trainer, self.trainer.predict(asked), batch, self.data.spec).float()
 
     def counted(self, source: "Source") -> Iterator[tuple[int, dict[str, float]]]:
         """Rows of every batch of ``source`` and what a prediction of one does (`Trainer.operations`)."""
@@ -423,10 +429,7 @@ class Loop:
 
     def _check_finite(self) -> None:
         bad = self.monitor.not_finite()
-        weights = list(self.trainer.parameters())  # none when a rule solves for what it learns
-        if bad is None and weights and not total_norm(weights).isfinite():
-            at_fault = (name for name, p in self.trainer.named_parameters() if not p.isfinite().all())
-            which = next(at_fault, "the norm of the weights")
+        if bad is None and (which := checks.not_finite(self.trainer)):
             bad = f"{which} became NaN or infinite by step {self.cursor.steps} of the run"
         if any(self._in_any_process(bad is not None)):
             raise Diverged(f"{bad or 'the loss of another process is not finite'}: stopped; try a smaller --lr")
@@ -475,7 +478,8 @@ class Loop:
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:
-            getattr(callback, hook, _ignore)(self)
+            if hasattr(callback, hook):
+                getattr(callback, hook)(self)
 
 
 @contextlib.contextmanager
@@ -494,7 +498,3 @@ def _evaluating(trainer: Trainer) -> Iterator[None]:
 def _double(value: Any) -> Any:
     """Floating tensors in double precision; classes, None and all else as they are."""
     return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
-def _ignore(_: Any) -> None:
-    """A callback, or a module, that has no such method."""

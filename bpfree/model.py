@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from bpfree import registry
 from bpfree.checkpoint import MODEL, RECORD
 from bpfree.data import payload, reader_of
 from bpfree.data.base import Spec
@@ -24,6 +25,7 @@ from bpfree.device import pick_device
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.run import GIVEN, plan, read_config
+from bpfree.streams import Streams
 from bpfree.trainer import Batch, Trainer
 from energy import record as energy_record
 
@@ -121,11 +123,12 @@ def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     raise InputError(f"x has shape {tuple(x.shape)}: this model was trained on examples of ({wanted})")
 
 
-def load(run_dir: str | os.PathLike[str], **overrides: Any) -> Model:
+def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, **overrides: Any) -> Model:
     """The model of a run that is finished or was stopped.
 
     Args:
         run_dir: the run's folder.
+        algo: the rule, where its name alone does not bring it back: a class that was typed into a notebook.
         **overrides: ``readout`` (one that the rule offers), ``device``, ``precision``, ``eval_batch_size``.
 
     Raises:
@@ -140,10 +143,13 @@ def load(run_dir: str | os.PathLike[str], **overrides: Any) -> Model:
         raise InputError(f"{path} holds no model yet: go on with bpfree train --resume {path}")
     readout = overrides.pop("readout", None)
     values = {**config, **overrides}
-    algo, data, net = (values.pop(key) for key in ("algo", "data", "net"))
-    chosen = plan(algo, None if data.startswith(GIVEN) else data, net, values)
+    name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
+    if algo is None and name.isidentifier() and name not in {*registry.names("rules"), *registry.plugins()}:
+        raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
+    chosen = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
     device = pick_device(chosen.loop_settings.device)
     trainer = chosen.build()
+    trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
     trainer.to(device, torch.float64 if chosen.loop_settings.precision == "fp64" else None)
     trainer.load_state_dict(_weights(path / MODEL))

@@ -1,12 +1,14 @@
 """Names to classes. The folder is the registry: rule ``mono-forward`` is the file ``rules/mono_forward.py``."""
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +28,7 @@ def names(folder: str) -> dict[str, str]:
     return {path.stem.replace("_", "-"): first_line(path) for path in files}
 
 
+@functools.cache  # parsing is slow, and not meant for several threads at once
 def first_line(path: Path) -> str:
     return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
 
@@ -78,12 +81,18 @@ def module_of(file: Path, what: str, give: str) -> ModuleType:
     """A user's Python file as a module; ``what`` it is and what to ``give`` instead are words of the error."""
     if not file.is_file():
         raise InputError(f"{what} {file} does not exist: give {give}")
+    running = sys.modules["__main__"]
+    if (own := getattr(running, "__file__", None)) and Path(own).resolve() == file.resolve():
+        return running  # a script that asks for its own rule is not run a second time
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    sys.path.insert(0, str(file.resolve().parent))  # as Python does for a script: it may import its neighbours
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
         raise InputError(f"{what} {file} does not import: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
     return module
 
 

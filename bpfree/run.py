@@ -23,7 +23,7 @@ from torch import Tensor
 from bpfree import data as data_room
 from bpfree import facts, registry
 from bpfree.callbacks import HistoryFile
-from bpfree.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, write_atomically
+from bpfree.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
 from bpfree.data import places
 from bpfree.data.base import Data
 from bpfree.data.settings import DataSettings
@@ -78,9 +78,19 @@ class Plan:
         return self.cls(net=self.net, **dataclasses.asdict(self.rule_settings), **dataclasses.asdict(self.net_settings))
 
 
+def _class_of(algo: str | type[Trainer]) -> type[Trainer]:
+    """The rule, by name or as it is. InputError: it is no subclass of Trainer."""
+    if isinstance(algo, str):
+        return registry.rule(algo)
+    if isinstance(algo, type) and issubclass(algo, Trainer):
+        return algo
+    what = f"a {type(algo).__name__}" if not isinstance(algo, type) else algo.__name__
+    raise InputError(f"algo is {what}: give the name of a rule, or a subclass of bpfree.Trainer itself")
+
+
 def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str | None = None) -> dict[str, type]:
     """Who takes settings: title -> class, for this rule, data and net (None: `default_net`)."""
-    cls = registry.rule(algo) if isinstance(algo, str) else algo
+    cls = _class_of(algo)
     if isinstance(data, str) and data.startswith(GIVEN):
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
@@ -90,7 +100,7 @@ def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str | None 
 
 def default_net(algo: str | type[Trainer], data: Any) -> str:
     """The net that is built when none is named: the rule's own, else that of ``data``."""
-    cls = registry.rule(algo) if isinstance(algo, str) else algo
+    cls = _class_of(algo)
     if cls.net:
         return cls.net
     return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
@@ -98,7 +108,7 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
 
 def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, Any]) -> Plan:
     """Check a configuration. InputError: a name or setting that does not exist, or a value out of range."""
-    cls = registry.rule(algo) if isinstance(algo, str) else algo
+    cls = _class_of(algo)
     classes = settings_of(cls, data, net).values()
     rule, shape, source, loop = resolve(classes, values, cls.prefer)
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # found from anywhere
@@ -230,15 +240,14 @@ class _Run:
             if self.previous and self.previous["data"]["sha256"] != (data.spec.sha256 or None):
                 raise InputError(f"the data {data.spec.name} is not what {self.path} was started with: give the same")
             with net_fits():
-                loop = self.loop = Loop(
-                    self.plan.build(), data, meter=self.meter, **dataclasses.asdict(self.plan.loop_settings)
-                )
+                options = dataclasses.asdict(self.plan.loop_settings)
+                loop = self.loop = Loop(self.plan.build(), data, meter=self.meter, callbacks=self.callbacks, **options)
             self.facts = self._facts(data)
             self.origin = self._origin(data)
             del data  # else the raw examples would stay beside the ones that the loop moves to the device
             folder = self._folder()
             loop.folder = folder
-            loop.callbacks += [*self.callbacks, *([HistoryFile(folder)] if isinstance(folder, RunFolder) else [])]
+            loop.callbacks += [HistoryFile(folder)] if isinstance(folder, RunFolder) else []
             try:
                 return self._train(loop)
             except BaseException as error:
@@ -268,7 +277,7 @@ class _Run:
         self.meter.enter("save")
         self.operations = facts.operations(loop) if status == "finished" else None
         if self.writes:
-            state = {name: tensor.detach().cpu().contiguous() for name, tensor in loop.trainer.state_dict().items()}
+            state = unshared(loop.trainer.state_dict())
             write_atomically(self.path / MODEL, lambda file: file.write(safetensors.torch.save(state)))
         self.meter.close()
         return self._write(status=status, error=loop.stop_reason or None, **result)
@@ -315,7 +324,7 @@ class _Run:
         return {
             "net_key": self.plan.net_key(data.spec.sha256),
             "init_sha256": [facts.weights_sha256(block) for block in self.loop.trainer.blocks],
-            "order_sha256": facts.order_sha256(seed, rows, self.loop.rule.batch_size),
+            "order_sha256": facts.order_sha256(seed, rows, self.loop.rule.batch_size) if data.train.ordered else None,
         }
 
     def _write(self, status: str, error: str | None = None, **result: Any) -> dict[str, Any]:
@@ -471,9 +480,10 @@ def _algo_name(algo: str | type[Trainer]) -> str:
     if room == "bpfree.rules":
         return stem.replace("_", "-")
     try:
-        return f"{Path(inspect.getfile(cls)).resolve()}:{cls.__name__}"
-    except (OSError, TypeError):
+        path = Path(inspect.getfile(cls)).resolve()
+    except (OSError, TypeError):  # typed into a notebook
         return cls.__name__
+    return f"{path}:{cls.__name__}" if path.is_file() else cls.__name__
 
 
 def _source_hash(chosen: Plan) -> str | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -13,10 +14,16 @@ def derive(seed: int, *purpose: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+_ONE = threading.RLock()
+
+
 @contextlib.contextmanager
 def global_scope(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators seeded inside, untouched outside: for operations that take no generator."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    """torch's global generators seeded inside, untouched outside: for operations that take no generator.
+
+    They belong to the process, so that one thread at a time gets past here.
+    """
+    with _ONE, torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

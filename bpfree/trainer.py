@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from bpfree import registry
+from bpfree import checks, registry
 from bpfree.errors import InputError
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.owners import OptimSettings, Transform
@@ -123,6 +123,8 @@ class Trainer(nn.Module, ABC):
 
     def __init__(self, blocks: Sequence[nn.Module] | None = None, *, net: str | None = None, **values: Any):
         super().__init__()
+        if net and blocks is not None:
+            raise InputError("a net is given by its blocks or by its name: leave one of them out")
         build, net_settings = registry.net(net or self.net or "mlp") if blocks is None else (None, None)
         classes = [self.Settings] if net_settings is None else [self.Settings, net_settings]
         self.settings, *chosen = resolve(classes, values, self.prefer)
@@ -141,7 +143,11 @@ class Trainer(nn.Module, ABC):
         """Class scores ``(B, C)``, or what the task asks for, from the blocks trained so far; no side effects."""
 
     def setup(self) -> None:
-        """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded."""
+        """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded.
+
+        What a rule remembers from batch to batch belongs into buffers, what it draws comes from ``self.streams`` or
+        `uniform`: a checkpoint saves both, and nothing else.
+        """
 
     def net_spec(self, spec: "Spec") -> "Spec":
         """What the net is built for: the data, but for a rule that joins something to the input."""
@@ -249,8 +255,8 @@ class Trainer(nn.Module, ABC):
         h, shapes = like.new_zeros(2, *self.spec.shape), []
         modes = [block.training for block in self.blocks]
         with torch.no_grad():
-            for block, mode in zip(self.blocks, modes, strict=True):
-                h = block.eval()(h)
+            for k, (block, mode) in enumerate(zip(self.blocks, modes, strict=True)):
+                h = checks.put_out(k, block.eval(), h)
                 block.train(mode)
                 shapes.append(tuple(h.shape[1:]))
         return shapes
@@ -272,9 +278,12 @@ class Trainer(nn.Module, ABC):
         """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it.
 
         Raises:
-            InputError: the rule does not serve the data's task, or trains one net and the net is replicated.
+            InputError: the rule does not serve the data's task, the net is none or does not fit, or it was built for
+                other data.
         """
         if hasattr(self, "spec"):
+            if (mine := (self.spec.shape, self.spec.classes)) != (other := (spec.shape, spec.classes)):
+                raise InputError(f"this net was built for shape and classes {mine}, not {other}: make a new trainer")
             return
         if spec.task not in self.tasks:
             rule, serves = type(self).__name__, " and ".join(self.tasks)
@@ -283,18 +292,20 @@ class Trainer(nn.Module, ABC):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
             self.spec = spec
+            checks.net(self.blocks)
             if self.replicas > 1 and not self.replicated:
                 rule, n = type(self).__name__, self.replicas
                 raise InputError(f"{rule} trains one net, not {n} side by side: use --algo gradient-noise or --net mlp")
             self.setup()
-        self.phase = self.phases(self.settings.epochs)[-1]
+        self.phase = checks.phases(self, self.phases(self.settings.epochs))[-1]
 
     @final
     def fit(self, data: Any, **options: Any) -> list[dict]:
         """Train on ``data`` and keep the best state; returns the history, one entry an epoch.
 
         Args:
-            data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader.
+            data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader. A test part is not
+                read: `bpfree.train` makes a record, with the test metric in it.
             **options: settings of the loop (`bpfree.loop.LoopSettings`): seed, device, precision, … and the objects
                 ``folder``, ``meter``, ``callbacks``.
         """

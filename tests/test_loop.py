@@ -118,7 +118,7 @@ def test_an_owner_that_does_not_exist_is_an_error_with_the_choices():
         def local_losses(self, batch):
             yield Local(self.blocks[0](batch.x).sum(), owner="blok")
 
-    with pytest.raises(InputError, match="unknown owner 'blok': choose from 0, 1"):
+    with pytest.raises(InputError, match="no owner 'blok': choose from 0, 1"):
         run(Wrong(**SMALL))
 
 

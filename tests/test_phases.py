@@ -19,13 +19,14 @@ class Scripted(MonoForward):
 
     def predict(self, batch: Batch):
         right = self.script[min(len(self.seen), len(self.script) - 1)]
-        wrong = (batch.y + 1) % 10
+        wrong = (self.truth + 1) % 10
         self.seen.append(snapshot(self))
-        return F.one_hot(torch.where(torch.arange(len(batch.y)) < right, batch.y, wrong), 10).float()
+        return F.one_hot(torch.where(torch.arange(8) < right, self.truth, wrong), 10).float()[: len(batch.x)]
 
     def setup(self):
         super().setup()
         self.seen: list[dict] = []
+        self.truth = tiny().val.y  # a rule does not get the answers when it predicts
 
 
 def scripted(script: list[int], **values) -> tuple[Scripted, Loop]:

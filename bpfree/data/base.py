@@ -113,12 +113,14 @@ class Source(ABC):
         y: labels ``(N,)`` int64, or None.
         fixed: whether a row has the same ``x`` every epoch (no augmentation).
         whole: whether a pass is one batch, the same tensors every time, so that no order needs to be drawn.
+        ordered: whether the order and the size of the batches are the caller's.
     """
 
     shape: tuple[int, ...]
     y: Tensor | None
     fixed: bool = True
     whole: bool = False
+    ordered: bool = True
 
     @abstractmethod
     def __len__(self) -> int:

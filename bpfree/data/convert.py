@@ -31,6 +31,7 @@ from bpfree.data import payload
 from bpfree.data.base import Data, Spec
 from bpfree.data.loader import DatasetRows, LoaderSource, known_labels, pair, read, stack
 from bpfree.data.reader import Raw, as_settings, from_arrays, prepare
+from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
 
@@ -121,7 +122,7 @@ def _loader(loader: DataLoader, name: str) -> LoaderSource:
     if empty:
         raise InputError(f"the {name} loader is empty: it needs at least one batch")
     x, _ = pair(next(iter(loader)), f"a batch of the {name} loader")
-    return LoaderSource(loader, name, tuple(x.shape[1:]))
+    return LoaderSource(loader, name, ArrayRows(payload.examples(x, f"x of the {name} loader")))
 
 
 def _loader_labels(source: LoaderSource) -> Any:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 from bpfree.data import payload
 from bpfree.data.base import Source, move
-from bpfree.data.rows import ArrayRows, Rows, unit
+from bpfree.data.rows import Rows, unit
 from bpfree.errors import InputError
 from bpfree.trainer import Batch
 
@@ -25,23 +25,24 @@ class LoaderSource(Source):
     Args:
         loader: of pairs (x, y), with a length.
         name: for messages.
-        shape: of one example.
+        rows: one of its batches, raw: what the others must be like.
         classes: number of classes, or None when not known yet.
         device: where batches go.
     """
 
-    fixed = False
+    fixed, ordered = False, False
     y = None
 
     def __init__(
         self,
         loader: DataLoader,
         name: str,
-        shape: tuple[int, ...],
+        rows: Rows,
         classes: int | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.loader, self.name, self.shape, self.classes = loader, name, shape, classes
+        self.loader, self.name, self.rows, self.classes = loader, name, rows, classes
+        self.shape, self.normalise = rows.shape, unit(rows)
         self.device = torch.device(device)
 
     def __len__(self) -> int:
@@ -49,7 +50,7 @@ class LoaderSource(Source):
 
     def to(self, device: torch.device | str, resident_mb: float) -> "LoaderSource":
         """The same loader, its batches sent to ``device``; never made resident."""
-        return LoaderSource(self.loader, self.name, self.shape, self.classes, device)
+        return LoaderSource(self.loader, self.name, self.rows, self.classes, device)
 
     def steps(self, batch_size: int) -> int:
         return len(self.loader)
@@ -72,12 +73,12 @@ class LoaderSource(Source):
             x, y = pair(item, f"a batch of the {self.name} loader")
             x = payload.examples(x, f"x of the {self.name} loader")
             y = payload.labels(y, len(x), f"y of the {self.name} loader", self.classes)
-            if tuple(x.shape[1:]) != self.shape:
+            if (tuple(x.shape[1:]), x.dtype) != (self.shape, self.rows.dtype):
                 raise InputError(
-                    f"the {self.name} loader gives {tuple(x.shape[1:])} after {self.shape}: expected the same"
+                    f"the {self.name} loader gives {x.dtype} of shape {tuple(x.shape[1:])} after {self.rows.dtype} of "
+                    f"{self.shape}: expected the same"
                 )
-            x = unit(ArrayRows(x))(x)
-            yield Batch(move(x, self.device), move(y, self.device), span=(0, len(x)))
+            yield Batch(move(self.normalise(x), self.device), move(y, self.device), span=(0, len(x)))
 
 
 class DatasetRows(Rows):

@@ -100,7 +100,8 @@ def sha256_of_files(files: Iterable[tuple[str, bytes]]) -> str:
 
 def _tensor(value: Any, name: str) -> Tensor:
     if isinstance(value, Tensor):
-        return value.detach().cpu()
+        value = value.detach().cpu()
+        return value.float() if value.dtype == torch.bfloat16 else value  # a type that numpy does not have
     try:
         array = np.asarray(value)
     except ValueError:

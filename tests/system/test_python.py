@@ -1,6 +1,7 @@
 """``bpfree.train`` and ``bpfree.load`` from Python: arrays, classes and callbacks."""
 
 import json
+import subprocess
 import sys
 import time
 import weakref
@@ -11,11 +12,14 @@ import pytest
 import torch
 import yaml
 from command import DIGITS, one_line
+from torch.utils.data import DataLoader, TensorDataset
 
 import bpfree
-from bpfree import facts, run
+from bpfree import facts, registry, run
 from bpfree.callbacks import Probe
+from bpfree.compare import compare
 from bpfree.rules.mono_forward import MonoForward
+from bpfree.trainer import Local
 
 TINY = {"hidden": (32,), "epochs": 2, "threads": 1, "meter": "none"}
 
@@ -150,3 +154,98 @@ def test_peak_memory_of_a_run_leaves_out_what_came_before_it():
     peak, method = facts.watch_memory(torch.device("cpu"))()
     assert method == "resident peak of the run"
     assert peak < before - 100 * 2**20
+
+
+def loaders(arrays, batch_size):
+    """Bytes, as most datasets of images give them."""
+    x, y, x_test, y_test = (torch.from_numpy(array) for array in arrays)
+    parts = [(x[:200, None], y[:200].long()), (x_test[:, None], y_test.long())]
+    return tuple(DataLoader(TensorDataset(*part), batch_size) for part in parts)
+
+
+def test_model_of_a_run_on_loaders_normalises_as_in_training(arrays, tmp_path):
+    train, val = loaders(arrays, 50)
+    record = bpfree.train("mono-forward", (train, val, val), out=tmp_path / "run", **TINY)
+    model = bpfree.load(tmp_path / "run")
+    right = (model.predict(arrays[2][:, None]).argmax(1).numpy() == arrays[3]).mean()
+    assert right == pytest.approx(record["result"]["test"], abs=1e-12)
+    assert record["extra"]["order_sha256"] is None  # the loader's own, which nobody knows
+
+
+def test_bfloat16_arrays_are_taken(arrays, tmp_path):
+    x, y = torch.from_numpy(arrays[0]).float() / 255, torch.from_numpy(arrays[1]).long()
+    record = bpfree.train("mono-forward", (x.bfloat16(), y), out=tmp_path / "run", **TINY)
+    same = bpfree.train("mono-forward", (x.bfloat16().float(), y), out=tmp_path / "same", **TINY)
+    assert record["data"]["sha256"] == same["data"]["sha256"]
+
+
+class OneHead(MonoForward):
+    """All blocks, of equal widths, predict through one head: one tensor under two names."""
+
+    def setup(self):
+        super().setup()
+        self.heads = torch.nn.ModuleList([self.heads[0]] * len(self.heads))
+
+    def owners(self):
+        return {"all": list(self.parameters())}
+
+    def local_losses(self, batch):
+        for loss, _ in super().local_losses(batch):
+            yield Local(loss, owner=None)
+
+    def predict(self, batch):
+        return super().predict(batch) + self.uniform(batch, "a draw", 1) * 0
+
+
+def test_tensors_under_two_names_are_saved_and_draws_are_there_after_loading(arrays, tmp_path):
+    bpfree.train(OneHead, arrays, out=tmp_path / "run", **{**TINY, "hidden": (32, 32)})
+    model = bpfree.load(tmp_path / "run")
+    heads = [head.weight for head in model.trainer.heads]
+    assert torch.equal(*heads)
+    assert len(model.predict(arrays[2])) == len(arrays[2])
+
+
+def test_a_rule_of_a_notebook_is_loaded_by_its_class(arrays, tmp_path):
+    typed = type("Typed", (MonoForward,), {"__module__": "no_module_of_a_file"})
+    bpfree.train(typed, arrays, out=tmp_path / "run", **TINY)
+    with pytest.raises(bpfree.InputError, match=r"the rule Typed is in no file: give its class"):
+        bpfree.load(tmp_path / "run")
+    assert isinstance(bpfree.load(tmp_path / "run", algo=typed).trainer, typed)
+
+
+SCRIPT = """
+import helper
+import bpfree
+from bpfree.rules.mono_forward import MonoForward
+
+class Mine(MonoForward):
+    "A rule of a script without a guard."
+
+record = bpfree.train(Mine, "mnist", subset=60, hidden=(8,), epochs=1, meter="none", out=f"run{helper.NUMBER}")
+print(type(bpfree.load(record["extra"]["folder"]).trainer) is Mine)
+"""
+
+
+def test_a_script_that_loads_its_own_rule_is_not_run_again(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "helper.py").write_text("NUMBER = 1\n")
+    found = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (found.stdout, found.returncode) == ("True\n", 0), found.stderr
+
+
+def test_a_rule_file_may_import_its_neighbours(tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "helper_of_a_rule.py").write_text("from bpfree.rules.mono_forward import MonoForward\n")
+    (tmp_path / "mine" / "rule.py").write_text(
+        "from helper_of_a_rule import MonoForward\n\nclass Mine(MonoForward):\n    pass\n"
+    )
+    before = list(sys.path)
+    assert registry.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
+    assert sys.path == before
+
+
+def test_a_study_wants_names(arrays, tmp_path):
+    for algos, data in (([Mine], "mnist"), (["mono-forward"], arrays)):
+        with pytest.raises(bpfree.InputError, match="has no name under which a process of its own finds it"):
+            compare(algos, data=data, out=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
