@@ -117,6 +117,24 @@ MUTANTS = {
         "done = self.cursor.steps",
         ["test_phases.py::test_warm_up_counts_the_batches_of_the_phase"],
     ),
+    "loop: answers given to predict": Mutant(
+        "loop.py",
+        "dataclasses.replace(batch, y=None)",
+        "batch",
+        ["test_checks.py::test_a_rule_does_not_get_the_answers_when_it_predicts"],
+    ),
+    "loop: whoever is reached steps": Mutant(
+        "loop.py",
+        "                if not shared:\n",
+        "                if False:\n",
+        ["test_checks.py::test_a_wrong_local_loss_is_one_clear_line"],
+    ),
+    "checkpoint: two names, one memory": Mutant(
+        "checkpoint.py",
+        "tensor.clone() if place in seen else tensor",
+        "tensor",
+        ["system/test_python.py::test_tensors_under_two_names_are_saved_and_draws_are_there_after_loading"],
+    ),
     "streams: global state not restored": Mutant(
         "streams.py",
         'torch.set_rng_state(state.pop("global"))',
