@@ -445,6 +445,7 @@ def _processes() -> Iterator[None]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
+        dist.barrier()  # a thread of gloo that still held a tensor when Python ends would abort the process
     finally:
         dist.destroy_process_group()
 

@@ -44,7 +44,7 @@ CASES = {
         ("--algo", f"{RULES}/wrong.py:InsideNoGrad", *TINY),
         "yields inside a no_grad or autocast block",
     ),
-    "owner": (("--algo", f"{RULES}/wrong.py:UnknownOwner", *TINY), "unknown owner 'blok'"),
+    "owner": (("--algo", f"{RULES}/wrong.py:UnknownOwner", *TINY), "no owner 'blok'"),
     "config file": ((*MF, "--config", "none.yaml"), "cannot read none.yaml"),
     "algo no name": (("--config", "algo.yaml"), "algo.yaml: algo = 3 is not valid: expected a name"),
     "data no name": (("--config", "data.yaml"), "data.yaml: data = 3 is not valid: expected a name"),
