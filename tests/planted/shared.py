@@ -56,7 +56,7 @@ MUTANTS = {
         "loop.py",
         "        module.training = False\n",
         "        pass\n",
-        [PREDICT + "test_a_prediction_does_not_depend_on_the_other_rows_of_its_batch[mono-forward, batch norm]"],
+        [PREDICT + "test_prediction_runs_in_evaluation_mode[mono-forward, batch norm]"],
     ),
     "loop: optimizer state not restored": Mutant(
         "loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", _STATEFUL, ALL
