@@ -301,7 +301,7 @@ class Trainer(nn.Module, ABC):
 
     @final
     def fit(self, data: Any, **options: Any) -> list[dict]:
-        """Train on ``data``; returns the history, one entry an epoch. The net ends in its best state, in evaluation mode.
+        """Train on ``data``; returns the history, one entry an epoch. Ends in the best state, in evaluation mode.
 
         Args:
             data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader. A test part is not
