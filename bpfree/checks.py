@@ -89,6 +89,11 @@ def losses(trainer: "Trainer", found: Any) -> Generator["Local", None, None]:
     return found
 
 
+def leaked(trainer: "Trainer") -> InputError:
+    """The error for a yield inside of a context manager that would leak into the loop."""
+    return InputError(f"{_name(trainer)} yields inside a no_grad or autocast block: leave it before the yield")
+
+
 def local(trainer: "Trainer", found: Any, owners: Mapping[Hashable, Any]) -> None:
     """Refuses what is no local loss, or a loss of an owner that does not exist."""
     from bpfree.trainer import Local

@@ -270,8 +270,7 @@ class Loop:
             if leaked:
                 losses.close()
         if leaked:
-            name = f"{type(self.trainer).__name__}.local_losses"
-            raise InputError(f"{name} yields inside a no_grad or autocast block: leave it before the yield")
+            raise checks.leaked(self.trainer)
         if local is not None:
             checks.local(self.trainer, local, self.owners)
         return local

@@ -17,6 +17,7 @@ from bpfree import registry
 from bpfree.checkpoint import MODEL, RECORD
 from bpfree.data import payload, reader_of
 from bpfree.data.base import Spec
+from bpfree.data.damaged import DAMAGED
 from bpfree.data.folder import opened
 from bpfree.data.graph import GraphSettings, GraphSource
 from bpfree.data.reader import as_settings
@@ -183,7 +184,7 @@ def read_examples(path: Path, model: Model) -> Any:
             return np.load(path, allow_pickle=False)
         with opened(path) as (image, _):
             return np.asarray(image.convert("L" if model.trainer.spec.shape[0] == 1 else "RGB"))[None]
-    except (OSError, ValueError, SyntaxError) as error:
+    except DAMAGED as error:
         raise InputError(f"cannot read {path}: expected a .npy array or a PNG or JPEG image ({error})") from None
 
 

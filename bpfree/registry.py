@@ -86,13 +86,14 @@ def module_of(file: Path, what: str, give: str) -> ModuleType:
         return running  # a script that asks for its own rule is not run a second time
     spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    sys.path.insert(0, str(file.resolve().parent))  # as Python does for a script: it may import its neighbours
+    folder = str(file.resolve().parent)
+    sys.path.insert(0, folder)  # as Python does for a script: it may import its neighbours
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
         raise InputError(f"{what} {file} does not import: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.pop(0)
+        sys.path.remove(folder)  # and nothing that the file itself put before it
     return module
 
 

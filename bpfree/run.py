@@ -247,7 +247,8 @@ class _Run:
             del data  # else the raw examples would stay beside the ones that the loop moves to the device
             folder = self._folder()
             loop.folder = folder
-            loop.callbacks += [HistoryFile(folder)] if isinstance(folder, RunFolder) else []
+            if isinstance(folder, RunFolder):
+                loop.callbacks.append(HistoryFile(folder))
             try:
                 return self._train(loop)
             except BaseException as error:
@@ -257,7 +258,8 @@ class _Run:
                 raise
             finally:
                 for callback in self.callbacks:
-                    getattr(callback, "close", _nothing)()
+                    if hasattr(callback, "close"):
+                        callback.close()
                 if isinstance(folder, RunFolder):
                     folder.close()
 
@@ -494,7 +496,3 @@ def _source_hash(chosen: Plan) -> str | None:
 def now() -> str:
     """The time, to the second, with its zone."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _nothing() -> None:
-    """A callback that has nothing to close."""

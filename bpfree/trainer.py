@@ -291,8 +291,8 @@ class Trainer(nn.Module, ABC):
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
-            self.spec = spec
             checks.net(self.blocks)
+            self.spec = spec
             if self.replicas > 1 and not self.replicated:
                 rule, n = type(self).__name__, self.replicas
                 raise InputError(f"{rule} trains one net, not {n} side by side: use --algo gradient-noise or --net mlp")

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bpfree.checkpoint import write_atomically
 from bpfree.data import places
+from bpfree.data.damaged import DAMAGED
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
@@ -70,7 +71,7 @@ def read_pairs(name: str) -> tuple[Tensor, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as file:
             x, y = (torch.from_numpy(file[key]).float() for key in ("x", "y"))
-    except (KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, *DAMAGED) as error:
         raise InputError(f"{path} does not hold arrays x and y of numbers: {error}") from None
     if x.dim() != 2 or y.dim() != 2 or len(x) != len(y) or len(x) < 100:
         raise InputError(f"{path}: x {tuple(x.shape)} and y {tuple(y.shape)}: expected at least 100 pairs of rows")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from bpfree.data import load
 from bpfree.errors import InputError
+from bpfree.model import read_examples
+from bpfree.nets.measured import read_pairs
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -121,15 +123,35 @@ def test_a_folder_in_its_place_is_named(tmp_path):
         load(f"npz:{tmp_path / 'a.npz'}")
 
 
-@pytest.mark.parametrize("shape", ["(1267650600228229401496703205376,)", "(True, 4)", "(((((("])
+HEADERS = pytest.mark.parametrize("shape", ["(1267650600228229401496703205376,)", "(True, 4)", "(((((("])
+
+
+def array_of_shape(shape: str) -> bytes:
+    """A .npy array whose header says so; numpy reads it as Python."""
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00v\x00" + header
+
+
+@HEADERS
 def test_a_header_that_numpy_cannot_take_is_damage(tmp_path, shape):
     save(tmp_path / "whole.npz")
-    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     with zipfile.ZipFile(tmp_path / "whole.npz") as whole, zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         for name in whole.namelist():
-            file.writestr(name, whole.read(name) if name != "x_train.npy" else b"\x93NUMPY\x01\x00v\x00" + header)
+            file.writestr(name, whole.read(name) if name != "x_train.npy" else array_of_shape(shape))
     with pytest.raises(InputError, match=r"is damaged, cut short or not an \.npz file"):
         load(f"npz:{tmp_path / 'a.npz'}")
+
+
+@HEADERS
+def test_so_it_is_in_examples_to_predict_and_in_measured_pairs(tmp_path, shape):
+    (tmp_path / "a.npy").write_bytes(array_of_shape(shape))
+    with zipfile.ZipFile(tmp_path / "pairs.npz", "w") as file:
+        for name in ("x.npy", "y.npy"):
+            file.writestr(name, array_of_shape(shape))
+    with pytest.raises(InputError, match=r"cannot read .*a\.npy: expected a \.npy array"):
+        read_examples(tmp_path / "a.npy", None)
+    with pytest.raises(InputError, match="does not hold arrays x and y of numbers"):
+        read_pairs(str(tmp_path / "pairs.npz"))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00", b"PK\x03\x04"])

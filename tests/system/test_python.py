@@ -237,11 +237,13 @@ def test_a_rule_file_may_import_its_neighbours(tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "helper_of_a_rule.py").write_text("from bpfree.rules.mono_forward import MonoForward\n")
     (tmp_path / "mine" / "rule.py").write_text(
-        "from helper_of_a_rule import MonoForward\n\nclass Mine(MonoForward):\n    pass\n"
+        "import sys\n\nfrom helper_of_a_rule import MonoForward\n\nsys.path.insert(0, 'of the file itself')\n\n\n"
+        "class Mine(MonoForward):\n    pass\n"
     )
+    monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path)
     assert registry.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
-    assert sys.path == before
+    assert sys.path == ["of the file itself", *before]
 
 
 def test_a_study_wants_names(arrays, tmp_path):
