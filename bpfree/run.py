@@ -360,6 +360,7 @@ class _Run:
                 "phase": loop.phases.index(loop.trainer.phase),
                 "phases": {phase.name: phase.epochs for phase in loop.phases},
                 "processes": world()[1],
+                "batch_separable": loop.trainer.batch_separable,
                 "outside": [thing.report() for thing in loop.outside],
                 "operations": self.operations,
                 "folder": str(self.path),

@@ -86,10 +86,17 @@ def closing(record: Mapping[str, Any]) -> None:
         *_operations(record["extra"].get("operations")),
         ("working memory", live),
         ("peak memory", peak),
+        *_processes(record["extra"]),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),
     ]
     table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
+
+
+def _processes(extra: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if extra.get("processes", 1) > 1:
+        same = "" if extra["batch_separable"] else "; each saw its part of a batch alone: may differ from one process"
+        yield "processes", f"{extra['processes']}{same}"
 
 
 def _outside(things: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
@@ -276,6 +283,7 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
         "owners": "; ".join(f"{key}: {n:,} parameters" for key, n in owners.items()) or "none",
         "phases": ", ".join(phase.name for phase in trainer.phases(trainer.settings.epochs)),
         "forward passes": f"{trainer.forward_passes[0]:g} a step, {trainer.forward_passes[1]:g} a prediction",
+        "torchrun": "N processes learn what one does" if cls.batch_separable else "each sees its part of a batch",
         "readouts": " ".join(trainer.readouts) or None,
         "tasks": ", ".join(cls.tasks),
     }

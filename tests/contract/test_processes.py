@@ -7,6 +7,9 @@ import pytest
 import torch
 from ranks import fitted, rank_of, separable
 from small import snapshot
+from table import ROWS, SEPARATE
+
+from bpfree import registry
 
 # 11 rows in batches of 4: the last 3 are shared out 2 and 1. 9 rows: the last batch has 1, fewer than processes.
 SIZES = {"a ragged last batch": 11, "a last batch smaller than the world": 9}
@@ -29,3 +32,16 @@ def test_two_processes_equal_one(case: str, tmp_path: Path):
 
     assert {name: gap for name, gap in apart(first, second).items() if gap > 0} == {}
     assert {name: gap for name, gap in apart(first, alone).items() if gap > 1e-10} == {}
+
+
+def test_what_a_rule_declares_is_what_its_rows_show():
+    """Only a rule that is no mean over samples has rows that say so, batch norm and graphs apart."""
+    opted: dict[str, set[str]] = {row.algo: set() for row in ROWS.values()}
+    for row in ROWS.values():
+        opted[row.algo] |= {row.but[SEPARATE]} if SEPARATE in row.but else set()
+    for algo, reasons in opted.items():
+        own = {why for why in reasons if not why.startswith(("batch normalisation", "a graph"))}
+        if registry.rule(algo).batch_separable:
+            assert not own, algo
+        else:
+            assert reasons, algo

@@ -58,6 +58,12 @@ def test_info_shows_equation_paper_settings_and_owners(bpfree, tmp_path):
     assert "--schedule" in out
 
 
+@pytest.mark.parametrize(("rule", "told"), [("mono-forward", "what one does"), ("local-loss", "its part of a batch")])
+def test_info_says_what_several_processes_learn(bpfree, tmp_path, rule, told):
+    (line,) = [line for line in bpfree("info", rule, cwd=tmp_path).stdout.splitlines() if "torchrun" in line]
+    assert told in line
+
+
 def test_data_describes_the_rows(bpfree, tmp_path):
     found = json.loads(bpfree("data", "mnist", "--json", cwd=tmp_path).stdout)
     assert found["rows"] == {"train": 50000, "val": 10000, "test": 10000}

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -224,6 +225,7 @@ def test_two_processes_share_one_run(folder):
     record = energy_record.read(folder / "shared" / "run.json")
     assert (record["status"], record["extra"]["processes"]) == ("finished", 2)
     assert done.stdout.count("test accuracy") == 1
+    assert re.search(r"^ +processes +2$", done.stdout, re.MULTILINE)  # a mean over samples: nothing more to say
 
 
 def test_probe_adds_every_blocks_readout_accuracy_to_the_history(folder, bpfree):
