@@ -176,6 +176,7 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="a study, runs, or folders that hold runs")],
     out: Annotated[Path | None, typer.Option(help="where to  [default: the study's folder, or report]")] = None,
     where: Annotated[str, typer.Option("--co2", help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
+    pue: Annotated[float, typer.Option(min=1.0, help="power of the whole building over that of its computers")] = 1.0,
     draft: Annotated[bool, typer.Option("--draft", help="accept energies of a test double, marked so")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -183,7 +184,7 @@ def report(
     from bpfree import show
     from energy import report as reports
 
-    found, files = reports.write(folders, out, where, draft)
+    found, files = reports.write(folders, out, where, draft, pue)
     print(json.dumps(found, indent=1)) if as_json else show.report(found, files)
 
 

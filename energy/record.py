@@ -247,15 +247,6 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     return validated(record)
 
 
-def publishable(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The record itself when it may stand as a result; EnergyError with the reason when it may not."""
-    if record.get("fake"):
-        raise EnergyError("this record cannot be published: its energy comes from a fake device (a test double)")
-    if record.get("status") != "finished":
-        raise EnergyError(f"this record cannot be published: the run is {record.get('status')}, not finished")
-    return record
-
-
 def _finite(value: Any) -> Any:
     """The same JSON with null for every number that is not finite."""
     if isinstance(value, float) and not math.isfinite(value):

@@ -105,13 +105,6 @@ def differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
-def log_ratios(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """``ln(a_i / b_i)`` of paired positive values. ValueError for one that is not positive."""
-    if min(*a, *b, 1.0) <= 0:
-        raise ValueError("ratios need positive values")
-    return [math.log(x / y) for x, y in zip(a, b, strict=True)]
-
-
 def paired(d: Sequence[float], level: float = LEVEL, seed: int = 0) -> Paired:
     """Is the mean of the paired differences ``d`` zero? Two-sided paired t test.
 

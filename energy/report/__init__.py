@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from energy.carbon import intensity
+from energy.labels import EnergyError
 from energy.report.build import SCHEMA, build
 from energy.report.render import render
 from energy.study import FILE, collect
@@ -26,6 +27,7 @@ def write(
     out: str | os.PathLike[str] | None = None,
     co2: str = "",
     draft: bool = False,
+    pue: float = 1.0,
 ) -> tuple[dict[str, Any], list[Path]]:
     """The report of the studies and runs in ``paths``, and the files that it was drawn to.
 
@@ -33,10 +35,14 @@ def write(
         out: None: the folder of the study, or ``report`` for runs made elsewhere.
         co2: a country (FRA) or g CO2e per kWh, for a derived CO2e.
         draft: accept energies of a test double, marked as such.
+        pue: power usage effectiveness: power of the whole building over that of its computers, 1 or more.
 
-    Raises EnergyError: nothing to report, a record that is damaged or edited, an unknown country, a fake meter.
+    Raises EnergyError: nothing to report, a record that is damaged or edited, an unknown country, a ``pue`` below 1 or
+    without ``co2``, a fake meter.
     """
+    if pue != 1 and not co2:
+        raise EnergyError("PUE scales CO2e: give its intensity too, a country (FRA) or g CO2e per kWh")
     at = intensity(co2) if co2 else None
-    report = build(collect(paths), at)
+    report = build(collect(paths), at, pue)
     planned = len(paths) == 1 and (Path(paths[0]) / FILE).exists()
     return report, render(report, out or (paths[0] if planned else "report"), draft)

@@ -22,7 +22,7 @@ from energy.report.measures import (
 )
 from energy.study import BASELINE, Run, Study
 
-POINTS = ("accuracy", "roc_auc")  # metrics between 0 and 1, shown times 100
+POINTS = ("accuracy", "roc-auc")  # metrics between 0 and 1, shown times 100
 MINUS = "\u2212"
 DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
 

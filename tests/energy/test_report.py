@@ -412,9 +412,14 @@ def test_runs_made_elsewhere_are_reported_where_asked(tmp_path, monkeypatch):
     report, files = write([tmp_path / "a" / "runs"], co2="100")
     assert {path.parent.name for path in files} == {"report"}
     assert report["co2e"]["g_per_kwh"] == 100
+    doubled, _ = write([tmp_path / "a" / "runs"], co2="100", pue=2.0)
+    (once, twice) = (r["budgets"][0]["rows"][0]["co2e_g"] for r in (report, doubled))
+    assert twice == pytest.approx(2 * once)
     assert comparison(report, "test")["b"] == "backprop"
     with pytest.raises(EnergyError, match="did you mean FRA"):
         write([tmp_path / "a"], co2="Frnace")
+    with pytest.raises(EnergyError, match="give its intensity"):
+        write([tmp_path / "a"], pue=1.5)
 
 
 def test_the_budgets_of_a_study_stay_apart(tmp_path):

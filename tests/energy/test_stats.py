@@ -80,15 +80,7 @@ def test_no_spread_gives_no_p_but_equal_runs_give_one():
     assert stats.paired([0.0, 0.0, 0.0]).p == 1.0
 
 
-def test_a_ratio_comes_back_from_its_logarithm():
-    """Every run takes 0.8 times the energy of its pair."""
-    found = stats.paired(stats.log_ratios([8.0, 16.0, 4.0], [10.0, 20.0, 5.0]))
-    assert math.exp(found.mean) == pytest.approx(0.8, rel=1e-12)
-
-
-def test_ratios_and_statistics_refuse_what_has_none():
-    with pytest.raises(ValueError, match="positive"):
-        stats.log_ratios([1.0], [0.0])
+def test_statistics_refuse_what_is_no_number():
     with pytest.raises(ValueError, match="finite"):
         stats.summary([1.0, math.nan])
 

@@ -14,10 +14,12 @@ import pytest
 from conftest import SMALL
 
 from bpfree import InputError, RunFailed, arms, compare
+from bpfree.functional.metrics import METRICS
 from bpfree.isolate import Isolated
 from energy import EnergyError
 from energy import record as records
 from energy import study as studies
+from energy.report.compare import POINTS
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "tests" / "system" / "rules"
@@ -46,6 +48,10 @@ def of(found: dict, arm: str, budget: str) -> list[dict]:
 )
 def test_arms_are_told_apart(text, parts):
     assert arms.separate(text) == parts
+
+
+def test_reports_tell_every_metric_that_is_a_share_in_points():
+    assert set(POINTS) == METRICS.keys() - {"mse"}
 
 
 def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
