@@ -23,7 +23,10 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    str | None, typer.Option(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: mnist]")
+    str | None,
+    typer.Option(
+        help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: the rule's, mostly mnist]"
+    ),
 ]
 Net = Annotated[str | None, typer.Option(help="the net  [default: the rule's or the data's own, such as mlp]")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
@@ -61,7 +64,7 @@ def train(
     from bpfree import run
 
     values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
-    base = {**(run.read_config(resume) if resume else {"data": "mnist", "net": None}), **values}
+    base = {**(run.read_config(resume) if resume else {"data": None, "net": None}), **values}
     own = [flag for parameter in context.command.params for flag in parameter.opts]
     if "algo" not in base:
         flags.misspelt(context.args, own)
@@ -279,7 +282,7 @@ def tune(
     from bpfree import run
     from bpfree import tune as room
 
-    values: dict[str, Any] = {"data": "mnist", "net": None, **(flags.read_yaml(config) if config else {})}
+    values: dict[str, Any] = {"data": None, "net": None, **(flags.read_yaml(config) if config else {})}
     values |= {**flags.pairs(set_ or ()), **given}
     own = [flag for parameter in context.command.params for flag in parameter.opts]
     if "algo" not in values:

@@ -88,9 +88,10 @@ def _class_of(algo: str | type[Trainer]) -> type[Trainer]:
     raise InputError(f"algo is {what}: give the name of a rule, or a subclass of bpfree.Trainer itself")
 
 
-def settings_of(algo: str | type[Trainer], data: Any = "mnist", net: str | None = None) -> dict[str, type]:
-    """Who takes settings: title -> class, for this rule, data and net (None: `default_net`)."""
+def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = None) -> dict[str, type]:
+    """Who takes settings: title -> class, for this rule, data (None: the rule's) and net (None: `default_net`)."""
     cls = _class_of(algo)
+    data = cls.data if data is None else data
     if isinstance(data, str) and data.startswith(GIVEN):
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
@@ -106,9 +107,14 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
     return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
 
 
-def plan(algo: str | type[Trainer], data: Any, net: str, values: Mapping[str, Any]) -> Plan:
-    """Check a configuration. InputError: a name or setting that does not exist, or a value out of range."""
+def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[str, Any]) -> Plan:
+    """Check a configuration; ``data`` and ``net`` None: the rule's own, `default_net`.
+
+    Raises InputError: a name or setting that does not exist, or a value out of range.
+    """
     cls = _class_of(algo)
+    data = cls.data if data is None else data
+    net = net or default_net(cls, data)
     classes = settings_of(cls, data, net).values()
     rule, shape, source, loop = resolve(classes, values, cls.prefer)
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # found from anywhere
@@ -158,9 +164,8 @@ def train(
             return _resume(Path(resume), given, out, meter, callbacks, command)
         if "algo" not in given:
             raise InputError(f"no rule given: choose algo from {', '.join(registry.names('rules'))}")
-        data = given.pop("data", "mnist")
-        algo, net = given.pop("algo"), given.pop("net", None)
-        chosen = plan(algo, data, net or default_net(algo, data), given)
+        algo, data, net = (given.pop(name, None) for name in ("algo", "data", "net"))
+        chosen = plan(algo, data, net, given)
         return _Run(chosen, Path(out) if out else _default_folder(chosen), meter, callbacks, command).go()
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bpfree import flags, registry
-from bpfree.settings import options
+from bpfree.settings import Option, options
 
 if TYPE_CHECKING:
     from bpfree.callbacks import Progress
@@ -95,7 +95,7 @@ def closing(record: Mapping[str, Any]) -> None:
 
 def _processes(extra: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if extra.get("processes", 1) > 1:
-        same = "" if extra["batch_separable"] else "; each saw its part of a batch alone: may differ from one process"
+        same = "" if extra["batch_separable"] else "; may differ from what one process learns"
         yield "processes", f"{extra['processes']}{same}"
 
 
@@ -244,8 +244,8 @@ def _first_line(where: str) -> str:
     return text.partition(": ")[2] or text
 
 
-def settings_of(algo: str, data: str = "mnist", net: str | None = None) -> None:
-    """Every setting of a rule, its net, its data and the run, with defaults, ranges and help."""
+def settings_of(algo: str, data: str | None = None, net: str | None = None) -> None:
+    """Every setting of a rule, its net, its data and the run, with defaults, ranges, what a search tries, and help."""
     from bpfree import run
 
     prefer = registry.rule(algo).prefer
@@ -255,8 +255,21 @@ def settings_of(algo: str, data: str = "mnist", net: str | None = None) -> None:
             flag = option.flag + (" / --no-" + option.flag[2:] if option.type == "bool" else "")
             kind = option.range or option.type
             unit = f" [{option.unit}]" if option.unit else ""
-            rows.append((flag, flags.preferred(option, prefer), kind, option.help + unit))
-        table(rows, f"\nSettings of the {title}", ("flag", "default", "takes", ""))
+            rows.append((flag, flags.preferred(option, prefer), kind, _searched(option), option.help + unit))
+        table(rows, f"\nSettings of the {title}", ("flag", "default", "takes", "searched", ""))
+
+
+def _searched(option: Option) -> str:
+    """The range or the choices that `bpfree tune` tries."""
+    match option.search:
+        case None:
+            return "-"
+        case (low, high, "log"):
+            return f"{low:g} to {high:g}, log"
+        case (int() | float() as low, int() | float() as high):
+            return f"{low:g} to {high:g}"
+        case choices:
+            return " | ".join(map(str, choices))
 
 
 def rule(name: str) -> None:
@@ -269,21 +282,26 @@ def rule(name: str) -> None:
 
 
 def _costs(cls: "type[Trainer]") -> dict[str, Any]:
-    """Owners and passes of the rule on the default net and images of 28x28, 10 classes."""
+    """Owners and passes of the rule on the net that it trains when none is named, for its own data (not loaded)."""
+    from bpfree import run
     from bpfree.data.base import Spec
 
-    spec = Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", "")
+    specs = (
+        Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", ""),
+        Spec("cora", (1433,), 7, None, "node-classification", "accuracy", True, "", "", 2708),
+    )
     try:
-        trainer = cls()
-        trainer.build(spec)
+        trainer = cls(net=run.default_net(cls, cls.data))
+        trainer.build(next(spec for spec in specs if spec.name == cls.data))
         owners = {str(key): sum(p.numel() for p in params) for key, params in trainer.owners().items()}
-    except Exception as error:  # a rule for other data than images, or one that is still being written
+    except Exception as error:  # a rule for other data, or one that is still being written
         return {"owners": f"not known without its data ({type(error).__name__}: {error})"}
     return {
         "owners": "; ".join(f"{key}: {n:,} parameters" for key, n in owners.items()) or "none",
         "phases": ", ".join(phase.name for phase in trainer.phases(trainer.settings.epochs)),
         "forward passes": f"{trainer.forward_passes[0]:g} a step, {trainer.forward_passes[1]:g} a prediction",
-        "torchrun": "N processes learn what one does" if cls.batch_separable else "each sees its part of a batch",
+        "torchrun": "N processes learn what one does" if cls.batch_separable else "N may learn something else than one",
         "readouts": " ".join(trainer.readouts) or None,
         "tasks": ", ".join(cls.tasks),
+        "data, net": f"{cls.data}, {run.default_net(cls, cls.data)} when none is named",
     }

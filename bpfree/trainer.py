@@ -109,6 +109,7 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
+    data: ClassVar[str] = "mnist"  # trained on when none is named
     net: ClassVar[str | None] = None  # built when none is named; None: the data's own
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier

@@ -32,7 +32,7 @@ from bpfree.data.base import Data
 from bpfree.device import pick_device
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.loop import Loop
-from bpfree.run import Plan, default_net, meter_for, plan
+from bpfree.run import Plan, meter_for, plan
 from bpfree.settings import Option, options
 from bpfree.streams import derive
 from energy.labels import worst
@@ -53,7 +53,7 @@ _COSTS = ("train_s", "wall_s", "data_passes", "energy_j")
 
 def tune(
     algo: "str | type[Trainer]",
-    data: Any = "mnist",
+    data: Any = None,
     *,
     trials: int = 20,
     net: str | None = None,
@@ -87,7 +87,7 @@ def tune(
     if trials < 1:
         raise InputError(f"trials = {trials} is not valid: expected 1 or more")
     out = Path(out) if out else Path("runs") / f"tune-{_slug(algo)}-{uuid.uuid4().hex[:6]}"
-    base = plan(algo, data, net or default_net(algo, data), settings)
+    base = plan(algo, data, net, settings)
     space = _space(base, settings, search)
     loaded = _sealed(base.load_data())
     base.build().build(loaded.spec)

@@ -15,6 +15,7 @@ READOUT = "summed over all layers, or over the first 1, 2, …"
 class GreedyGraph(Trainer):
     """Layer k trains to its early stop, then stays as it is; any number of the first layers can be read alone."""
 
+    data = "cora"
     hidden_only = True
     batch_separable = False  # a graph is not shared out
 

@@ -55,6 +55,7 @@ class ForwardGNNTopToInput(Trainer):
     Settings = Settings
     tasks = ("node-classification", "link-prediction")
     hidden_only = True
+    data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "virtual_nodes": True}
     started: Tensor

@@ -48,6 +48,7 @@ class ForwardGNNTopToLoss(Trainer):
     Settings = Settings
     tasks = ("node-classification",)
     hidden_only = True
+    data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "clip": 1.0, "virtual_nodes": True}
     started: Tensor

@@ -58,7 +58,23 @@ def test_info_shows_equation_paper_settings_and_owners(bpfree, tmp_path):
     assert "--schedule" in out
 
 
-@pytest.mark.parametrize(("rule", "told"), [("mono-forward", "what one does"), ("local-loss", "its part of a batch")])
+def test_info_shows_a_rule_for_graphs_on_a_graph(bpfree, tmp_path):
+    """Two GCN layers of 128 on Cora's 1,433 features."""
+    out = bpfree("info", "forward-gnn", cwd=tmp_path).stdout
+    assert f"0: {1433 * 128 + 128:,} parameters; 1: {128 * 128 + 128:,} parameters" in out
+    assert "Settings of the net gnn" in out
+    assert "cora, gnn when none is named" in out
+
+
+def test_info_shows_what_a_search_tries(bpfree, tmp_path):
+    lines = bpfree("info", "mono-forward", cwd=tmp_path).stdout.splitlines()
+    rows = {line.split()[0]: line for line in lines if line.startswith("  --")}
+    assert "0.0001 to 0.1, log" in rows["--lr"]
+    assert "adam | sgd " in rows["--optimizer"]
+    assert " - " in rows["--momentum"]
+
+
+@pytest.mark.parametrize(("rule", "told"), [("mono-forward", "what one does"), ("local-loss", "something else")])
 def test_info_says_what_several_processes_learn(bpfree, tmp_path, rule, told):
     (line,) = [line for line in bpfree("info", rule, cwd=tmp_path).stdout.splitlines() if "torchrun" in line]
     assert told in line
