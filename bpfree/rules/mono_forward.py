@@ -77,8 +77,11 @@ class MonoForward(Trainer):
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if self.settings.schedule == "joint":
-            losses = [F.cross_entropy(scores, batch.y) for scores in self.scores(batch.x)]
-            yield Local(torch.stack(losses).sum(), owner=None)
+            scores = [
+                *self.scores(batch.x),
+                *([] if self.input_head is None else [self.input_head(batch.x.flatten(1))]),
+            ]
+            yield Local(torch.stack([F.cross_entropy(g, batch.y) for g in scores]).sum(), owner=None)
             return
         if self.input_head is not None and self.phase.name in ("all", "input"):
             yield Local(F.cross_entropy(self.input_head(batch.x.flatten(1)), batch.y), owner="input")
@@ -88,14 +91,14 @@ class MonoForward(Trainer):
             yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)
 
     def scores(self, h: Tensor) -> Iterator[Tensor]:
-        """Class scores ``G_k (B, C)`` of the input, if M_0 is trained, and of every block trained so far."""
-        if self.input_head is not None:
-            yield self.input_head(h.flatten(1))
+        """Class scores ``G_k (B, C)`` of every block trained so far."""
         for k, block in self.trained:
             h = block(h)
             yield self.heads[k](h.flatten(1))
 
     def predict(self, batch: Batch) -> Tensor:
+        if self.input_head is not None and not self.trained:  # the phase in which M_0 trains alone
+            return self.input_head(batch.x.flatten(1))
         scores = self.scores(batch.x)
         if self.settings.readout == "sum":
             return torch.stack(list(scores)).sum(0)

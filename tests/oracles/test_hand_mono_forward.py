@@ -47,8 +47,9 @@ def test_loss_is_the_mean_cross_entropy_of_the_local_scores():
     np.testing.assert_allclose([losses[str(k)] for k in range(3)], expected, **CLOSE)
 
 
-def test_m0_is_a_linear_classifier_of_the_raw_input():
-    before, moved, _ = one_step("mono-forward", X, Y, hidden=(6, 5), train_m0=True)
+@pytest.mark.parametrize("schedule", ["simultaneous", "sequential", "joint"])
+def test_m0_is_a_linear_classifier_of_the_raw_input(schedule: str):
+    before, moved, _ = one_step("mono-forward", X, Y, hidden=(6, 5), train_m0=True, schedule=schedule)
     e = (softmax(X @ before["input_head.weight"].T) - one_hot(Y, C)) / B
     np.testing.assert_allclose(moved["input_head.weight"], e.T @ X, **CLOSE)
 
@@ -92,9 +93,12 @@ def test_sequential_trains_the_next_layer_on_the_trained_one():
     np.testing.assert_allclose(moved["heads.1.weight"], second["dM"], **CLOSE)
 
 
+@pytest.mark.parametrize("m0", [False, True])
 @pytest.mark.parametrize("readout", ["last", "sum"])
-def test_prediction_is_the_scores_of_the_last_layer_or_of_all(readout: str):
-    loop = loop_of(make("mono-forward", hidden=(6, 5), readout=readout), data_of(X, Y), precision="fp64")
+def test_prediction_is_the_scores_of_the_last_layer_or_of_all(readout: str, m0: bool):
+    """M_0 has no part in it: the paper sums over the layers 1 to L."""
+    trainer = make("mono-forward", hidden=(6, 5), readout=readout, train_m0=m0)
+    loop = loop_of(trainer, data_of(X, Y), precision="fp64")
     v = values_of(loop.trainer)
     a0 = relu(X @ v["blocks.0.1.weight"].T + v["blocks.0.1.bias"])
     a1 = relu(a0 @ v["blocks.1.1.weight"].T + v["blocks.1.1.bias"])
