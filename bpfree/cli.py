@@ -156,7 +156,9 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option(help="folder of the runs  [default: runs/reproduce/<recipe>, or <recipe>-changed]")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="other seeds, such as 0,1,2")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="how many, such as 5, or which: 0,1,2  [default: the recipe's]")
+    ] = None,
     set_: Set = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,

@@ -14,8 +14,6 @@ from energy import Meter
 if TYPE_CHECKING:
     import torch
 
-EXTRAS = {"torch-geometric": "graph", "spikingjelly": "snn"}  # package -> the extra of bpfree that installs it
-
 
 def examine(meter: str = "auto") -> dict[str, Any]:
     """Devices, energy meters, folders and versions as plain JSON."""
@@ -86,9 +84,7 @@ def _recipes() -> Path:
 def _missing(name: str) -> str:
     if name == "bpfree":
         return f"not installed: running from {facts.PACKAGE}"
-    extra = EXTRAS.get(name)
-    where = f"pip install 'bpfree[{extra}]'" if extra else f"pip install {name}"
-    return f"not installed: {where} ({sys.executable})"
+    return f"not installed: pip install {name} ({sys.executable})"
 
 
 def _writable(path: Path) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 from bpfree import flags
 from bpfree.errors import InputError, unknown
 from bpfree.registry import PACKAGE
-from bpfree.seeds import each_once
+from bpfree.seeds import seed_list
 
 SUMMARY = "summary.json"
 
@@ -50,11 +50,11 @@ def names() -> dict[str, str]:
     return {path.stem: str(flags.read_yaml(path).get("about", "")) for path in sorted(folder().glob("*.yaml"))}
 
 
-def load(name: str, seeds: str | None = None, changes: Mapping[str, Any] | None = None) -> Recipe:
+def load(name: str, seeds: int | str | Sequence[int] | None = None, changes: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe called ``name``, or in the file ``name``.
 
     Args:
-        seeds: other seeds than its own, such as ``"0,1"``.
+        seeds: instead of its own: how many, such as 5, or which: ``[0, 1]`` or ``"0,1"``.
         changes: settings to alter, for example to shorten it.
 
     Raises:
@@ -69,7 +69,7 @@ def load(name: str, seeds: str | None = None, changes: Mapping[str, Any] | None 
     about, target, own = (config.pop(key, None) for key in ("about", "target", "seeds"))
     if "algo" not in config or not isinstance(target or {}, dict):
         raise InputError(f"{path} is not a recipe: expected algo, settings, and target: {{test: 0.98}}")
-    chosen = _seeds(seeds) if seeds else _seeds(",".join(map(str, own or [0])))
+    chosen = seed_list([0] if own is None else own) if seeds is None else seed_list(seeds)
     changed = bool(changes) or (seeds is not None and chosen != own)
     return Recipe(path.stem, str(about or ""), target or {}, chosen, {**config, **(changes or {})}, changed)
 
@@ -153,12 +153,3 @@ def _verdict(recipe: Recipe, records: Sequence[Mapping[str, Any]], figures: Mapp
         if mean is None or sign * mean < sign * target:
             return "missed"
     return "reached"
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"seeds {text} are not valid: expected whole numbers such as 0,1,2") from None
-    each_once(found)
-    return found

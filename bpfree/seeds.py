@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 from bpfree.errors import InputError
 
-_EXPECTED = "expected how many, such as 5, or which: 0,1,2"
+_EXPECTED = "expected how many, such as 5, or which: 0,1,2 (only one of them: 7,)"
 
 
 def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
-    """``5`` as 0 to 4, ``"3,7"`` as 3 and 7. InputError: no seed, one given twice, no whole number."""
+    """``5`` as 0 to 4, ``"3,7"`` as 3 and 7, ``"7,"`` as 7 alone.
+
+    Raises InputError: no seed, one given twice, no whole number.
+    """
     if isinstance(seeds, str):
         parts = [part.strip() for part in seeds.split(",") if part.strip()]
         if not all(part.isdecimal() for part in parts) or not parts:
@@ -18,13 +21,8 @@ def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
     if not isinstance(found, Sequence) or not all(isinstance(seed, int) for seed in found):
         raise InputError(f"seeds {seeds} are not valid: {_EXPECTED}")
     found = list(found)
-    each_once(found)
-    if not found or min(found) < 0:
-        raise InputError("seeds are not valid: expected at least one, 0 or more")
-    return found
-
-
-def each_once(seeds: Sequence[int]) -> None:
-    """InputError: a seed is given twice."""
-    for twice in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+    for twice in sorted({seed for seed in found if found.count(seed) > 1}):
         raise InputError(f"seed {twice} is given twice: a seed run twice is one run, not two")
+    if not found or min(found) < 0:
+        raise InputError(f"seeds are not valid: {_EXPECTED}")
+    return found

@@ -183,7 +183,8 @@ def _open(
             )
         except ImportError as error:
             raise InputError(
-                f"the storage {_shown(url)} needs a driver that is not installed ({error}): pip install bpfree[tune]"
+                f"the storage {_shown(url)} needs a driver that is not installed ({error}): for PostgreSQL, "
+                f"pip install 'psycopg[binary]'"
             ) from None
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError) as error:
             why = str(error.__cause__ or error).strip().splitlines()[0]

@@ -21,7 +21,7 @@ small = {"data": "mnist", "epochs": 1, "subset": 2000, "encoder": [4, 8], "crop"
 
 rows = []
 for name in ("ccl-autoencoder-cifar10", "bp-ccl-autoencoder-cifar10"):
-    recipe = reproduce.load(name, seeds="0", changes=small)
+    recipe = reproduce.load(name, seeds=[0], changes=small)
     summary = reproduce.run(recipe)
     print(f"{name}: mean squared error of the test images {summary['figures']['test']['mean']:.4f}")
     model = bpfree.load(Path(summary["folder"]) / "s0")

@@ -173,5 +173,5 @@ def _h5py() -> ModuleType:
     try:
         import h5py
     except ImportError:
-        raise InputError('HDF5 files need h5py: pip install "bpfree[snn]"') from None
+        raise InputError("HDF5 files need h5py: pip install h5py") from None
     return h5py

@@ -29,7 +29,9 @@ def geometric(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise InputError(f'graphs need {error.name or "torch_geometric"}: pip install "bpfree[graph]"') from None
+        raise InputError(
+            f"graphs need {error.name or 'torch_geometric'}: pip install torch_geometric scikit-learn"
+        ) from None
 
 
 def row_norm(h: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def _spikingjelly(module: str) -> Any:
         return importlib.import_module(f"spikingjelly.activation_based.{module}")
     except ImportError as error:
         raise InputError(
-            f'neuron = spikingjelly needs {error.name or "spikingjelly"}: pip install "bpfree[snn]", or use fused'
+            f"neuron = spikingjelly needs {error.name or 'spikingjelly'}: pip install spikingjelly, or use fused"
         ) from None
 
 

@@ -218,7 +218,7 @@ def test_channels_must_divide_the_units(tmp_path):
 def test_without_h5py_there_is_one_line(tmp_path, monkeypatch):
     write(tmp_path / "mine.h5", *samples())
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(InputError, match=r'HDF5 files need h5py: pip install "bpfree\[snn\]"'):
+    with pytest.raises(InputError, match=r"HDF5 files need h5py: pip install h5py"):
         load("spikes:mine.h5", SMALL)
 
 

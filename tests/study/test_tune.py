@@ -255,7 +255,7 @@ def need_postgres() -> None:
     if postgres.programs() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("the PostgreSQL driver is not installed: pip install bpfree[tune]")
+        pytest.skip("the PostgreSQL driver is not installed: pip install psycopg[binary]")
 
 
 @pytest.fixture(params=["file", "postgresql"])
@@ -309,7 +309,7 @@ def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, t
 
 def test_storage_that_is_not_there_gets_one_line_without_the_password(tmp_path):
     if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("the PostgreSQL driver is not installed: pip install bpfree[tune]")
+        pytest.skip("the PostgreSQL driver is not installed: pip install psycopg[binary]")
     url = "postgresql+psycopg://me:secret@127.0.0.1:9/none"
     with pytest.raises(InputError) as caught:
         tune.tune("mono-forward", tiny(), out=tmp_path / "out", storage=url, **BASE)

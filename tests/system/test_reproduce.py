@@ -59,10 +59,11 @@ def test_missed_target_is_said_and_is_exit_code_1(place, bpfree):
 
 
 def test_shortened_recipe_is_not_judged(place, bpfree):
-    order = ("--set", "epochs=1", "--seeds", "3", "--out", "short", "--meter", "none", "--quiet")
+    order = ("--set", "epochs=1", "--seeds", "3,", "--out", "short", "--meter", "none", "--quiet")
     done = bpfree("reproduce", "proud.yaml", *order, cwd=place)
     assert done.returncode == 0
     assert "changed" in done.stdout
+    assert [path.name for path in (place / "short").glob("s?")] == ["s3"]
 
 
 def test_changed_recipe_leaves_the_folder_of_the_real_one_alone(place, bpfree):
