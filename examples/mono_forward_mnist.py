@@ -9,15 +9,16 @@ import os
 
 import bpfree
 from bpfree.data import load
+from energy import show
 
 quick = {"epochs": 1, "subset": 5000, "hidden": (200, 200)} if os.environ.get("BPFREE_QUICK") else {}
 
 record = bpfree.train("mono-forward", data="mnist", **quick)
-train = record["energy"]["train"]
+energy = record["energy"]["train"]
 print(f"test accuracy {record['result']['test']:.4f} after {record['result']['epochs']} epochs")
-print(f"training took {record['time']['train_s']:.1f} s and {train['total_j']} J ({train['method']})")
+print(f"training took {record['time']['train_s']:.1f} s and {show(energy['total_j'], energy['method'])}")
 
 model = bpfree.load(record["extra"]["folder"])
 batch = next(load("mnist").test.batches(10))
-print("predicted", model.trainer.predict(batch).argmax(1).tolist())
+print("predicted", model.predict(batch.x).argmax(1).tolist())
 print("true     ", batch.y.tolist())

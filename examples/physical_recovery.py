@@ -5,7 +5,8 @@
 Vowels through simulated optics without a bypass, so that everything passes the box. Half-way through its training, T
 becomes sqrt(1 - p) T + sqrt(p) G. Physical Forward-Forward and direct feedback need no model of the box; in-silico
 training has one in the place of the box, and physics-aware training takes its gradients from one, both fitted before
-the change. Test accuracy after every epoch, as mean and standard deviation over seeds: physical_recovery.png.
+the change. Test accuracy after every epoch, as mean and standard deviation over seeds: physical_recovery.png
+in the working directory.
 """
 
 import os
