@@ -65,7 +65,7 @@ def train(
 
     values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
     base = {**(run.read_config(resume) if resume else {"data": None, "net": None}), **values}
-    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    own = _own(context)
     if "algo" not in base:
         flags.misspelt(context.args, own)
         raise InputError("no rule given: bpfree train --algo NAME; bpfree list shows them")
@@ -121,19 +121,21 @@ def info(rule: Annotated[str, typer.Argument(help="a rule: a name or FILE.py:Cla
     show.rule(rule)
 
 
-@app.command()
+@app.command(context_settings=_OPEN)
 def data(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all")],
     seed: Annotated[int, typer.Option(help="of the validation split")] = 0,
     picture: Annotated[bool, typer.Option("--show", help="also draw some of it, as PNG, into this folder")] = False,
     set_: Set = None,
     as_json: AsJson = False,
 ) -> None:
-    """Describe a data set: rows, shape, classes, statistics, hash, origin."""
+    """Describe a data set: rows, shape, classes, statistics, hash, origin. Its settings are flags, as in train."""
     from bpfree import data as data_room
     from bpfree import flags, show
 
-    chosen, drawn = flags.pairs(set_ or ()), {}
+    settings = flags.parse(context.args, [data_room.reader_of(name).Settings], _own(context))
+    chosen, drawn = {**flags.pairs(set_ or ()), **settings}, {}
     if picture:
         kind, _, where = name.partition(":")
         file = Path("-".join(filter(None, (kind, Path(where).stem))) + ".png")
@@ -150,8 +152,9 @@ def doctor(as_json: AsJson = False, meter: Backend = "auto") -> None:
     doctor.show(doctor.examine(meter), as_json)
 
 
-@app.command()
+@app.command(context_settings=_OPEN)
 def reproduce(
+    context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="name of a recipe (bpfree list shows them), or a YAML file")],
     out: Annotated[
         Path | None, typer.Option(help="folder of the runs  [default: runs/reproduce/<recipe>, or <recipe>-changed]")
@@ -164,11 +167,17 @@ def reproduce(
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
     meter: Backend = "auto",
 ) -> None:
-    """Run a recipe for each of its seeds and hold the result against its target. Finished seeds are not run again."""
-    from bpfree import flags, show
+    """Run a recipe for each of its seeds and hold the result against its target. Finished seeds are not run again.
+
+    Settings given as flags change the recipe, which its target then does not judge.
+    """
+    from bpfree import flags, run, show
     from bpfree import reproduce as study
 
-    found = study.load(recipe, seeds, flags.pairs(set_ or ()))
+    config = study.load(recipe).config
+    classes = run.settings_of(config["algo"], config.get("data"), config.get("net")).values()
+    changes = {**flags.pairs(set_ or ()), **flags.parse(context.args, classes, _own(context))}
+    found = study.load(recipe, seeds, changes)
     callbacks = [] if quiet or as_json else [show.progress()]
     command = shlex.join(["bpfree", *sys.argv[1:]])
     summary = study.run(found, out, meter=meter, callbacks=callbacks, command=command)
@@ -232,7 +241,7 @@ def compare(
     named |= {"jobs": jobs, "idle_s": idle}
     values = study.configured(config) if config else {}
     values |= {key: value for key, value in named.items() if value is not None}
-    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    own = _own(context)
     if "algos" not in values:
         flags.misspelt(context.args, own)
         raise InputError("no arms given: write --algos mono-forward,forward-forward")
@@ -286,7 +295,7 @@ def tune(
 
     values: dict[str, Any] = {"data": None, "net": None, **(flags.read_yaml(config) if config else {})}
     values |= {**flags.pairs(set_ or ()), **given}
-    own = [flag for parameter in context.command.params for flag in parameter.opts]
+    own = _own(context)
     if "algo" not in values:
         flags.misspelt(context.args, own)
         raise InputError("no rule given: bpfree tune --algo NAME; bpfree list shows them")
@@ -299,6 +308,11 @@ def tune(
     if found["status"] == "stopped":
         typer.echo(f"stopped: go on with the same command and --out {found['folder']}", err=True)
         raise typer.Exit(130)
+
+
+def _own(context: typer.Context) -> list[str]:
+    """The command's own flags, beside the settings."""
+    return [flag for parameter in context.command.params for flag in parameter.opts]
 
 
 def _progress(line: str) -> None:

@@ -86,6 +86,11 @@ def test_data_describes_the_rows(bpfree, tmp_path):
     assert found["classes"] == 10
 
 
+def test_settings_of_data_are_flags(bpfree, tmp_path):
+    found = json.loads(bpfree("data", "mnist", "--subset", "500", "--val-fraction=0.1", "--json", cwd=tmp_path).stdout)
+    assert found["rows"] == {"train": 500, "val": 6000, "test": 10000}
+
+
 def test_doctor_says_what_is_there_and_why_something_is_not(bpfree, tmp_path):
     found = json.loads(bpfree("doctor", "--json", "--meter", "none", cwd=tmp_path).stdout)
     assert found["devices"]["cpu"]

@@ -59,7 +59,7 @@ def test_missed_target_is_said_and_is_exit_code_1(place, bpfree):
 
 
 def test_shortened_recipe_is_not_judged(place, bpfree):
-    order = ("--set", "epochs=1", "--seeds", "3,", "--out", "short", "--meter", "none", "--quiet")
+    order = ("--epochs", "1", "--seeds", "3,", "--out", "short", "--meter", "none", "--quiet")
     done = bpfree("reproduce", "proud.yaml", *order, cwd=place)
     assert done.returncode == 0
     assert "changed" in done.stdout
