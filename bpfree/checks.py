@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from bpfree.batch import Batch, Local, Phase
 from bpfree.callbacks import Callback
 from bpfree.errors import InputError
 from bpfree.functional.transforms import total_norm
 
 if TYPE_CHECKING:
     from bpfree.data.base import Spec
-    from bpfree.trainer import Batch, Local, Phase, Trainer
+    from bpfree.trainer import Trainer
 
 
 def surroundings() -> None:
@@ -62,10 +63,8 @@ def put_out(k: int, block: nn.Module, h: Tensor) -> Tensor:
     return found
 
 
-def phases(trainer: "Trainer", found: Any) -> list["Phase"]:
+def phases(trainer: "Trainer", found: Any) -> list[Phase]:
     """The schedule of a rule, as a list."""
-    from bpfree.trainer import Phase
-
     name, found = f"{type(trainer).__name__}.phases", list(found)
     if not found:
         raise InputError(f"{name} gives no phase: give at least one")
@@ -82,7 +81,7 @@ def phases(trainer: "Trainer", found: Any) -> list["Phase"]:
     return found
 
 
-def losses(trainer: "Trainer", found: Any) -> Generator["Local", None, None]:
+def losses(trainer: "Trainer", found: Any) -> Generator[Local, None, None]:
     """What `Trainer.local_losses` gave, a generator."""
     if not isinstance(found, Generator):
         raise InputError(f"{_name(trainer)} returns a {type(found).__name__}: write it with yield")
@@ -96,8 +95,6 @@ def leaked(trainer: "Trainer") -> InputError:
 
 def local(trainer: "Trainer", found: Any, owners: Mapping[Hashable, Any]) -> None:
     """Refuses what is no local loss, or a loss of an owner that does not exist."""
-    from bpfree.trainer import Local
-
     if not isinstance(found, Local):
         raise InputError(f"{_name(trainer)} yields a {type(found).__name__}: yield Local(loss, owner)")
     loss, owner = found
@@ -147,7 +144,7 @@ def not_finite(trainer: nn.Module) -> str | None:
     return next(at_fault, "the norm of the weights")
 
 
-def scores(trainer: "Trainer", found: Any, batch: "Batch", spec: "Spec") -> Tensor:
+def scores(trainer: "Trainer", found: Any, batch: Batch, spec: "Spec") -> Tensor:
     """What `Trainer.predict` gave for ``batch``, in its right shape."""
     name = f"{type(trainer).__name__}.predict"
     if not isinstance(found, Tensor):

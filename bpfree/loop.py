@@ -13,6 +13,7 @@ from torch import Tensor
 from bpfree import checks
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import Cursor, NoFolder
+from bpfree.data import as_data
 from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError
 from bpfree.functional.metrics import METRICS
@@ -81,8 +82,6 @@ class Loop:
         callbacks: Sequence[Any] = (),
         **options: Any,
     ):
-        from bpfree.data import as_data
-
         checks.surroundings()
         self.folder, self.meter, self.callbacks = folder or NoFolder(), meter or NoMeter(), list(callbacks)
         checks.helpers(self.folder, self.meter, self.callbacks)

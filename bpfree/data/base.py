@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bpfree.batch import Batch
 from bpfree.errors import InputError
-from bpfree.trainer import Batch
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bpfree.batch import Batch
 from bpfree.data import payload
 from bpfree.data.base import Data, Source, Spec
 from bpfree.data.reader import Reader
@@ -21,7 +22,6 @@ from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph, geometric
 from bpfree.settings import build, setting, settings
 from bpfree.streams import derive, global_scope
-from bpfree.trainer import Batch
 
 PARTS = ("training", "validation", "test")
 

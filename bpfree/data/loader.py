@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
+from bpfree.batch import Batch
 from bpfree.data import payload
 from bpfree.data.base import Source, move
 from bpfree.data.rows import Rows, unit
 from bpfree.errors import InputError
-from bpfree.trainer import Batch
 
 
 class LoaderSource(Source):

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from bpfree.batch import Batch
 from bpfree.data.base import Data, Source
-from bpfree.trainer import Batch
 
 
 class OwnTargets(Source):

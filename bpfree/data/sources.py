@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from bpfree.batch import Batch
 from bpfree.data.augment import NO_AUGMENT, Augment
 from bpfree.data.base import Piece, RowSource, Source, move, pack
 from bpfree.data.rows import Normalise, Rows
-from bpfree.trainer import Batch
 
 _CHUNK_BYTES = 1 << 20  # of raw data turned into floats at a time: a split is made resident with little more memory
 

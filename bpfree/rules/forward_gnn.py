@@ -35,9 +35,9 @@ import torch
 from torch import Tensor
 
 from bpfree.errors import InputError
-from bpfree.functional.graph_losses import judge_of
 from bpfree.nets.gnn import Layer
 from bpfree.rules._graph_greedy import PROTOCOL, READOUT, GreedyGraph, layer_of
+from bpfree.rules._graph_judges import judge_of
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings
 

@@ -30,9 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.errors import InputError
-from bpfree.functional.graph_losses import judge_of
 from bpfree.functional.graphs import Graph, Matrix
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
+from bpfree.rules._graph_judges import judge_of
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 

@@ -29,9 +29,9 @@ import torch
 from torch import Tensor
 
 from bpfree.errors import InputError
-from bpfree.functional.graph_losses import Prototypes
 from bpfree.functional.graphs import Graph, Matrix, row_norm
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
+from bpfree.rules._graph_judges import Prototypes
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, RuleSettings, Trainer
 
