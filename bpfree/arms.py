@@ -2,7 +2,8 @@
 
 An arm is written ``rule`` or ``rule:key=value,…``. What all arms share (stopping rule, batches, seeds, device,
 checkpoints) belongs to the study, and no arm may set it. Every distinct net gets one twin, plain backpropagation on the
-same net and data, and the controls; the first arm is run once more, the A/A arm, whose differences are noise.
+same net and data, and the controls, among them those that the rules of its arms declare (`Trainer.controls`); the first
+arm is run once more, the A/A arm, whose differences are noise.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree import run
+from bpfree import registry, run
 from bpfree.data.base import Spec
 from bpfree.errors import InputError, unknown
 from bpfree.loop import LoopSettings
@@ -25,11 +26,7 @@ PROTOCOL = {  # of arXiv 2511.01061's correction
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
 OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(LoopSettings))}
 INHERITED = ("lr_schedule",)  # what twins and controls take over from the arm that they stand beside
-CONTROLS = {  # control -> the rule whose arms it belongs to; "": to every net
-    "backprop:deep_supervision=true": "",
-    "mono-forward:schedule=joint": "mono-forward",
-    "random-features": "",
-}
+SUPERVISED, UNTRAINED = f"{BASELINE}:deep_supervision=true", "random-features"  # controls of every net
 
 
 @dataclasses.dataclass
@@ -129,7 +126,7 @@ def lay_out(
     Args:
         algos: arms as typed.
         common: settings of all arms that have them.
-        controls: None: `CONTROLS`.
+        controls: instead of the usual ones; a rule's own stand beside its arms only.
         quick: short runs on few rows with narrow layers, unless ``common`` says otherwise.
 
     Raises:
@@ -147,15 +144,14 @@ def lay_out(
         _settle(arm, loaded)
     found: list[Arm] = []
     notes: list[str] = []
-    wanted = list(CONTROLS) if controls is None else list(controls)
     keys = list(dict.fromkeys(arm.net_key for arm in typed))
     for key in keys:
         group = [arm for arm in typed if arm.net_key == key]
         first = next((arm for arm in group if arm.name != BASELINE), group[0])
         suffix = "" if len(keys) == 1 else f" (net of {first.name})"
         found += [arm for arm in group if arm.name != BASELINE]  # plain backpropagation is the twin
-        mine = {arm.algo for arm in group}
-        for text in [BASELINE, *(text for text in wanted if CONTROLS.get(text, "") in ("", *mine))]:
+        rules = list(dict.fromkeys(arm.algo for arm in group))
+        for text in [BASELINE, *_controls(rules, controls)]:
             added = _beside(text, first, values, "twin" if text == BASELINE else "control", text + suffix)
             try:
                 _settle(added, loaded)
@@ -180,6 +176,19 @@ def settings_of(algos: Sequence[str] | str, data: str = "mnist", net: str | None
         rule, own = parse(text)
         found |= dict.fromkeys(run.settings_of(rule, data, own.get("net", net)).values())
     return list(found)
+
+
+def _controls(rules: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """The controls of a net that arms of ``rules`` have: the usual ones, or those of ``wanted`` that belong there."""
+    if wanted is None:
+        own = [text for rule in rules for text in _own_controls(rule)]
+        return [SUPERVISED, *own, UNTRAINED]
+    return [text for text in wanted if (rule := parse(text)[0]) in rules or text not in _own_controls(rule)]
+
+
+def _own_controls(rule: str) -> list[str]:
+    """The controls that a rule declares, as arms."""
+    return [f"{rule}:{values}" for values in registry.rule(rule).controls]
 
 
 def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:

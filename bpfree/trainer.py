@@ -57,6 +57,7 @@ class Trainer(nn.Module, ABC):
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples: N processes learn what one does
     replicated: ClassVar[bool] = False  # the rule can train replicas: every loss is a sum over them
+    controls: ClassVar[tuple[str, ...]] = ()  # "key=value,…": with these settings the rule is a control of its own arms
     samples: ClassVar[bool] = False  # on a graph, the rule draws ``fan_out`` neighbours
     overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
 

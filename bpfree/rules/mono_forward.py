@@ -52,6 +52,7 @@ class MonoForward(Trainer):
     hidden_only = True
     overlap = True
     prefer = {"lr_schedule": "cosine", "epochs": 8}
+    controls = ("schedule=joint",)  # the same local losses, trained jointly
 
     @property
     def readouts(self) -> tuple[str, ...]:

@@ -82,6 +82,21 @@ def test_usual_controls_stand_beside_the_arms_they_belong_to(data):
     assert "mono-forward:schedule=joint" not in {arm.name for arm in found}
 
 
+def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from bpfree.rules.dfa import DFA\n\n\nclass Mine(DFA):\n    controls = ('clip=1', 'clip=2,centralise=true')\n"
+    )
+    declared = [f"{file}:clip=1", f"{file}:clip=2,centralise=true"]
+    found, _, _ = arms.lay_out([str(file), "dfa"], data, None, {"hidden": (16,)})
+    mine = [arm for arm in found if arm.role == "control" and arm.algo == str(file)]
+    assert [arm.name for arm in mine] == declared
+    assert mine[1].plan().rule_settings.clip == 2
+    assert mine[1].plan().rule_settings.centralise is True
+    found, _, _ = arms.lay_out(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
+    assert [arm.name for arm in found if arm.role == "control"] == ["dfa:clip=3"]
+
+
 BAD = {
     "no arm": ("", {}, "no arms given"),
     "rule": ("mono-forwrd", {}, "unknown rule 'mono-forwrd': did you mean mono-forward"),
