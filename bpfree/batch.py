@@ -1,7 +1,7 @@
 """What passes between a rule and the loop: batches in, local losses out, phase by phase."""
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Sized
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -34,6 +34,13 @@ class Batch:
         fixed = getattr(block, "fixed", None) if h is self.x else None
         return block(fixed(h) if fixed else h, self.graph)
 
+    def after(self, blocks: Iterable[nn.Module]) -> Tensor:
+        """What ``blocks`` make of ``x``, one after another."""
+        h = self.x
+        for block in blocks:
+            h = self.through(block, h)
+        return h
+
     def read(self, h: Tensor) -> Tensor:
         """The part of ``h`` that the targets are about: all of it, unless the batch is a graph."""
         return h if self.graph is None else self.graph.read(h, self.index)
@@ -64,3 +71,8 @@ class Phase(NamedTuple):
     fixed: bool = True
     frozen: int | None = None
     restart: bool = False
+
+    @classmethod
+    def one_by_one(cls, blocks: Sized, epochs: int, fixed: bool = True) -> list["Phase"]:
+        """The schedule in which the blocks train one after another, each in a phase of its own."""
+        return [cls(f"block {k}", (k,), epochs, fixed) for k in range(len(blocks))]

@@ -130,10 +130,7 @@ class Trainer(nn.Module, ABC):
 
     def prepare(self, batch: Batch) -> Batch:
         """What precedes the active blocks: by default the frozen ones below. No gradients, evaluation mode."""
-        h = batch.x
-        for block in self.blocks[: self.first]:
-            h = batch.through(block, h)
-        return dataclasses.replace(batch, x=h)
+        return dataclasses.replace(batch, x=batch.after(self.blocks[: self.first]))
 
     def on_pass(self) -> None:
         """A pass over the training data begins."""

@@ -7,14 +7,28 @@ links: s_uv = sum_d h_ud h_vd,         L = BCE(s_uv, linked)                    
        s_uv = sum_d (h_ud h_vd)^2 - theta,  L = mean over linked + mean over not linked               (ff)
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.errors import InputError
-from bpfree.trainer import Batch
+from bpfree.settings import setting, settings
+from bpfree.trainer import Batch, RuleSettings
+
+
+@settings
+class PrototypeSettings(RuleSettings):
+    temperature: float = setting(1.0, "tau, divides the dot products with the prototypes", gt=0)
+
+
+@settings
+class JudgeSettings(PrototypeSettings):
+    link_loss: Literal["ce", "ff"] = setting(
+        "ce", "links: cross-entropy of the dot product, or goodness of the product"
+    )
+    threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
 
 
 class Judge(Protocol):
@@ -84,7 +98,7 @@ class GoodEdges(Edges):
         return (cost * linked).sum() / linked.sum() + (cost * (1 - linked)).sum() / (1 - linked).sum()
 
 
-def judge_of(task: str, temperature: float, link_loss: str, threshold: float) -> Judge:
+def judge_of(task: str, chosen: JudgeSettings) -> Judge:
     """The judge for a task."""
-    judges: dict[str, Judge] = {"ce": Edges(), "ff": GoodEdges(threshold)}
-    return Prototypes(temperature) if task == "node-classification" else judges[link_loss]
+    judges: dict[str, Judge] = {"ce": Edges(), "ff": GoodEdges(chosen.threshold)}
+    return Prototypes(chosen.temperature) if task == "node-classification" else judges[chosen.link_loss]

@@ -76,7 +76,4 @@ class Backprop(Trainer):
         yield Local(loss + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
 
     def predict(self, batch: Batch) -> Tensor:
-        h = batch.x
-        for block in self.blocks:
-            h = batch.through(block, h)
-        return batch.read(h)
+        return batch.read(batch.after(self.blocks))

@@ -142,7 +142,7 @@ class Cafo(Trainer):
                 yield from self.align(batch)
             elif batch.weight is None:
                 self.batches += 1
-                calibrate(self.blocks, norms(self.blocks), self.batches, lambda: self.through(batch))
+                calibrate(self.blocks, norms(self.blocks), self.batches, lambda: batch.after(self.blocks))
             return
         (k,) = self.phase.blocks
         if self.sums is None:
@@ -182,12 +182,6 @@ class Cafo(Trainer):
                 f"try a larger --ridge than {self.settings.ridge}"
             ) from None
 
-    def through(self, batch: Batch) -> Tensor:
-        h = batch.x
-        for block in self.blocks:
-            h = batch.through(block, h)
-        return h
-
     def scores(self, k: int, h: Tensor) -> Tensor:
         """``s_k (B, C)`` in full precision: what bfloat16 blocks put out may be cached, but is not rounded again."""
         with outside_autocast(h):
@@ -196,7 +190,7 @@ class Cafo(Trainer):
     def predict(self, batch: Batch) -> Tensor:
         if self.phase.name == "blocks":
             if self.settings.variant == "dfa":
-                return self.aux(batch.read(self.through(batch)).flatten(1))
+                return self.aux(batch.read(batch.after(self.blocks)).flatten(1))
             return batch.x.new_zeros(len(batch.read(batch.x)), self.spec.classes)  # no predictor yet
         probabilities = sparsemax if self.settings.predictor == "sparsemax" else _softmax
         h, total = batch.x, []

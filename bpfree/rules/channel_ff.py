@@ -70,7 +70,7 @@ class ChannelForwardForward(Trainer):
     def phases(self, epochs: int) -> list[Phase]:
         if self.settings.schedule == "simultaneous":
             return super().phases(epochs)
-        return [Phase(f"block {k}", (k,), epochs) for k in range(len(self.blocks))]
+        return Phase.one_by_one(self.blocks, epochs)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         h = batch.x

@@ -179,7 +179,4 @@ class CounterCurrent(Trainer):
         return a.shape[2] * F.mse_loss(a, batch.y) if self.reconstructs else F.cross_entropy(a, batch.y)
 
     def predict(self, batch: Batch) -> Tensor:
-        h = batch.x
-        for block in self.blocks:
-            h = block(h)
-        return h
+        return batch.after(self.blocks)

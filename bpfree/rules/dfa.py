@@ -54,7 +54,4 @@ class DFA(Trainer):
                 yield Local(None, owner=k)
 
     def predict(self, batch: Batch) -> Tensor:
-        h = batch.x
-        for block in self.blocks:
-            h = block(h)
-        return h
+        return batch.after(self.blocks)

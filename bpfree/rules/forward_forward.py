@@ -38,16 +38,14 @@ from torch import Tensor, nn
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.owners import OptimSettings
+from bpfree.rules._goodness import GoodnessSettings
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, Phase, Trainer
 
 
 @settings
-class Settings(RuleSettings):
+class Settings(GoodnessSettings):
     schedule: Literal["simultaneous", "sequential"] = setting("simultaneous", "all layers in one sweep or one by one")
-    goodness: Literal["sum", "mean"] = setting("sum", "sum or mean of squared activities")
-    threshold: float | None = setting(None, "theta; none: the layer's width for sum, 2 for mean", ge=0)
-    temperature: float = setting(1.0, "T of the logit (g - theta) / T", gt=0)
     negatives: Literal["hard", "uniform", "hybrid"] = setting(
         "hard", "wrong labels by the softmax readout's belief or uniform; hybrid: unlabelled mixtures of two images"
     )
@@ -130,10 +128,9 @@ class ForwardForward(Trainer):
         return replace(chosen, lr=chosen.readout_lr, weight_decay=chosen.readout_decay)
 
     def phases(self, epochs: int) -> list[Phase]:
-        blocks = range(len(self.blocks))
         if self.settings.schedule == "simultaneous":
-            return [Phase("all", blocks, epochs, fixed=False)]
-        return [Phase(f"block {k}", (k,), epochs, fixed=False) for k in blocks]
+            return [Phase("all", range(len(self.blocks)), epochs, fixed=False)]
+        return Phase.one_by_one(self.blocks, epochs, fixed=False)
 
     def prepare(self, batch: Batch) -> Streams:
         """Both streams at the first active block; negatives are drawn anew for every batch."""

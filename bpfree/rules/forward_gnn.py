@@ -29,7 +29,7 @@ the frozen layers' probabilities in validation.
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,18 +37,13 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.nets.gnn import Layer
 from bpfree.rules._graph_greedy import PROTOCOL, READOUT, GreedyGraph, layer_of
-from bpfree.rules._graph_judges import judge_of
+from bpfree.rules._graph_judges import JudgeSettings, judge_of
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings
+from bpfree.trainer import Batch, Local
 
 
 @settings
-class Settings(RuleSettings):
-    temperature: float = setting(1.0, "tau, divides the dot products with the prototypes", gt=0)
-    link_loss: Literal["ce", "ff"] = setting(
-        "ce", "links: cross-entropy of the dot product, or goodness of the product"
-    )
-    threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
+class Settings(JudgeSettings):
     reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
     readout: str = setting("all", "probabilities " + READOUT)
 
@@ -63,8 +58,7 @@ class ForwardGNN(GreedyGraph):
 
     def setup(self) -> None:
         super().setup()
-        chosen = self.settings
-        self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
+        self.judge = judge_of(self.spec.task, self.settings)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         draws = self.streams["neighbours"] if batch.graph.sampled else None

@@ -23,7 +23,7 @@ Costs: one forward pass a step, ``passes + 1`` a prediction; all states live at 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,18 +32,13 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph, Matrix
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
-from bpfree.rules._graph_judges import judge_of
+from bpfree.rules._graph_judges import JudgeSettings, judge_of
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, Trainer
 
 
 @settings
-class Settings(RuleSettings):
-    temperature: float = setting(1.0, "tau, divides the dot products with the prototypes", gt=0)
-    link_loss: Literal["ce", "ff"] = setting(
-        "ce", "links: cross-entropy of the dot product, or goodness of the product"
-    )
-    threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
+class Settings(JudgeSettings):
     alternate: bool = setting(True, "odd layers, then even ones; off: all layers see the states of the step before")
     passes: int = setting(10, "passes of a prediction", ge=1)
     skip: int = setting(2, "passes of a prediction that do not count", ge=0)
@@ -65,7 +60,7 @@ class ForwardGNNTopToInput(Trainer):
         chosen = self.settings
         if chosen.skip >= chosen.passes:
             raise InputError(f"skip = {chosen.skip} leaves none of {chosen.passes} passes: make it smaller")
-        self.judge = judge_of(self.spec.task, chosen.temperature, chosen.link_loss, chosen.threshold)
+        self.judge = judge_of(self.spec.task, chosen)
         self.widths: list[int] = [block.width for block in self.blocks]  # type: ignore[misc]
         for block, above in zip(self.blocks, [*self.widths[1:], self.spec.classes], strict=True):
             block.widen(above)  # type: ignore[operator]

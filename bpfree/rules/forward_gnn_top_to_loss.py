@@ -31,14 +31,13 @@ from torch import Tensor
 from bpfree.errors import InputError
 from bpfree.functional.graphs import Graph, Matrix, row_norm
 from bpfree.rules._graph_greedy import PROTOCOL, layer_of, need_graph_layers
-from bpfree.rules._graph_judges import Prototypes
+from bpfree.rules._graph_judges import Prototypes, PrototypeSettings
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, Trainer
 
 
 @settings
-class Settings(RuleSettings):
-    temperature: float = setting(1.0, "tau, divides the dot products with the prototypes", gt=0)
+class Settings(PrototypeSettings):
     raw_pass: bool = setting(False, "predict with outputs passed on un-normalised, as the public code does")
 
 

@@ -74,7 +74,7 @@ class MonoForward(Trainer):
         if self.settings.schedule != "sequential":
             return super().phases(epochs)
         m0 = [] if self.input_head is None else [Phase("input", (), epochs)]
-        return [*m0, *(Phase(f"block {k}", (k,), epochs) for k in range(len(self.blocks)))]
+        return [*m0, *Phase.one_by_one(self.blocks, epochs)]
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if self.settings.schedule == "joint":

@@ -51,12 +51,9 @@ class RandomFeatures(Trainer):
             if batch.weight is None:
                 self.batches += 1
                 hidden = self.blocks[:-1]
-                calibrate(hidden, norms(hidden), self.batches, lambda: nn.Sequential(*hidden)(batch.x))
+                calibrate(hidden, norms(hidden), self.batches, lambda: batch.after(hidden))
             return
         yield Local(F.cross_entropy(self.blocks[-1](batch.x), batch.y), owner="readout")
 
     def predict(self, batch: Batch) -> Tensor:
-        h = batch.x
-        for block in self.blocks:
-            h = block(h)
-        return h
+        return batch.after(self.blocks)

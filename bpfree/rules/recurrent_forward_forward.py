@@ -23,7 +23,6 @@ Costs: two streams of ``frames + 1`` passes a step; C times ``last + 1`` passes 
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,15 +30,13 @@ from torch import Tensor, nn
 
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
+from bpfree.rules._goodness import GoodnessSettings
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, Trainer
 
 
 @settings
-class Settings(RuleSettings):
-    goodness: Literal["sum", "mean"] = setting("sum", "sum or mean of squared activities")
-    threshold: float | None = setting(None, "theta; none: the layer's width for sum, 2 for mean", ge=0)
-    temperature: float = setting(1.0, "T of the logit (g - theta) / T", gt=0)
+class Settings(GoodnessSettings):
     frames: int = setting(8, "time steps of training", ge=1)
     first: int = setting(3, "first time step whose goodness is counted in prediction", ge=1)
     last: int = setting(5, "last time step whose goodness is counted in prediction", ge=1)
