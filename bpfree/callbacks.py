@@ -101,14 +101,11 @@ class Probe(Callback):
         blocks = list(enumerate(loop.trainer.blocks or ()))
         order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))[:rows]
         handles = [block.register_forward_hook(lambda m, i, out, k=k: seen.update({k: out})) for k, block in blocks]
-        loop.trainer.eval()
         try:
-            with torch.no_grad():
+            with loop.evaluating():
                 for batch in source.batches(loop.settings.eval_batch_size, order=order):
-                    double = loop.settings.precision == "fp64"
-                    batch.x = batch.x.double() if double else batch.x
                     seen.clear()
-                    loop.trainer.predict(batch)
+                    loop.predict(batch)
                     for k, out in seen.items():
                         if len(out) == len(batch.x):
                             kept.setdefault(k, []).append(self._flat(out).float())
@@ -118,7 +115,6 @@ class Probe(Callback):
         finally:
             for handle in handles:
                 handle.remove()
-            loop.trainer.train()
         return {k: torch.cat(parts)[:rows] for k, parts in sorted(kept.items())}, torch.cat(targets)[:rows]
 
     def _flat(self, out: Tensor) -> Tensor:

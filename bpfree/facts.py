@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bpfree.outside import Outside
 from bpfree.registry import PACKAGE
@@ -173,7 +173,6 @@ def operations(loop: "Loop") -> dict[str, Any] | None:
     return {"a_prediction": found, "energy": modelled}
 
 
-@torch.enable_grad()
 def parameters(loop: "Loop") -> dict[str, int | None]:
     """Numbers of parameters that the rule trains in any phase, that the model file stores, that a prediction uses."""
     trainer, now = loop.trainer, loop.trainer.phase
@@ -193,20 +192,15 @@ def parameters(loop: "Loop") -> dict[str, int | None]:
 
 def _used(loop: "Loop") -> int | None:
     """Parameters that the scores depend on; None when they cannot be traced."""
-    trainer, dtype = loop.trainer, next(loop.trainer.parameters(), torch.empty(0)).dtype
+    trainer = loop.trainer
     with contextlib.closing(loop.data.val.batches(1)) as batches:  # type: ignore[type-var]
         batch = next(batches)
-    x = batch.x.to(loop.device)
-    batch = dataclasses.replace(batch, x=x.to(dtype) if x.is_floating_point() else x)
-    modes = [(module, module.training) for module in trainer.modules()]
-    fixed = [p for p in trainer.parameters() if not p.requires_grad]
-    trainer.eval()
-    trainer.requires_grad_(True)
-    scores: Tensor = trainer.predict(batch)
     params = list(trainer.parameters())
-    grads = torch.autograd.grad(scores.sum(), params, allow_unused=True) if scores.requires_grad else None
-    for module, mode in modes:
-        module.training = mode
+    fixed = [p for p in params if not p.requires_grad]
+    trainer.requires_grad_(True)
+    with loop.evaluating(), torch.enable_grad():
+        scores = loop.predict(dataclasses.replace(batch, x=batch.x.to(loop.device)))
+        grads = torch.autograd.grad(scores.sum(), params, allow_unused=True) if scores.requires_grad else None
     for p in fixed:
         p.requires_grad_(False)
     if grads is None:

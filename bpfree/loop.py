@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,7 @@ from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.data import as_data
 from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError
+from bpfree.evaluation import Precision, autocast, evaluating, in_precision
 from bpfree.functional.metrics import METRICS
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
@@ -36,7 +37,7 @@ class LoopSettings:
 
     seed: int = setting(0, "seed of everything random", ge=0, lt=2**63)
     device: str = setting("auto", "auto (a GPU if there is one), cpu, cuda, cuda:1, …")
-    precision: Literal["fp32", "bf16", "fp64"] = setting(
+    precision: Precision = setting(
         "fp32", "bf16: products in bfloat16, parameters in fp32; slow on a CPU without AMX or AVX512-BF16"
     )
     threads: int | None = setting(None, "CPU threads; none: torch's own choice", ge=1)
@@ -236,7 +237,7 @@ class Loop:
                 thing.tick()
 
     def _learn(self, batch: Batch) -> None:
-        trainer, batch = self.trainer, self._cast(batch)
+        trainer, batch = self.trainer, self.cast(batch)
         self.observing = self.cursor.steps % self.settings.observe_every == 0
         if self.observing and self.cursor.steps:
             self._check_finite()
@@ -263,7 +264,7 @@ class Loop:
 
     def _next(self, losses: Generator[Local, None, None]) -> Local | None:
         """Resume the rule; a context manager that it left open would leak into the loop."""
-        with self._autocast():
+        with autocast(self.device, self.settings.precision):
             local = next(losses, None)
             leaked = not torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() != self.bf16
             if leaked:
@@ -318,27 +319,35 @@ class Loop:
 
     def scores(self, source: "Source") -> tuple[Tensor, Tensor]:
         """What the net says ``(N, …)`` and what is true ``(N, …)``."""
-        with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
-            pairs = [(self._predict(batch), batch.y) for batch in source.batches(self.settings.eval_batch_size)]
+        with self.evaluating():
+            pairs = [(self.predict(batch), batch.y) for batch in source.batches(self.settings.eval_batch_size)]
         scores, targets = (torch.cat(part) for part in zip(*pairs, strict=True))
         if scores.isnan().any():
             raise Diverged(f"predictions hold NaN after {self.cursor.steps} steps of the run: try a smaller --lr")
         return scores, targets
 
-    def _predict(self, batch: Batch) -> Tensor:
+    def evaluating(self) -> contextlib.AbstractContextManager:
+        """Inside, the trainer may be asked for predictions: `bpfree.evaluation.evaluating`, as this run is set."""
+        return evaluating(self.trainer, self.device, self.settings.precision)
+
+    def cast(self, batch: Batch) -> Batch:
+        """The batch in the precision of the run."""
+        return in_precision(batch, self.settings.precision)
+
+    def predict(self, batch: Batch) -> Tensor:
         """What the rule says of a batch whose answers it does not get; on a graph they say which nodes are meant."""
-        asked = self._cast(batch if batch.graph is not None else dataclasses.replace(batch, y=None))
+        asked = self.cast(batch if batch.graph is not None else dataclasses.replace(batch, y=None))
         return checks.scores(self.trainer, self.trainer.predict(asked), batch, self.data.spec).float()
 
     def counted(self, source: "Source") -> Iterator[tuple[int, dict[str, float]]]:
         """Rows of every batch of ``source`` and what a prediction of one does (`Trainer.operations`)."""
         for batch in source.batches(self.settings.eval_batch_size):
-            with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
-                counts = self.trainer.operations(self._cast(batch))
+            with self.evaluating():
+                counts = self.trainer.operations(self.cast(batch))
             yield len(batch.x), counts
 
     def _prepare(self, batch: Batch) -> Batch:
-        with torch.no_grad(), self._autocast(), _evaluating(self.trainer):
+        with self.evaluating():
             return self.trainer.prepare(batch)
 
     def _prepared_source(self) -> "Source":
@@ -348,7 +357,7 @@ class Loop:
         self.prepared, how = not trainer.prepares, "recomputed" if trainer.prepares else "none"
         if trainer.prepares and trainer.phase.fixed and train.fixed and not self.outside:  # what is measured never is
             budget = self.settings.cache_mb * 2**20
-            found = train.prepared(lambda b: self._prepare(self._cast(b)), self.settings.eval_batch_size, budget)
+            found = train.prepared(lambda b: self._prepare(self.cast(b)), self.settings.eval_batch_size, budget)
             if found is not None:
                 train, self.prepared, how = found, True, "cached"
         self.prefixes[trainer.phase.name] = how
@@ -459,15 +468,6 @@ class Loop:
                     dist.all_reduce(buffer)
                     buffer /= world()[1]
 
-    def _autocast(self) -> contextlib.AbstractContextManager:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
-
-    def _cast(self, batch: Batch) -> Batch:
-        """The batch in double precision when the run is."""
-        if self.settings.precision != "fp64":
-            return batch
-        return dataclasses.replace(batch, x=_double(batch.x), y=_double(batch.y))
-
     def _training_mode(self) -> None:
         """Training mode for what trains, evaluation mode for the frozen blocks."""
         for module, trains in self.modes:
@@ -478,21 +478,3 @@ class Loop:
         for callback in self.callbacks:
             if hasattr(callback, hook):
                 getattr(callback, hook)(self)
-
-
-@contextlib.contextmanager
-def _evaluating(trainer: Trainer) -> Iterator[None]:
-    """Evaluation mode inside; every module's own mode again outside."""
-    training = [module for module in trainer.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _double(value: Any) -> Any:
-    """Floating tensors in double precision; classes, None and all else as they are."""
-    return value.double() if isinstance(value, Tensor) and value.is_floating_point() else value

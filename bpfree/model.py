@@ -1,9 +1,8 @@
 """The way back from a run's folder to a model that predicts."""
 
-import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +23,7 @@ from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
 from bpfree.device import pick_device
 from bpfree.errors import InputError, unknown
+from bpfree.evaluation import evaluating, in_precision
 from bpfree.functional.metrics import METRICS
 from bpfree.run import GIVEN, plan, read_config
 from bpfree.streams import Streams
@@ -57,25 +57,19 @@ class Model:
         Raises:
             InputError: another shape or type, NaN or infinity.
         """
-        dtype = torch.float64 if self.config["precision"] == "fp64" else torch.float32
-        spec = self.trainer.spec
+        rows, precision, spec = self.config["eval_batch_size"], self.config["precision"], self.trainer.spec
         if spec.nodes and not (isinstance(x, GraphSource) and tuple(x.x.shape) == (spec.nodes, *spec.shape)):
             raise InputError(
                 f"this model was trained on a graph of {spec.nodes} rows with {spec.shape[0]} features each: give a "
                 f"part of one, such as bpfree.data.load(…).test"
             )
         if isinstance(x, GraphSource):
-            batches = x.to(self.device, 0).batches(self.config["eval_batch_size"])
-            with torch.no_grad():
-                found = [self.trainer.predict(dataclasses.replace(b, x=b.x.to(dtype))).float().cpu() for b in batches]
-            return torch.cat(found)
-        x = self._normalised(payload.examples(x, "x"))
-        low = self.config["precision"] == "bf16"
-        autocast = torch.autocast(self.device.type, torch.bfloat16) if low else contextlib.nullcontext()
-        with torch.no_grad(), autocast:
-            parts = x.split(self.config["eval_batch_size"])
-            scores = [self.trainer.predict(Batch(part.to(self.device, dtype))).float().cpu() for part in parts]
-        return torch.cat(scores)
+            batches: Iterable[Batch] = x.to(self.device, 0).batches(rows)
+        else:
+            parts = self._normalised(payload.examples(x, "x")).split(rows)
+            batches = (Batch(part.to(self.device)) for part in parts)
+        with evaluating(self.trainer, self.device, precision):
+            return torch.cat([self.trainer.predict(in_precision(batch, precision)).float().cpu() for batch in batches])
 
     def classes(self, x: Any) -> list[str]:
         """The name of the most likely class of every row.

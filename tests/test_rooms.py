@@ -11,7 +11,7 @@ import bpfree
 PACKAGE = Path(bpfree.__file__).parent
 FLOORS = (  # the lowest first; rooms on one floor may use each other
     ("functional",),
-    ("batch", "owners", "checkpoint"),
+    ("batch", "evaluation", "owners", "checkpoint"),
     ("trainer", "checks", "callbacks"),
     ("rules", "nets", "data"),
     ("loop",),

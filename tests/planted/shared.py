@@ -46,14 +46,14 @@ MUTANTS = {
         (*ALL, "reservoir"),
     ),
     "loop: training mode at test": Mutant(
-        "loop.py",
+        "evaluation.py",
         "        module.training = False\n",
         "        pass\n",
         [PREDICT + "test_prediction_runs_in_evaluation_mode"],
         (*ALL, "reservoir"),
     ),
     "loop: batch norm in training mode at test": Mutant(
-        "loop.py",
+        "evaluation.py",
         "        module.training = False\n",
         "        pass\n",
         [PREDICT + "test_prediction_runs_in_evaluation_mode[mono-forward, batch norm]"],
