@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bpfree.checkpoint import HISTORY, RunFolder
 from bpfree.errors import RunFailed
+from bpfree.functional.closed_form import StreamedRidge
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,10 +88,10 @@ class Probe(Callback):
         """Validation accuracy of the readout fitted on ``x (N, n)``, ``y (N,)``."""
         targets = F.one_hot(y, classes).to(x.dtype)
         mean, base = x.mean(0), targets.mean(0)
-        x = x - mean
-        gram = x.T @ x
-        gram.diagonal().add_(self.ridge * gram.diagonal().mean().clamp(min=1e-12))
-        weights = torch.linalg.solve(gram.double(), (x.T @ (targets - base)).double()).to(x.dtype)  # (n, C)
+        fit = StreamedRidge(x.shape[1], classes)
+        fit.add(x - mean, targets - base)
+        dead = bool((x == x[0]).all())  # then nothing can be read, and every row is of the most frequent class
+        weights = x.new_zeros(x.shape[1], classes) if dead else fit.solve(self.ridge).to(x.dtype)  # (n, C)
         return ((x_val - mean) @ weights + base).argmax(1).eq(y_val).double().mean().item()
 
     def _features(self, loop: "Loop", source: "Source", rows: int) -> tuple[dict[int, Tensor], Tensor]:

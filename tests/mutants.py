@@ -59,7 +59,7 @@ NOT_APPLICABLE = {
     },
     ("reservoir", "positive and negative swapped"): "it has one stream",
     ("reservoir", "forgotten clearing"): "it has no gradients",
-    ("reservoir", "state not saved"): "it has no optimizer; its sums are buffers",
+    ("reservoir", "state not saved"): "it has no optimizer, and begins a pass again",
     ("local-loss", "positive and negative swapped"): "it has one stream",
     ("channel-ff", "positive and negative swapped"): "it has one stream",
     ("random-features", "positive and negative swapped"): "it has one stream",

@@ -43,17 +43,16 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpfree.errors import RunFailed
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
 from bpfree.functional.precision import outside_autocast
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
-from bpfree.owners import OptimSettings, world
+from bpfree.owners import OptimSettings
 from bpfree.rules._calibration import calibrate, norms
+from bpfree.rules._ridge import solve
 from bpfree.settings import setting, settings
 from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
@@ -171,16 +170,7 @@ class Cafo(Trainer):
         (k,) = self.phase.blocks
         (weight,) = self.heads[k].parameters()
         sums, self.sums = self.sums, None
-        if world()[1] > 1:
-            for total in sums.sum_up(weight.device):
-                dist.all_reduce(total)
-        try:
-            weight.copy_(sums.solve(self.settings.ridge).T)
-        except torch.linalg.LinAlgError:
-            raise RunFailed(
-                f"predictor {k} cannot be solved, its matrix is singular: "
-                f"try a larger --ridge than {self.settings.ridge}"
-            ) from None
+        weight.copy_(solve(sums, self.settings.ridge, self.phase.name, weight.device).T)
 
     def scores(self, k: int, h: Tensor) -> Tensor:
         """``s_k (B, C)`` in full precision: what bfloat16 blocks put out may be cached, but is not rounded again."""

@@ -9,14 +9,13 @@ between the passes stay as drawn; the last measurement s is read out in closed f
 symbol        attribute               shape
 ============  ======================  ==========
 P             ``blocks[k].outside``   (B, inputs) -> (B, m)
-S^T S         ``gram``                (m + 1, m + 1), summed over the epoch
-S^T Y         ``cross``               (m + 1, C)
 V             ``readout``             (m + 1, C)
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
 Differences from the paper: none known; with ``bypass=beside`` the readout sees the input of the last pass too.
-Costs: one physical call a layer, sample and epoch; no gradients; one solve an epoch.
+Costs: one physical call a layer, sample and epoch; no gradients; one solve an epoch. No checkpoint holds the
+sums of an epoch: a run that was stopped within one begins it again, and measures again.
 """
 
 from collections.abc import Hashable, Iterator
@@ -25,9 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.functional.closed_form import StreamedRidge
 from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
+from bpfree.rules._ridge import solve
 from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings
@@ -41,9 +42,6 @@ class Reservoir(Trainer):
     Settings = Settings
     net = "optics"
     hidden_only = True
-    batch_separable = False  # each process would solve for its own part
-    gram: Tensor
-    cross: Tensor
     readout: Tensor
     prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
 
@@ -54,35 +52,35 @@ class Reservoir(Trainer):
                 delattr(module, name)
                 module.register_buffer(name, p.detach())
         m, classes = self.layers[-1].linear.in_features + 1, self.spec.classes
-        self.register_buffer("gram", torch.zeros(m, m, dtype=torch.float64))
-        self.register_buffer("cross", torch.zeros(m, classes, dtype=torch.float64))
         self.register_buffer("readout", torch.zeros(m, classes, dtype=torch.float64))
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         return {}
 
+    def phases(self, epochs: int) -> list[Phase]:
+        return [Phase("all", range(len(self.blocks)), epochs, restart=True)]
+
+    def on_pass(self) -> None:
+        self.sums = StreamedRidge(*self.readout.shape)
+
     def features_of(self, x: Tensor) -> Tensor:
         """s of every row: ``(B, m + 1)``."""
         for layer in self.layers[:-1]:
             x = layer(x)
-        return F.pad(self.layers[-1].sense(x), (0, 1), value=1.0).double()
+        return F.pad(self.layers[-1].sense(x), (0, 1), value=1.0)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        s = self.features_of(batch.x)
-        self.gram += s.mT @ s
-        self.cross += s.mT @ F.one_hot(batch.y, self.spec.classes).double()
-        self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.spec.classes))
+        if batch.weight is None:
+            s = self.features_of(batch.x)
+            self.sums.add(s, F.one_hot(batch.y, self.spec.classes))
+            self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.spec.classes))
         yield from ()
 
     def on_epoch(self) -> None:
-        weight = self.settings.ridge * self.gram.diagonal().mean()
-        eye = torch.eye(len(self.gram), dtype=self.gram.dtype, device=self.gram.device)
-        self.readout.copy_(torch.linalg.solve(self.gram + weight * eye, self.cross))
-        self.gram.zero_()
-        self.cross.zero_()
+        self.readout.copy_(solve(self.sums, self.settings.ridge, "the readout", self.readout.device))
 
     def predict(self, batch: Batch) -> Tensor:
-        s = self.features_of(batch.x)
+        s = self.features_of(batch.x).double()
         self.count("inference", len(s) * self.readout.numel())
         return s @ self.readout
 

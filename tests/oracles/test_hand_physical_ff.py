@@ -195,3 +195,10 @@ def test_reservoir_is_ridge_regression_on_the_last_measurement():
     np.testing.assert_allclose(
         loop.scores(loop.data.val)[0].numpy(), s @ expected, rtol=0, atol=1e-6
     )  # kept in float32
+
+
+def test_a_reservoir_stores_what_it_predicts_with_and_no_sums():
+    net = {key: value for key, value in NET.items() if key != "theta"}
+    loop = loop_of(make("reservoir", **net), data_of(X, Y), precision="fp64")
+    loop.run()
+    assert {name.rpartition(".")[2] for name in loop.trainer.state_dict()} == {"weight", "bias", "readout"}

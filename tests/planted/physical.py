@@ -7,6 +7,7 @@ HAND_PFF = PFF + "test_update_is_the_hand_gradient_and_the_next_layer_sees_the_u
 HAND_RES = PFF + "test_reservoir_is_ridge_regression_on_the_last_measurement"
 _PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_systems.py::"
 
+_FEWER_ROWS = "contract/test_processes.py::test_two_processes_equal_one[a last batch smaller than the world]"
 FROZEN = "test_frozen_parts.py::test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training"
 
 MUTANTS = {
@@ -38,11 +39,10 @@ MUTANTS = {
         "x.abs().max().to(self.amplitude)",
         [PFF + "test_the_amplitude_of_a_label_comes_from_the_training_part"],
     ),
-    "reservoir: sign flip": Mutant(_RES, "self.cross += ", "self.cross -= ", [HAND_RES]),
+    "reservoir: sign flip": Mutant(_RES, "self.sums.add(s, F", "self.sums.add(s, -F", [HAND_RES]),
     "reservoir: off-by-one label": Mutant(_RES, "F.one_hot(batch.y,", "F.one_hot((batch.y + 1) % 3,", [HAND_RES]),
-    "reservoir: sums of the epoch before stay": Mutant(
-        _RES, "        self.gram.zero_()\n", "", [PFF + "test_reservoir_of_a_second_epoch_is_that_of_the_first"]
-    ),
+    "reservoir: padding learned": Mutant(_RES, "if batch.weight is None:", "if True:", [_FEWER_ROWS]),
+    "reservoir: processes solve alone": Mutant("rules/_ridge.py", "if world()[1] > 1:", "if False:", [_FEWER_ROWS]),
     "system: a gradient reaches the input": Mutant(
         "nets/physical/system.py",
         '    @torch.no_grad()\n    def measure(self, x: Tensor, purpose: str = "inference") -> Tensor:',
