@@ -15,7 +15,7 @@ class Batch:
         x: inputs ``(B, …)``, on the trainer's device, normalised and augmented.
         y: targets ``(B,)`` int64 classes, or what the task asks for, or None.
         index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that ``y`` is about.
-        weight: None, or ``(B,)``: all zero in the one case that this process holds nothing but padding.
+        padding: whether its one row is only there to keep the processes in step: nobody may learn from it.
         graph: the graph that ``x``, then of all its nodes, lives on (`bpfree.functional.graphs.Graph`), or None.
         span: (first row, total rows) of this batch within the batch that all processes share.
     """
@@ -23,7 +23,7 @@ class Batch:
     x: Tensor
     y: Any = None
     index: Tensor | None = None
-    weight: Tensor | None = None
+    padding: bool = False
     graph: Any = None
     span: tuple[int, int] | None = None
 

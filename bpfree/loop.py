@@ -242,7 +242,7 @@ class Loop:
         if self.observing and self.cursor.steps:
             self._check_finite()
         _, total = batch.span or (0, len(batch.x))
-        self.share = (len(batch.x) if batch.weight is None else 0) / total
+        self.share = (0 if batch.padding else len(batch.x)) / total
         if not self.prepared:
             batch = self._prepare(batch)
         losses = checks.losses(trainer, trainer.local_losses(batch))

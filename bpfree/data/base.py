@@ -199,9 +199,8 @@ class RowSource(Source):
 
 
 def pack(x: Tensor, y: Tensor | None, index: Tensor, piece: Piece) -> Batch:
-    """The batch of one piece; its weight is zero when it is padding."""
-    weight = torch.zeros(1, dtype=x.dtype, device=x.device) if piece.padding else None
-    return Batch(x, y, index, weight, span=(piece.first, piece.total))
+    """The batch of one piece."""
+    return Batch(x, y, index, piece.padding, span=(piece.first, piece.total))
 
 
 def move(tensor: Tensor, device: torch.device) -> Tensor:

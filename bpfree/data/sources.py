@@ -1,5 +1,6 @@
 """Two ways to hold a split: resident on the device, or streamed from the host by threads that read ahead."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -110,5 +111,5 @@ class StreamSource(RowSource):
 
 
 def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    y, index, weight = (None if t is None else change(t) for t in (batch.y, batch.index, batch.weight))
-    return Batch(change(batch.x), y, index, weight, span=batch.span)
+    y, index = (None if t is None else change(t) for t in (batch.y, batch.index))
+    return dataclasses.replace(batch, x=change(batch.x), y=y, index=index)

@@ -139,7 +139,7 @@ class Cafo(Trainer):
         if self.phase.name == "blocks":
             if self.settings.variant == "dfa":
                 yield from self.align(batch)
-            elif batch.weight is None:
+            elif not batch.padding:
                 self.batches += 1
                 calibrate(self.blocks, norms(self.blocks), self.batches, lambda: batch.after(self.blocks))
             return
@@ -147,7 +147,7 @@ class Cafo(Trainer):
         if self.sums is None:
             loss = sparsemax_loss if self.settings.predictor == "sparsemax" else F.cross_entropy
             yield Local(loss(self.scores(k, batch.read(batch.x)), batch.y), owner=self.phase.name)
-        elif batch.weight is None:
+        elif not batch.padding:
             self.sums.add(batch.read(batch.x).flatten(1), F.one_hot(batch.y, self.spec.classes))
 
     def align(self, batch: Batch) -> Iterator[Local]:

@@ -48,7 +48,7 @@ class RandomFeatures(Trainer):
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if self.phase.name == "blocks":
-            if batch.weight is None:
+            if not batch.padding:
                 self.batches += 1
                 hidden = self.blocks[:-1]
                 calibrate(hidden, norms(hidden), self.batches, lambda: batch.after(hidden))

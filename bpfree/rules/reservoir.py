@@ -70,7 +70,7 @@ class Reservoir(Trainer):
         return F.pad(self.layers[-1].sense(x), (0, 1), value=1.0)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        if batch.weight is None:
+        if not batch.padding:
             s = self.features_of(batch.x)
             self.sums.add(s, F.one_hot(batch.y, self.spec.classes))
             self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.spec.classes))

@@ -56,14 +56,14 @@ def test_the_ragged_last_batch_is_kept(n, batch_size):
 
 @given(sizes, st.integers(1, 12), worlds)
 def test_shards_together_are_the_global_batch(n, batch_size, world):
-    """Rows of weight zero aside, the ranks' rows in order of rank are the rows of one process."""
+    """Padding aside, the ranks' rows in order of rank are the rows of one process."""
     source = TensorSource(torch.arange(float(n))[:, None])
     order = torch.randperm(n, generator=rng(n))
     whole = list(source.batches(batch_size, order=order))
     shards = [list(source.batches(batch_size, order=order, shard=(rank, world))) for rank in range(world)]
     for number, batch in enumerate(whole):
         parts = [shard[number] for shard in shards]
-        assert torch.cat([part.index for part in parts if part.weight is None]).tolist() == batch.index.tolist()
+        assert torch.cat([part.index for part in parts if not part.padding]).tolist() == batch.index.tolist()
 
 
 @given(sizes, st.integers(1, 12), worlds)
@@ -84,10 +84,10 @@ def test_all_ranks_but_the_last_ones_hold_equal_chunks(n, batch_size, world):
             assert piece.padding == (left <= 0)
 
 
-def test_a_rank_without_rows_gets_one_of_weight_zero():
+def test_a_rank_without_rows_gets_one_that_is_padding():
     (batch,) = TensorSource(torch.zeros(2, 3)).batches(2, shard=(2, 3))
     assert batch.x.shape == (1, 3)
-    assert batch.weight.tolist() == [0.0]
+    assert batch.padding is True
     assert batch.span == (1, 2)
 
 

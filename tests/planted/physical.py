@@ -41,7 +41,7 @@ MUTANTS = {
     ),
     "reservoir: sign flip": Mutant(_RES, "self.sums.add(s, F", "self.sums.add(s, -F", [HAND_RES]),
     "reservoir: off-by-one label": Mutant(_RES, "F.one_hot(batch.y,", "F.one_hot((batch.y + 1) % 3,", [HAND_RES]),
-    "reservoir: padding learned": Mutant(_RES, "if batch.weight is None:", "if True:", [_FEWER_ROWS]),
+    "reservoir: padding learned": Mutant(_RES, "if not batch.padding:", "if True:", [_FEWER_ROWS]),
     "reservoir: processes solve alone": Mutant("rules/_ridge.py", "if world()[1] > 1:", "if False:", [_FEWER_ROWS]),
     "system: a gradient reaches the input": Mutant(
         "nets/physical/system.py",
