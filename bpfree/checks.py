@@ -51,6 +51,20 @@ def net(blocks: nn.ModuleList) -> None:
             raise InputError(f"block {k} is lazy, its weights have no shape yet: send one batch through it first")
 
 
+def task(trainer: "Trainer", spec: "Spec") -> None:
+    """Refuses data with a task that the rule does not serve."""
+    if spec.task not in trainer.tasks:
+        rule, serves = type(trainer).__name__, " and ".join(trainer.tasks)
+        raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}")
+
+
+def replicas(trainer: "Trainer") -> None:
+    """Refuses nets side by side where the rule trains one."""
+    if trainer.replicas > 1 and not trainer.replicated:
+        rule, n = type(trainer).__name__, trainer.replicas
+        raise InputError(f"{rule} trains one net, not {n} side by side: use --algo gradient-noise or --net mlp")
+
+
 def put_out(k: int, block: nn.Module, h: Tensor) -> Tensor:
     """What block k makes of ``h``; an InputError names the block and what reached it."""
     try:

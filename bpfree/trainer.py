@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bpfree import checks, registry
 from bpfree.batch import Batch, Local, Phase
 from bpfree.errors import InputError
+from bpfree.evaluation import evaluating
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.owners import OptimSettings, Transform
 from bpfree.settings import resolve, setting, settings
@@ -192,15 +193,12 @@ class Trainer(nn.Module, ABC):
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shape of what block k puts out for one sample."""
-        like = next(self.blocks.parameters(), torch.empty(0))
-        h, shapes = like.new_zeros(2, *self.spec.shape), []
-        modes = [block.training for block in self.blocks]
-        with torch.no_grad():
-            for k, (block, mode) in enumerate(zip(self.blocks, modes, strict=True)):
-                h = checks.put_out(k, block.eval(), h)
-                block.train(mode)
-                shapes.append(tuple(h.shape[1:]))
-        return shapes
+        h, found = next(self.blocks.parameters(), torch.empty(0)).new_zeros(2, *self.spec.shape), []
+        with evaluating(self.blocks, h.device, "fp32"):
+            for k, block in enumerate(self.blocks):
+                h = checks.put_out(k, block, h)
+                found.append(tuple(h.shape[1:]))
+        return found
 
     @property
     def features(self) -> list[int]:
@@ -226,17 +224,13 @@ class Trainer(nn.Module, ABC):
             if (mine := (self.spec.shape, self.spec.classes)) != (other := (spec.shape, spec.classes)):
                 raise InputError(f"this net was built for shape and classes {mine}, not {other}: make a new trainer")
             return
-        if spec.task not in self.tasks:
-            rule, serves = type(self).__name__, " and ".join(self.tasks)
-            raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}")
+        checks.task(self, spec)
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
             checks.net(self.blocks)
+            checks.replicas(self)
             self.spec = spec
-            if self.replicas > 1 and not self.replicated:
-                rule, n = type(self).__name__, self.replicas
-                raise InputError(f"{rule} trains one net, not {n} side by side: use --algo gradient-noise or --net mlp")
             self.setup()
         self.phase = checks.phases(self, self.phases(self.settings.epochs))[-1]
 

@@ -14,8 +14,8 @@ MUTANTS = {
         ["test_phases.py::test_validation_comes_every_few_epochs_and_at_the_end_of_a_phase"],
     ),
     "tasks: any rule for any task": Mutant(
-        "trainer.py",
-        "if spec.task not in self.tasks:",
+        "checks.py",
+        "if spec.task not in trainer.tasks:",
         "if False:",
         ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
     ),
