@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree import registry, run
+from bpfree import checks, registry, run
 from bpfree.data.base import Spec
 from bpfree.errors import InputError, unknown
 from bpfree.loop import LoopSettings
@@ -243,6 +243,6 @@ def _settle(arm: Arm, loaded: dict[str, Spec]) -> Spec:
     arm.net_key = plan.net_key(spec.sha256)
     if arm.net_key is None:
         raise InputError(f"data {arm.data} has no hash, so that nobody could tell whether two runs saw the same")
-    with run.net_fits():
+    with checks.net_fits():
         plan.build().build(spec)
     return spec

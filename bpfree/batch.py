@@ -14,7 +14,7 @@ class Batch:
     Attributes:
         x: inputs ``(B, …)``, on the trainer's device, normalised and augmented.
         y: targets ``(B,)`` int64 classes, or what the task asks for, or None.
-        index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that ``y`` is about.
+        index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that are asked about.
         padding: whether its one row is only there to keep the processes in step: nobody may learn from it.
         graph: the graph that ``x``, then of all its nodes, lives on (`bpfree.functional.graphs.Graph`), or None.
         span: (first row, total rows) of this batch within the batch that all processes share.
@@ -42,7 +42,7 @@ class Batch:
         return h
 
     def read(self, h: Tensor) -> Tensor:
-        """The part of ``h`` that the targets are about: all of it, unless the batch is a graph."""
+        """The part of ``h`` that is asked about: all of it, unless the batch is a graph."""
         return h if self.graph is None else self.graph.read(h, self.index)
 
 

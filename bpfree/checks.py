@@ -1,7 +1,9 @@
 """What a rule or a net may get wrong, each told in one line: the loop and the trainer ask here."""
 
+import contextlib
 import json
-from collections.abc import Generator, Hashable, Iterable, Mapping
+import re
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,6 +51,20 @@ def net(blocks: nn.ModuleList) -> None:
     for k, block in enumerate(blocks):
         if any(torch.nn.parameter.is_lazy(p) for p in block.parameters()):
             raise InputError(f"block {k} is lazy, its weights have no shape yet: send one batch through it first")
+
+
+@contextlib.contextmanager
+def net_fits() -> Iterator[None]:
+    """An `InputError` for a net that no allocator can make; other errors are the rule's own and keep their traceback.
+
+    The words are torch's: of the CPU allocator, of its size arithmetic, and of the CUDA allocator.
+    """
+    try:
+        yield
+    except (OverflowError, RuntimeError, TypeError) as error:
+        if not re.search("can't allocate memory|overflow|too large|out of memory", str(error), re.IGNORECASE):
+            raise
+        raise InputError(f"the net does not fit into memory: {str(error).splitlines()[0]}") from error
 
 
 def task(trainer: "Trainer", spec: "Spec") -> None:

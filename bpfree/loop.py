@@ -121,6 +121,12 @@ class Loop:
         self.phases = checks.phases(trainer, trainer.phases(self.rule.epochs))
         self._enter_phase(self.phases[0])
 
+    @property
+    def data_passes(self) -> float:
+        """Passes over the training data so far; a cached prefix is filled in a pass of its own."""
+        part = self.cursor.batch / self.data.train.steps(self.rule.batch_size)
+        return self.cursor.epochs + part + list(self.prefixes.values()).count("cached")
+
     def _enter_phase(self, phase: Phase) -> None:
         """Fresh owners, so a fresh optimizer for every stage, and a fresh early stop."""
         trainer = self.trainer
@@ -335,8 +341,8 @@ class Loop:
         return in_precision(batch, self.settings.precision)
 
     def predict(self, batch: Batch) -> Tensor:
-        """What the rule says of a batch whose answers it does not get; on a graph they say which nodes are meant."""
-        asked = self.cast(batch if batch.graph is not None else dataclasses.replace(batch, y=None))
+        """What the rule says of a batch whose answers it does not get."""
+        asked = self.cast(dataclasses.replace(batch, y=None))
         return checks.scores(self.trainer, self.trainer.predict(asked), batch, self.data.spec).float()
 
     def counted(self, source: "Source") -> Iterator[tuple[int, dict[str, float]]]:

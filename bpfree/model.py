@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -64,7 +64,7 @@ class Model:
                 f"part of one, such as bpfree.data.load(…).test"
             )
         if isinstance(x, GraphSource):
-            batches: Iterable[Batch] = x.to(self.device, 0).batches(rows)
+            batches = (dataclasses.replace(batch, y=None) for batch in x.to(self.device, 0).batches(rows))
         else:
             parts = self._normalised(payload.examples(x, "x")).split(rows)
             batches = (Batch(part.to(self.device)) for part in parts)

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import inspect
 import os
-import re
 import shutil
 import time
 import uuid
@@ -20,8 +19,8 @@ import torch.distributed as dist
 import yaml
 from torch import Tensor
 
+from bpfree import checks, facts, registry
 from bpfree import data as data_room
-from bpfree import facts, registry
 from bpfree.callbacks import HistoryFile
 from bpfree.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
 from bpfree.data import places
@@ -244,7 +243,7 @@ class _Run:
             data = self.plan.load_data()
             if self.previous and self.previous["data"]["sha256"] != (data.spec.sha256 or None):
                 raise InputError(f"the data {data.spec.name} is not what {self.path} was started with: give the same")
-            with net_fits():
+            with checks.net_fits():
                 options = dataclasses.asdict(self.plan.loop_settings)
                 loop = self.loop = Loop(self.plan.build(), data, meter=self.meter, callbacks=self.callbacks, **options)
             self.facts = self._facts(data)
@@ -339,8 +338,6 @@ class _Run:
         loop, spec = self.loop, self.loop.data.spec
         cursor, (peak, method), earlier = loop.cursor, self.peak_memory(), self.previous.get("memory") or {}
         wall_s = time.perf_counter() - self.began_s + self.before_s
-        passes = cursor.epochs + cursor.batch / loop.data.train.steps(loop.rule.batch_size)
-        passes += list(loop.prefixes.values()).count("cached")  # a cache is filled in a pass of its own
         record = {
             **self.facts,
             "status": status,
@@ -349,7 +346,7 @@ class _Run:
             "result": {
                 **{"task": spec.task, "metric": spec.metric, "direction": "max" if spec.maximize else "min"},
                 **{"test": None, "val": loop.early.value, "predictions_sha256": None},
-                **{"epochs": cursor.epochs, "data_passes": passes, **result},
+                **{"epochs": cursor.epochs, "data_passes": loop.data_passes, **result},
             },
             "time": {"train_s": cursor.train_s, "wall_s": wall_s},
             "memory": {
@@ -390,20 +387,6 @@ def _gpus(device: torch.device) -> list[str] | None:
     if device.type != "cuda":
         return []
     return None if world()[1] > 1 else [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
-
-
-@contextlib.contextmanager
-def net_fits() -> Iterator[None]:
-    """An `InputError` for a net that no allocator can make; other errors are the rule's own and keep their traceback.
-
-    The words are torch's: of the CPU allocator, of its size arithmetic, and of the CUDA allocator.
-    """
-    try:
-        yield
-    except (OverflowError, RuntimeError, TypeError) as error:
-        if not re.search("can't allocate memory|overflow|too large|out of memory", str(error), re.IGNORECASE):
-            raise
-        raise InputError(f"the net does not fit into memory: {str(error).splitlines()[0]}") from error
 
 
 def _tested(loop: Loop) -> dict[str, Any]:

@@ -312,11 +312,10 @@ class _Worker:
     def _account(self, trial: optuna.Trial, loop: Loop, wall_s: float, readings: Mapping[str, Any]) -> None:
         """What the trial took, kept with it."""
         joules = [reading["total_j"] for reading in readings.values()]
-        cursor = loop.cursor
         cost = {
-            "train_s": cursor.train_s,
+            "train_s": loop.cursor.train_s,
             "wall_s": wall_s,
-            "data_passes": cursor.epochs + cursor.batch / loop.data.train.steps(loop.rule.batch_size),
+            "data_passes": loop.data_passes,
             "energy_j": None if None in joules or not joules else sum(joules),
             "method": worst(reading["method"] for reading in readings.values()),
         }

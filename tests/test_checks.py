@@ -13,6 +13,7 @@ from torch import nn
 
 import bpfree
 from bpfree.errors import Diverged, InputError
+from bpfree.rules.forward_gnn import ForwardGNN
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.trainer import Batch, Local, Phase, Trainer
 
@@ -165,15 +166,18 @@ def test_predictions_that_are_no_numbers_end_the_run():
         loop.run()
 
 
-def test_a_rule_does_not_get_the_answers_when_it_predicts():
+@pytest.mark.parametrize("rule", [MonoForward, ForwardGNN])
+def test_a_rule_does_not_get_the_answers_when_it_predicts(rule):
+    """On a graph the nodes that are asked about are ``batch.index``."""
     seen = []
 
-    class Cheat(MonoForward):
+    class Cheat(rule):
         def predict(self, batch):
             seen.append(batch.y)
             return super().predict(batch)
 
-    loop = run(Cheat(**SMALL))
+    net = {"net": "gnn"} if rule is ForwardGNN else {}
+    loop = run(Cheat(**SMALL, **net))
     loop.scores(loop.data.test)
     assert set(seen) == {None}
 

@@ -116,6 +116,7 @@ def test_a_cached_prefix_trains_like_a_recomputed_one():
     )
     assert cached.prefixes == {"block 0": "none", "block 1": "cached", "block 2": "cached"}
     assert recomputed.prefixes == {"block 0": "none", "block 1": "recomputed", "block 2": "recomputed"}
+    assert (cached.data_passes, recomputed.data_passes) == (3 * 2 + 2, 3 * 2)  # a cache is filled in a pass of its own
     a, b = values_of(cached.trainer), values_of(recomputed.trainer)
     for name in a:
         np.testing.assert_allclose(a[name], b[name], rtol=0, atol=1e-11, err_msg=name)
