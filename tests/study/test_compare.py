@@ -115,7 +115,7 @@ BAD = {
     "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
     "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
     "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
-    "no seeds": ("mono-forward", {"seeds": 0}, "expected at least one"),
+    "no seeds": ("mono-forward", {"seeds": 0}, "expected how many, such as 5"),
     "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
     "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected 1 trial an arm or more"),
     "jobs 0": ("mono-forward", {"jobs": 0}, "jobs = 0 is not valid"),
