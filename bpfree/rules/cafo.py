@@ -31,8 +31,9 @@ order of rows, gives it its statistics, which are fixed from then on, for the fi
 has no predictor yet, so its validation scores are all equal. The released code normalises the whole test set by its own
 statistics instead.
 Differences from the paper: mse has a ridge; ce and sparsemax take minibatches (the released code takes the whole
-training set in each of 5000 steps of size 0.01), and the state with the best validation accuracy is kept. The released
-code has no DFA: this is the published re-implementation's, with e divided by B and without its pass through all blocks.
+training set in each of 5000 steps of size 0.01), and a predictor keeps the state with which the sum so far is best on
+validation data. The released code has no DFA: this is the published re-implementation's, with e divided by B, without
+its pass through all blocks, its predictors' biases and its sum of logits (``readout=logits`` has that one).
 Costs: dfa two forward passes a step and one backward, of a block at a time; predictors none when the features of the
 fixed blocks are cached (``cache_mb``), else one; one pass over the data for each mse predictor. One forward pass a
 prediction. sum_k C·n_k extra parameters, all used at inference; mse holds 16 n_k^2 bytes while it solves.

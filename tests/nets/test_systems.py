@@ -270,6 +270,16 @@ def test_the_oracle_gradient_is_that_of_finite_differences(net: str):
         assert moving.grad[0, i].item() == pytest.approx(change.item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("net", SIMULATED)
+def test_a_run_in_bfloat16_asks_the_system_in_full_precision(net: str):
+    layer, x = layer_of(net, **QUIET[net]), torch.rand(4, 6).bfloat16()
+    expected = layer.sense(x.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.sense(x)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize("route", ["oracle", "physics-aware"])
 def test_forwards_is_measured_whatever_the_gradient(route: str):
     values = {**QUIET["acoustic"], "surrogate_steps": 3, "surrogate_pairs": 20}

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.errors import InputError
+from bpfree.functional.precision import outside_autocast
 from bpfree.nets.physical.costs import CountedLinear
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
@@ -48,7 +49,8 @@ class PhysicalLayer(nn.Module):
         bypass = self.outside.settings.bypass
         if bypass == "only":
             return h
-        y = self.physics(widen(h, self.outside.inputs))
+        with outside_autocast(h):  # what is outside knows no bfloat16
+            y = self.physics(widen(h.float() if h.dtype == torch.bfloat16 else h, self.outside.inputs))
         return y if bypass == "none" else torch.cat([y, h], 1)
 
     def physics(self, h: Tensor) -> Tensor:
