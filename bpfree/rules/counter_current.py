@@ -26,8 +26,8 @@ V_{k+1}       ``feedback[k]``         (d_k, d_{k+1}), or a kernel
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
 Differences from the paper: the losses are those of its released code (eq. 2 is the normalised one with samples in
 place of prototypes); warm-up multiplies the learning rate, not the losses, which differs where the gradient is clipped;
-flooding reads the probabilities before the step in evaluation mode; the best state is that of the validation accuracy, not
-of the cross-entropy. ``no-stop-gradient`` is the ablation that is no longer local, ``feedback=fixed`` the one with
+flooding reads the probabilities before the step in evaluation mode; the best state is that of the validation accuracy,
+not of the cross-entropy. ``no-stop-gradient`` is the ablation that is no longer local, ``feedback=fixed`` the one with
 random feedback. V_1, which no forward layer needs, counts in the feedback net's clip, as released: late in training its
 gradient is the largest, and slows the others.
 Costs: one forward pass a step, one more with ``flood``, and a feedback pass of C rows (of B rows for reconstruction);
