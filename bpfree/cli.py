@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,13 +65,8 @@ def train(
     from bpfree import run
 
     values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
-    base = {**(run.read_config(resume) if resume else {"data": None, "net": None}), **values}
-    own = _own(context)
-    if "algo" not in base:
-        flags.misspelt(context.args, own)
-        raise InputError("no rule given: bpfree train --algo NAME; bpfree list shows them")
-    classes = run.settings_of(base["algo"], base["data"], base["net"]).values()
-    values |= flags.parse(context.args, classes, own)
+    base = {**(run.read_config(resume) if resume else {}), **values}
+    values |= _settings(context, base)
     callbacks = [] if quiet or as_json else [show.progress()]
     command = shlex.join(["bpfree", *sys.argv[1:]])
     record = run.train(out=out, resume=resume, meter=meter, callbacks=callbacks, command=command, **values)
@@ -171,12 +167,10 @@ def reproduce(
 
     Settings given as flags change the recipe, which its target then does not judge.
     """
-    from bpfree import flags, run, show
+    from bpfree import flags, show
     from bpfree import reproduce as study
 
-    config = study.load(recipe).config
-    classes = run.settings_of(config["algo"], config.get("data"), config.get("net")).values()
-    changes = {**flags.pairs(set_ or ()), **flags.parse(context.args, classes, _own(context))}
+    changes = {**flags.pairs(set_ or ()), **_settings(context, study.load(recipe).config)}
     found = study.load(recipe, seeds, changes)
     callbacks = [] if quiet or as_json else [show.progress()]
     command = shlex.join(["bpfree", *sys.argv[1:]])
@@ -290,16 +284,10 @@ def tune(
         if "algo" in given:
             show.settings_of(**given)
         return
-    from bpfree import run
     from bpfree import tune as room
 
-    values: dict[str, Any] = {"data": None, "net": None, **(flags.read_yaml(config) if config else {})}
-    values |= {**flags.pairs(set_ or ()), **given}
-    own = _own(context)
-    if "algo" not in values:
-        flags.misspelt(context.args, own)
-        raise InputError("no rule given: bpfree tune --algo NAME; bpfree list shows them")
-    values |= flags.parse(context.args, run.settings_of(values["algo"], values["data"], values["net"]).values(), own)
+    values: dict[str, Any] = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **given}
+    values |= _settings(context, values)
     wanted = None if search is None else [item.strip().replace("-", "_") for item in search.split(",") if item.strip()]
     say = _silent if quiet or as_json else _progress
     values |= {"trials": trials, "search": wanted, "storage": storage, "name": name, "out": out, "prune": prune}
@@ -308,6 +296,17 @@ def tune(
     if found["status"] == "stopped":
         typer.echo(f"stopped: go on with the same command and --out {found['folder']}", err=True)
         raise typer.Exit(130)
+
+
+def _settings(context: typer.Context, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings given as flags, of the rule, data and net that were ``chosen``."""
+    from bpfree import flags, run
+
+    if "algo" not in chosen:
+        flags.misspelt(context.args, _own(context))
+        raise InputError(f"no rule given: bpfree {context.info_name} --algo NAME; bpfree list shows them")
+    classes = run.settings_of(chosen["algo"], chosen.get("data"), chosen.get("net")).values()
+    return flags.parse(context.args, classes, _own(context))
 
 
 def _own(context: typer.Context) -> list[str]:
