@@ -20,8 +20,12 @@ from bpfree.settings import as_dict
 
 BASELINE = "backprop"
 PROTOCOL = {  # of arXiv 2511.01061's correction
-    **{"epochs": 100, "patience": 20, "min_delta": 0.0, "batch_size": 128},
-    **{"keep": "best", "validate_every": 1},
+    "epochs": 100,
+    "patience": 20,
+    "min_delta": 0.0,
+    "batch_size": 128,
+    "keep": "best",
+    "validate_every": 1,
 }
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
 OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(LoopSettings))}

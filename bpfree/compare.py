@@ -18,16 +18,14 @@ import json
 import math
 import os
 import shutil
-import signal
 import statistics
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bpfree import arms as arms_room
+from bpfree import isolate
 from bpfree import reproduce as recipes
 from bpfree import tune as tune_room
 from bpfree.arms import Arm
@@ -38,6 +36,7 @@ from bpfree.flags import read_yaml
 from bpfree.isolate import Isolated
 from bpfree.run import meter_for, now, train
 from bpfree.seeds import seed_list
+from bpfree.signals import stop_on_signals
 from energy import EnergyError
 from energy import record as energy_record
 from energy import study as energy_study
@@ -115,21 +114,41 @@ def compare(
     device = pick_device(settings.get("device", "auto"))
     meter_for(meter, device, None, None).close()  # a meter that is not there shows before anything is written
     definition = {
-        **{"algos": texts, "data": data, "net": net, "seeds": seed_list(seeds), "controls": wanted},
-        **{"tune": tune, "tune_epochs": tune_epochs, "quick": quick, "settings": settings},
-        **{"target": target, "margin_pp": margin_pp, "meter": meter},
+        "algos": texts,
+        "data": data,
+        "net": net,
+        "seeds": seed_list(seeds),
+        "controls": wanted,
+        "tune": tune,
+        "tune_epochs": tune_epochs,
+        "quick": quick,
+        "settings": settings,
+        "target": target,
+        "margin_pp": margin_pp,
+        "meter": meter,
     }
     definition = json.loads(json.dumps(definition))
     found = _earlier(out, definition)
     laid_out, specs, notes = arms_room.lay_out(texts, data, net, settings, controls=wanted, quick=quick)
-    slots, why = _slots(jobs, meter, settings.get("device", "auto"))
+    slots, why = isolate.slots(jobs, meter, settings.get("device", "auto"))
     idle_s = (QUICK_IDLE_S if quick else IDLE_S) if idle_s is None else idle_s
     if found is None:
         found = {
-            **{"schema": energy_study.SCHEMA, "name": out.name, "question": question, "created": now()},
-            **{"seeds": definition["seeds"], "budgets": [OWN, MATCHED], "quick": quick, "data": data},
-            **{"margin_pp": margin_pp, "target": target, "idle": None, "warnings": [*notes, *why]},
-            **{"definition": definition, "passes": {}, "warmed_up": False},
+            "schema": energy_study.SCHEMA,
+            "name": out.name,
+            "question": question,
+            "created": now(),
+            "seeds": definition["seeds"],
+            "budgets": [OWN, MATCHED],
+            "quick": quick,
+            "data": data,
+            "margin_pp": margin_pp,
+            "target": target,
+            "idle": None,
+            "warnings": [*notes, *why],
+            "definition": definition,
+            "passes": {},
+            "warmed_up": False,
             "together": len(slots) if meter == "none" else 1,
         }
         found["runs"] = _planned(laid_out, found["seeds"])
@@ -205,8 +224,14 @@ class _Study:
         settings = {key: value for key, value in config.items() if key not in ("algo", "data", "seed", "data_dir")}
         twin_of = arm.beside if arm.role in ("twin", "aa") else None
         return {
-            **{"name": arm.name, "algo": config["algo"], "settings": settings, "net_key": arm.net_key},
-            **{"role": arm.role, "twin_of": twin_of, "beside": arm.beside, "search": arm.search},
+            "name": arm.name,
+            "algo": config["algo"],
+            "settings": settings,
+            "net_key": arm.net_key,
+            "role": arm.role,
+            "twin_of": twin_of,
+            "beside": arm.beside,
+            "search": arm.search,
         }
 
     def _searched(self, arm: Arm) -> dict[str, Any]:
@@ -217,8 +242,7 @@ class _Study:
     # In this order ----------------------------------------------------------------------------------------------------
 
     def go(self, servers: Sequence[Server]) -> None:
-        stop = lambda *_: self._stop(servers)  # noqa: E731
-        with _on_signals(stop):
+        with stop_on_signals(lambda why: self._stop(servers)):
             self._warm_up(servers)
             self._search(servers[0])
             for run in self.found["runs"]:
@@ -266,9 +290,17 @@ class _Study:
             self.say(f"{arm.name}: search, {trials} trials")
             values = {**arm.values, "epochs": min(arm.plan().config["epochs"], self.found["definition"]["tune_epochs"])}
             job = {
-                **{"algo": arm.algo, "data": arm.data, "net": arm.net, **values, "seed": max(self.found["seeds"]) + 1},
-                **{"trials": trials, "out": str(self.out / TUNE / arm.slug), "name": f"{self.out.name}/{arm.name}"},
-                **{"search": self._space(arm), "prune": False, "meter": self.meter},
+                "algo": arm.algo,
+                "data": arm.data,
+                "net": arm.net,
+                **values,
+                "seed": max(self.found["seeds"]) + 1,
+                "trials": trials,
+                "out": str(self.out / TUNE / arm.slug),
+                "name": f"{self.out.name}/{arm.name}",
+                "search": self._space(arm),
+                "prune": False,
+                "meter": self.meter,
             }
             answer = self._ask(server, "bpfree.compare:search", job)
             if "error" in answer:
@@ -447,31 +479,6 @@ def _planned(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, Any]]:
     return runs
 
 
-def _slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
-    """One environment for each run that may go on at the same time, and what a reader must know of it.
-
-    Several only where the meter reads nothing that they share: NVML alone, with a GPU for each; or no meter at all.
-    """
-    if jobs < 1:
-        raise InputError(f"jobs = {jobs} is not valid: expected 1 or more")
-    gpus = _visible_gpus() if device in ("auto", "cuda") else []
-    if jobs > 1 and meter in ("nvml", "nvml-sampled") and len(gpus) > 1:
-        return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:jobs]], []
-    if jobs > 1 and meter == "none":
-        note = f"{jobs} runs went on at the same time: their times are no basis for a comparison"
-        return [{}] * jobs, [note]
-    if jobs == 1:
-        return [{}], []
-    why = f"the runs went one by one, not {jobs} at a time: the meter {meter} could not have told them apart"
-    return [{}], [f"{why} (it can with --meter nvml and a GPU for each)"]
-
-
-def _visible_gpus() -> list[str]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = torch.cuda.device_count()
-    return named.split(",")[:count] if named else [str(k) for k in range(count)]
-
-
 @contextlib.contextmanager
 def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[list[Server]]:
     servers: list[Server] = []
@@ -482,17 +489,3 @@ def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[list[Server
     finally:
         for server, _ in servers:
             server.close()
-
-
-@contextlib.contextmanager
-def _on_signals(stop: Callable[..., None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the study after the batch at hand, with everything saved."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)

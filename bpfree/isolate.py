@@ -21,6 +21,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bpfree.errors import InputError
+
 _IMPORTED = ("torch", "torch._dynamo", "codecarbon", "bpfree.run")  # the first optimizer of a process imports dynamo
 
 
@@ -151,6 +153,33 @@ def _line() -> str:
             break
         found += part
     return found.decode()
+
+
+def slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
+    """One environment for each run that may go on at the same time, and what a reader must know of it.
+
+    Several only where the meter reads nothing that they share: NVML alone, with a GPU for each; or no meter at all.
+    """
+    if jobs < 1:
+        raise InputError(f"jobs = {jobs} is not valid: expected 1 or more")
+    gpus = _visible_gpus() if device in ("auto", "cuda") else []
+    if jobs > 1 and meter in ("nvml", "nvml-sampled") and len(gpus) > 1:
+        return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:jobs]], []
+    if jobs > 1 and meter == "none":
+        note = f"{jobs} runs went on at the same time: their times are no basis for a comparison"
+        return [{}] * jobs, [note]
+    if jobs == 1:
+        return [{}], []
+    why = f"the runs went one by one, not {jobs} at a time: the meter {meter} could not have told them apart"
+    return [{}], [f"{why} (it can with --meter nvml and a GPU for each)"]
+
+
+def _visible_gpus() -> list[str]:
+    import torch
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(k) for k in range(count)]
 
 
 if __name__ == "__main__":

@@ -344,9 +344,15 @@ class _Run:
             "error": error,
             "ended": None if status == "running" else now(),
             "result": {
-                **{"task": spec.task, "metric": spec.metric, "direction": "max" if spec.maximize else "min"},
-                **{"test": None, "val": loop.early.value, "predictions_sha256": None},
-                **{"epochs": cursor.epochs, "data_passes": loop.data_passes, **result},
+                "task": spec.task,
+                "metric": spec.metric,
+                "direction": "max" if spec.maximize else "min",
+                "test": None,
+                "val": loop.early.value,
+                "predictions_sha256": None,
+                "epochs": cursor.epochs,
+                "data_passes": loop.data_passes,
+                **result,
             },
             "time": {"train_s": cursor.train_s, "wall_s": wall_s},
             "memory": {

@@ -380,8 +380,14 @@ def _summary(
     best = study.best_trial if complete else None
     config = {**base.config, **best.params} if best else None
     summary = {
-        **{"schema": SCHEMA, "name": study.study_name, "storage": where, "status": status, "trials": wanted},
-        **{"algo": base.algo, "data": base.config["data"], "net": base.net},
+        "schema": SCHEMA,
+        "name": study.study_name,
+        "storage": where,
+        "status": status,
+        "trials": wanted,
+        "algo": base.algo,
+        "data": base.config["data"],
+        "net": base.net,
         "space": {name: list(option.search or ()) for name, option in space.items()},
         "best": {"number": best.number, "val": best.value, "params": best.params} if best else None,
         "config": config,
@@ -402,7 +408,8 @@ def _cost(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     started = [trial for trial in trials if trial.state != TrialState.WAITING]
     total = {key: _sum([cost[key] for cost in known]) for key in _COSTS}
     return {
-        **{"trials": sum(trial.state in DONE for trial in trials), **total},
+        "trials": sum(trial.state in DONE for trial in trials),
+        **total,
         "method": worst(cost["method"] for cost in known),
         "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
         "lost": sum("cost" not in trial.user_attrs for trial in started if trial.state == TrialState.FAIL),
@@ -416,8 +423,12 @@ def _sum(values: Sequence[float | None]) -> float | None:
 
 def _told(trial: FrozenTrial) -> dict[str, Any]:
     return {
-        **{"number": trial.number, "state": trial.state.name.lower(), "val": trial.value, "params": trial.params},
-        **{"cost": trial.user_attrs.get("cost"), "ended": trial.user_attrs.get("ended")},
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        "val": trial.value,
+        "params": trial.params,
+        "cost": trial.user_attrs.get("cost"),
+        "ended": trial.user_attrs.get("ended"),
         "retry_of": trial.system_attrs.get("failed_trial"),
     }
 

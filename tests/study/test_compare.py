@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import SMALL
 
-from bpfree import InputError, RunFailed, arms, compare
+from bpfree import InputError, RunFailed, arms, compare, isolate
 from bpfree.functional.metrics import METRICS
 from bpfree.isolate import Isolated
 from energy import EnergyError
@@ -282,13 +282,13 @@ def test_quick_study_is_small_and_says_so(in_process, tmp_path):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_runs_go_side_by_side_only_where_the_meter_can_tell_them_apart(jobs, monkeypatch):
-    monkeypatch.setattr(compare, "_visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    monkeypatch.setattr(isolate, "_visible_gpus", lambda: ["GPU-a", "GPU-b"])
     alone = [{}]
     each = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("GPU-a", "GPU-b")]
-    assert compare._slots(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
-    assert compare._slots(jobs, "none", "cpu")[0] == alone * jobs
+    assert isolate.slots(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
+    assert isolate.slots(jobs, "none", "cpu")[0] == alone * jobs
     for meter, device in (("auto", "auto"), ("rapl", "auto"), ("nvml", "cpu")):
-        slots, notes = compare._slots(jobs, meter, device)
+        slots, notes = isolate.slots(jobs, meter, device)
         assert slots == alone
         assert [f"the runs went one by one, not {jobs} at a time" in note for note in notes] == [True] * (jobs > 1)
 
