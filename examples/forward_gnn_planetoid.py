@@ -1,4 +1,4 @@
-"""Single forward and its fair controls on Planetoid: the table of the README, or a part of it.
+"""Single forward and its fair controls on Planetoid: the table of RESULTS.md, or a part of it.
 
     python examples/forward_gnn_planetoid.py                  # all of it: hours
     python examples/forward_gnn_planetoid.py cora public      # one graph, one kind of split

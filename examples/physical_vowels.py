@@ -3,7 +3,7 @@
     python examples/physical_vowels.py [vowels | peterson-barney] [net] [splits]
 
 Physical Forward-Forward gains one or two points by its physics, and LDA and backpropagation without physics reach the
-same on the same splits (README, Results): these tables cannot show a need for physics.
+same on the same splits (RESULTS.md): these tables cannot show a need for physics.
 
 Each row is one method on the same box (same ``system_seed``), the same splits and the same scaling. Two kinds of test:
 20 % of the tokens, whose speakers are in the training part too, and 20 % of the speakers (the only kind for Peterson &
