@@ -32,6 +32,11 @@ def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractC
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
 
+def asked(batch: Batch, precision: Precision) -> Batch:
+    """The batch as `Trainer.predict` gets it: without the answers."""
+    return in_precision(dataclasses.replace(batch, y=None), precision)
+
+
 def in_precision(batch: Batch, precision: Precision) -> Batch:
     """The batch in double precision if the run is."""
     return dataclasses.replace(batch, x=_double(batch.x), y=_double(batch.y)) if precision == "fp64" else batch

@@ -16,7 +16,7 @@ from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.data import as_data
 from bpfree.device import keep_freed, pick_device
 from bpfree.errors import Diverged, InputError
-from bpfree.evaluation import Precision, autocast, evaluating, in_precision
+from bpfree.evaluation import Precision, asked, autocast, evaluating, in_precision
 from bpfree.functional.metrics import METRICS
 from bpfree.live import LiveMemory
 from bpfree.monitor import EarlyStop, Monitor
@@ -342,8 +342,8 @@ class Loop:
 
     def predict(self, batch: Batch) -> Tensor:
         """What the rule says of a batch whose answers it does not get."""
-        asked = self.cast(dataclasses.replace(batch, y=None))
-        return checks.scores(self.trainer, self.trainer.predict(asked), batch, self.data.spec).float()
+        found = self.trainer.predict(asked(batch, self.settings.precision))
+        return checks.scores(self.trainer, found, batch, self.data.spec).float()
 
     def counted(self, source: "Source") -> Iterator[tuple[int, dict[str, float]]]:
         """Rows of every batch of ``source`` and what a prediction of one does (`Trainer.operations`)."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
 from bpfree.device import pick_device
 from bpfree.errors import InputError, unknown
-from bpfree.evaluation import evaluating, in_precision
+from bpfree.evaluation import asked, evaluating
 from bpfree.functional.metrics import METRICS
 from bpfree.run import GIVEN, plan, read_config
 from bpfree.streams import Streams
@@ -64,12 +64,12 @@ class Model:
                 f"part of one, such as bpfree.data.load(…).test"
             )
         if isinstance(x, GraphSource):
-            batches = (dataclasses.replace(batch, y=None) for batch in x.to(self.device, 0).batches(rows))
+            batches: Iterable[Batch] = x.to(self.device, 0).batches(rows)
         else:
             parts = self._normalised(payload.examples(x, "x")).split(rows)
             batches = (Batch(part.to(self.device)) for part in parts)
         with evaluating(self.trainer, self.device, precision):
-            return torch.cat([self.trainer.predict(in_precision(batch, precision)).float().cpu() for batch in batches])
+            return torch.cat([self.trainer.predict(asked(batch, precision)).float().cpu() for batch in batches])
 
     def classes(self, x: Any) -> list[str]:
         """The name of the most likely class of every row.

@@ -63,6 +63,16 @@ class Option:
     def flag(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def span(self) -> tuple[float, float, bool] | None:
+        """Low, high and whether logarithmic, of a range to search; None: ``search`` lists choices, or is None."""
+        match self.search:
+            case (int() | float() as low, int() | float() as high):
+                return low, high, False
+            case (int() | float() as low, int() | float() as high, "log"):
+                return low, high, True
+        return None
+
 
 def options(cls: type) -> list[Option]:
     """What can be set on ``cls``, in the order of declaration."""

@@ -261,15 +261,10 @@ def settings_of(algo: str, data: str | None = None, net: str | None = None) -> N
 
 def _searched(option: Option) -> str:
     """The range or the choices that `bpfree tune` tries."""
-    match option.search:
-        case None:
-            return "-"
-        case (low, high, "log"):
-            return f"{low:g} to {high:g}, log"
-        case (int() | float() as low, int() | float() as high):
-            return f"{low:g} to {high:g}"
-        case choices:
-            return " | ".join(map(str, choices))
+    if option.span is None:
+        return " | ".join(map(str, option.search or "-"))
+    low, high, log = option.span
+    return f"{low:g} to {high:g}" + (", log" if log else "")
 
 
 def rule(name: str) -> None:

@@ -144,12 +144,12 @@ def _sealed(data: Data) -> Data:
 def suggest(trial: optuna.Trial, option: Option) -> Any:
     """A value for one setting from its range: ``(low, high)``, ``(low, high, "log")``, or a list of choices."""
     assert option.search is not None
-    low, high, *log = option.search if len(option.search) in (2, 3) else (None, None)
-    if not isinstance(low, int | float) or not isinstance(high, int | float) or log not in ([], ["log"]):
+    if option.span is None:
         return trial.suggest_categorical(option.name, list(option.search))
+    low, high, log = option.span
     if option.type.startswith("int"):
-        return trial.suggest_int(option.name, int(low), int(high), log=bool(log))
-    return trial.suggest_float(option.name, low, high, log=bool(log))
+        return trial.suggest_int(option.name, int(low), int(high), log=log)
+    return trial.suggest_float(option.name, low, high, log=log)
 
 
 # The storage ----------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ class RawGraph:
 
 
 class GraphSource(Source):
-    """One split of a graph: every batch has all nodes in ``x``, and in ``index`` those that ``y`` is about.
+    """One split of a graph: every batch has all nodes in ``x``, and in ``index`` those that are asked about.
 
     Args:
         x: features of all nodes ``(N + K, F)``.

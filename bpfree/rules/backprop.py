@@ -15,7 +15,7 @@ M_k           ``heads[k]``            (C, n_k), no bias; only with ``deep_superv
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
-On a graph ``batch.x`` holds all nodes, and the scores are of the nodes or pairs that ``batch.y`` is about.
+On a graph ``batch.x`` holds all nodes, and the scores are of the nodes or pairs that are asked about.
 Differences from the paper: w is a setting; weights begin as for every rule on the same net.
 Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
 inference.

@@ -118,7 +118,7 @@ MUTANTS = {
         ["test_phases.py::test_warm_up_counts_the_batches_of_the_phase"],
     ),
     "loop: answers given to predict": Mutant(
-        "loop.py",
+        "evaluation.py",
         "dataclasses.replace(batch, y=None)",
         "batch",
         ["test_checks.py::test_a_rule_does_not_get_the_answers_when_it_predicts"],
