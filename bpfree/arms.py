@@ -30,6 +30,7 @@ PROTOCOL = {  # of arXiv 2511.01061's correction
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
 OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(LoopSettings))}
 INHERITED = ("lr_schedule",)  # what twins and controls take over from the arm that they stand beside
+NO_ARMS = "no arms given: write --algos mono-forward,forward-forward"
 SUPERVISED, UNTRAINED = f"{BASELINE}:deep_supervision=true", "random-features"  # controls of every net
 
 
@@ -76,12 +77,16 @@ class Arm:
         return math.ceil(passes)
 
 
-def separate(text: str) -> list[str]:
+def separate(text: str | Iterable[str]) -> list[str]:
     """The arms in ``a,b:k=v,l=w,c``: what holds ``=`` before any ``:``, or is a number, belongs to the arm before it.
+
+    Arms that are separate already stay so.
 
     >>> separate("mono-forward,backprop:lr=0.1,hidden=64,32,cafo")
     ['mono-forward', 'backprop:lr=0.1,hidden=64,32', 'cafo']
     """
+    if not isinstance(text, str):
+        return list(text)
     arms: list[str] = []
     for part in (part.strip() for part in text.split(",")):
         goes_on = re.fullmatch(r"[\w-]+=.*|[\d.eE+-]+", part)
@@ -137,7 +142,7 @@ def lay_out(
         InputError: an arm that does not exist, is given twice, sets what belongs to the study or does not fit the data.
     """
     if not algos:
-        raise InputError("no arms given: write --algos mono-forward,forward-forward")
+        raise InputError(NO_ARMS)
     for twice in {text for text in algos if list(algos).count(text) > 1}:
         raise InputError(f"arm {twice} is given twice: its repeats are the seeds")
     values = {**PROTOCOL, **(QUICK if quick else {}), **common}
@@ -173,10 +178,22 @@ def lay_out(
     return found, {arm.name: _settle(arm, loaded) for arm in found}, notes
 
 
-def settings_of(algos: Sequence[str] | str, data: str = "mnist", net: str | None = None, **_: Any) -> list[type]:
+def default_data(algos: str | Iterable[str]) -> str:
+    """The data of a study that names none: what its rules, but for the baseline, train on when none is named."""
+    rules = [parse(text)[0] for text in separate(algos)]
+    if not rules:
+        raise InputError(NO_ARMS)
+    names = {registry.rule(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
+    if len(names) > 1:
+        different = ", ".join(f"{rule} on {data}" for data, rule in names.items())
+        raise InputError(f"no data given, and the arms would train on different ones ({different}): add --data NAME")
+    return next(iter(names))
+
+
+def settings_of(algos: str | Iterable[str], data: str, net: str | None = None, **_: Any) -> list[type]:
     """Who takes settings in a study of these arms."""
     found: dict[type, None] = {}
-    for text in separate(algos) if isinstance(algos, str) else algos:
+    for text in separate(algos):
         rule, own = parse(text)
         found |= dict.fromkeys(run.settings_of(rule, data, own.get("net", net)).values())
     return list(found)

@@ -238,11 +238,12 @@ def compare(
     own = _own(context)
     if "algos" not in values:
         flags.misspelt(context.args, own)
-        raise InputError("no arms given: write --algos mono-forward,forward-forward")
+        raise InputError(arms.NO_ARMS)
+    values["data"] = values.get("data") or arms.default_data(values["algos"])
     values |= flags.pairs(set_ or ()) | flags.parse(context.args, arms.settings_of(**values), own)
     command = shlex.join(["bpfree", *sys.argv[1:]])
     say = _silent if quiet or as_json else _progress
-    folder = out or run.new_folder("study", str(values.get("data", "mnist")))
+    folder = out or run.new_folder("study", str(values["data"]))
     values = {"quick": quick, "meter": meter, **values} | ({"quick": True} if quick else {})
     found = study.compare(**values, out=folder, command=command, say=say)
     print(json.dumps(found, indent=1)) if as_json else show.study(found, folder)

@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 def compare(
     algos: Sequence[str] | str,
-    data: str = "mnist",
+    data: str | None = None,
     *,
     out: str | os.PathLike[str],
     seeds: int | str | Sequence[int] = 5,
@@ -75,7 +75,7 @@ def compare(
 
     Args:
         algos: arms, ``rule`` or ``rule:key=value,…``.
-        data: a name, as for `bpfree.train`.
+        data: a name, as for `bpfree.train`; None: what the rules of all arms train on when none is named.
         seeds: how many (0, 1, …), or which; every arm runs on each.
         net: name of a net for arms that name none.
         controls: instead of the usual ones; ``none``, or an empty list: none.
@@ -95,13 +95,14 @@ def compare(
         InputError: something asked for cannot be done; nothing was written.
         RunFailed: the study itself could not be written. An arm that fails is recorded, and the others go on.
     """
-    out, texts = Path(out), arms_room.separate(algos) if isinstance(algos, str) else list(algos)
-    if other := [thing for thing in (*texts, data) if not isinstance(thing, str)]:
+    out, texts = Path(out), arms_room.separate(algos)
+    if other := [thing for thing in (*texts, "" if data is None else data) if not isinstance(thing, str)]:
         raise InputError(
             f"{other[0]!r:.60} has no name under which a process of its own finds it: arms are names of rules or "
             f"FILE.py:Class, data a name such as mnist or npz:FILE"
         )
-    wanted = arms_room.separate(controls) if isinstance(controls, str) else controls
+    data = arms_room.default_data(texts) if data is None else data
+    wanted = None if controls is None else arms_room.separate(controls)
     wanted = [] if wanted == ["none"] else wanted
     if tune is not None and tune < 1:
         raise InputError(f"tune = {tune} is not valid: expected 1 trial an arm or more; leave it out for no search")

@@ -9,6 +9,7 @@ torch imported but not bpfree. Only failing tests count: an error on collection 
 ``planted/``; every rule has each of the kinds below, or ``NOT_APPLICABLE`` says why not.
 """
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -181,4 +182,9 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a fault  [default: all]")
+    wanted = parser.parse_args().names
+    if wrong := [name for name in wanted if name not in MUTANTS]:
+        parser.error(f"no fault is called {wrong[0]!r}: choose from {', '.join(MUTANTS)}")
+    sys.exit(main(wanted))

@@ -50,6 +50,14 @@ def test_arms_are_told_apart(text, parts):
     assert arms.separate(text) == parts
 
 
+@pytest.mark.parametrize(
+    ("algos", "data"),
+    [(MF, "mnist"), (BP, "mnist"), ("forward-gnn", "cora"), (f"forward-gnn:lr=0.1,{BP}:lr=0.1", "cora")],
+)
+def test_study_that_names_no_data_has_that_of_its_rules(algos, data):
+    assert arms.default_data(algos) == data
+
+
 def test_reports_tell_every_metric_that_is_a_share_in_points():
     assert set(POINTS) == METRICS.keys() - {"mse"}
 
@@ -121,6 +129,7 @@ BAD = {
     "jobs 0": ("mono-forward", {"jobs": 0}, "jobs = 0 is not valid"),
     "setting of no arm": ("mono-forward", {"peer": 0.1}, "unknown setting 'peer'"),
     "data": ("mono-forward", {"data": "minst"}, "unknown data 'minst': did you mean mnist"),
+    "no data in common": ("mono-forward,forward-gnn", {"data": None}, "forward-gnn on cora): add --data NAME"),
     "net": ("mono-forward", {"net": "mpl"}, "unknown net 'mpl': did you mean mlp"),
     "net that does not fit": ("mono-forward", {"hidden": (99999999999999,)}, "the net does not fit into memory"),
     "control": ("mono-forward", {"controls": ["bakprop"]}, "unknown rule 'bakprop': did you mean backprop"),
