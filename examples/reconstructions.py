@@ -22,14 +22,21 @@ small = {"data": "mnist", "epochs": 1, "subset": 2000, "encoder": [4, 8], "crop"
 rows = []
 for name in ("ccl-autoencoder-cifar10", "bp-ccl-autoencoder-cifar10"):
     recipe = reproduce.load(name, seeds=[0], changes=small)
-    summary = reproduce.run(recipe)
-    print(f"{name}: mean squared error of the test images {summary['figures']['test']['mean']:.4f}")
-    model = bpfree.load(Path(summary["folder"]) / "s0")
-    images = next(load(recipe.config["data"]).test.batches(10)).x  # (10, C, H, W) in 0..1
-    rows = [*(rows or [images]), model.predict(images)]
+    folder = Path(reproduce.run(recipe)["folder"])
+    model = bpfree.load(folder / "s0")
+    given = model.record["data"]["input"]
+    offset, scale = (torch.tensor(given[key], dtype=torch.float32) / 255 for key in ("offset", "scale"))
+    errors = []
+    for batch in load(recipe.config["data"]).test.batches(500):  # (B, C, H, W) in 0..1
+        images = batch.x.clone()
+        made = model.predict(images) * scale + offset  # back from normalised to pixels
+        errors.append((made - images).square().mean((1, 2, 3)))
+        if len(errors) == 1:
+            rows = [*(rows or [images[:10]]), made[:10]]
+    print(f"{name}: mean squared error of the test images {torch.cat(errors).mean():.4f}, of pixels in 0..1")
 
 _, planes, height, width = images.shape
 picture = torch.stack(rows).clamp(0, 1).permute(0, 3, 1, 4, 2).reshape(len(rows) * height, 10 * width, planes)
-file = Path(summary["folder"]).parent / "reconstructions.png"
+file = folder.parent / "reconstructions.png"
 Image.fromarray((picture * 255).byte().numpy().squeeze()).save(file)
 print(f"given, counter-current, backprop: {file}")

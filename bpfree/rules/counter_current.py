@@ -29,7 +29,8 @@ place of prototypes); warm-up multiplies the learning rate, not the losses, whic
 flooding reads the probabilities before the step in evaluation mode; the best state is that of the validation accuracy,
 not of the cross-entropy. ``no-stop-gradient`` is the ablation that is no longer local, ``feedback=fixed`` the one with
 random feedback. V_1, which no forward layer needs, counts in the feedback net's clip, as released: late in training its
-gradient is the largest, and slows the others.
+gradient is the largest, and slows the others. ``centralise`` keeps every kernel's sum as it began, so that maps of one
+sign cannot make brightness: an autoencoder's images need mean 0 (``normalize: standard``).
 Costs: one forward pass a step, one more with ``flood``, and a feedback pass of C rows (of B rows for reconstruction);
 one pass a prediction. The feedback net, as large as the forward net, is not used at inference. Activations of one level
 live at a time, beside the feedback; the gradients of both nets live until the batch ends, since each net's clip needs
