@@ -232,7 +232,9 @@ def nodes(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
 
 
 def folds(n: int, fold: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Training, validation and test nodes of the recipe's split number ``fold``."""
+    """Training, validation and test nodes of the recipe's split number ``fold``. InputError: fewer than five nodes."""
+    if n < 5:
+        raise InputError(f"a graph of {n} nodes cannot be split in five: give one of more nodes, or split = public")
     selection = geometric("sklearn.model_selection")
     rest, test = list(selection.KFold(5, shuffle=True, random_state=101).split(np.arange(n)))[fold]
     train, val = selection.train_test_split(rest, test_size=0.2, random_state=127 * fold, shuffle=True)

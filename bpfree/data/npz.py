@@ -1,6 +1,7 @@
 """``npz:FILE``: a compressed numpy file in the layout of keras."""
 
 import zipfile
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,23 @@ class Npz(Reader):
 
 
 def read_npz(path: Path, also: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """The arrays of a keras-layout file, and those named in ``also``.
+    """The arrays of a keras-layout file, and those named in ``also``; `read_arrays` says what it raises."""
+
+    def wanted(held: Collection[str]) -> list[str]:
+        names = [*(_NAMES if "x_test" in held or "y_test" in held else _NAMES[:2]), *also]
+        if missing := [name for name in names if name not in held]:
+            lacks, expected = " and ".join(missing), ", ".join(_NAMES)
+            raise InputError(f"{path} lacks {lacks}: expected {expected}; it holds {', '.join(held) or 'nothing'}")
+        return names
+
+    return read_arrays(path, wanted)
+
+
+def read_arrays(path: Path, wanted: Callable[[Collection[str]], Iterable[str]]) -> dict[str, np.ndarray]:
+    """Arrays of a numpy archive; ``wanted`` chooses from the names that it holds.
 
     Raises:
-        InputError: no such file, unreadable, not an npz file, damaged, arrays missing, or arrays of Python objects.
+        InputError: no such file, unreadable, not an npz file, damaged, or arrays of Python objects.
     """
     try:
         path.open("rb").close()
@@ -51,12 +65,7 @@ def read_npz(path: Path, also: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             if len(file.files) != _entries(path):  # a damaged directory may hide arrays
                 raise damaged
-            wanted = (*(_NAMES if "x_test" in file.files or "y_test" in file.files else _NAMES[:2]), *also)
-            missing = [name for name in wanted if name not in file.files]
-            if missing:
-                held = ", ".join(file.files) or "nothing"
-                raise InputError(f"{path} lacks {' and '.join(missing)}: expected {', '.join(_NAMES)}; it holds {held}")
-            return {name: file[name] for name in wanted}
+            return {name: file[name] for name in wanted(file.files)}
     except DAMAGED as error:
         if "allow_pickle" in str(error):
             raise InputError(f"{path} holds pickled Python objects: expected plain numeric arrays") from None

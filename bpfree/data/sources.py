@@ -78,7 +78,7 @@ class StreamSource(RowSource):
         x = torch.empty((len(self), *self.shape), dtype=dtype, device=device)
 
         def fill(part: slice) -> None:
-            x[part] = self.normalise(self.rows.gather(torch.arange(part.start, part.stop))).to(device)
+            x[part] = self.normalise(self.rows.gather(torch.arange(part.start, part.stop))).to(x.device)
 
         with ThreadPoolExecutor(self.rows.workers) as pool:
             list(pool.map(fill, self.rows.chunks(_CHUNK_BYTES)))

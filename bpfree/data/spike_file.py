@@ -121,7 +121,8 @@ def read_part(path: Path, chosen: SpikeFileSettings) -> Part:
             y = payload.labels(labels[:], len(times), f"labels of {path}")
             speakers = None
             if "extra/speaker" in file:
-                speakers = payload.labels(file["extra/speaker"][:], len(times), f"extra/speaker of {path}")
+                spoke = _dataset(file, "extra/speaker", path, h5py)
+                speakers = payload.labels(spoke[:], len(times), f"extra/speaker of {path}")
             x, cut = torch.empty(len(times), frames(chosen), chosen.channels, dtype=torch.uint8), 0
             for first in range(0, len(times), _READ):
                 rows = slice(first, first + _READ)
@@ -130,6 +131,8 @@ def read_part(path: Path, chosen: SpikeFileSettings) -> Part:
                 cut += more
     except OSError as error:
         raise InputError(f"{path} is damaged, cut short or not an HDF5 file ({error})") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} holds something else than numbers ({error}): expected {', '.join(_KEYS)}") from None
     return Part(x, y, speakers, cut)
 
 

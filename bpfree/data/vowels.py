@@ -34,7 +34,9 @@ class VowelSettings(DataSettings):
         "random", "test on some tokens of all speakers, or on other speakers"
     )
     test_fraction: float = setting(0.2, "share of the tokens, or of the speakers, to test on", gt=0, lt=1)
-    split_seed: int | None = setting(None, "seed of the test and validation split (none: the run's seed)", ge=0)
+    split_seed: int | None = setting(
+        None, "seed of the test and validation split (none: the run's seed)", ge=0, lt=2**63
+    )
 
 
 class Vowels(Reader):

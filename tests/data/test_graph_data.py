@@ -9,6 +9,7 @@ import torch
 from sklearn.model_selection import KFold, train_test_split
 
 import bpfree.data
+from bpfree.data.graph import folds
 from bpfree.errors import InputError
 from bpfree.functional.metrics import roc_auc
 
@@ -125,6 +126,7 @@ def test_isolated_nodes_are_allowed_and_counted(tmp_path):
 
 NAN = np.where(np.arange(N)[:, None] == 3, np.nan, X)
 MASK = np.zeros(N, dtype=bool)
+EDGE_BELOW = np.where(np.arange(2 * N) == 4, -1, arrays()["adj_matrix.indices"])
 BAD = {
     "directed edges": ({"edges": RING}, {}, "the edge 0 -> 1 has none back.*edges = symmetrise"),
     "no edges": ({"edges": BOTH[:0]}, {}, "has no edges"),
@@ -151,6 +153,12 @@ BAD = {
     "labels missing": ({"labels": None}, {}, "lacks labels"),
     "an edge to nowhere": ({"adj_matrix.shape": np.array([N, 5])}, {}, "names column 29 but has 5"),
     "too few rows": ({"adj_matrix.indptr": np.arange(N)}, {}, "not a CSR matrix of 30 rows"),
+    "labels of words": ({"labels": Y.astype(str)}, {}, "is an array of <U21: expected numbers"),
+    "a label alone": ({"labels": np.array(3)}, {}, "not a CSR matrix of 1 rows, one for each label"),
+    "a shape alone": ({"adj_matrix.shape": np.array(N)}, {}, "adj_matrix is no CSR matrix: expected indptr"),
+    "rows that are no integers": ({"adj_matrix.indptr": arrays()["adj_matrix.indptr"] / 1}, {}, "is no CSR matrix"),
+    "an edge below zero": ({"adj_matrix.indices": EDGE_BELOW}, {}, "names column -1 but has 30"),
+    "features of words": ({"attr_matrix": X.astype(str)}, {}, "attr_matrix of .* is an array of <U"),
     "labels that skip a class": ({"labels": Y * 2}, {}, "none is 1"),
     "links from directed edges": (
         {},
@@ -159,6 +167,18 @@ BAD = {
     ),
     "a misspelt setting": ({}, {"fan_aut": 3}, "did you mean fan_out"),
 }
+
+
+def test_sparse_features_that_do_not_fit_are_refused(tmp_path):
+    shape, start = np.array([N, 10**15]), np.zeros(N + 1, int)
+    sparse = {"attr_matrix.indptr": start, "attr_matrix.indices": start[:0], "attr_matrix.shape": shape}
+    with pytest.raises(InputError, match="attr_matrix of 30 x 1000000000000000 numbers does not fit into memory"):
+        load(tmp_path, attr_matrix=None, **sparse, **{"attr_matrix.data": np.zeros(0)})
+
+
+def test_four_nodes_cannot_be_split_in_five():
+    with pytest.raises(InputError, match="a graph of 4 nodes cannot be split in five"):
+        folds(4, 0)
 
 
 @pytest.mark.parametrize("case", BAD)
