@@ -306,10 +306,10 @@ def _same_predictions(one: "Run", two: "Run") -> bool:
     return a["predictions_sha256"] == b["predictions_sha256"] is not None and _rows(one) >= FEW_ROWS
 
 
-def _meters(run: "Run") -> set[str]:
-    """The hardware that measured a run."""
-    parts = _record(run)["meter"].get("components", {}).values()
-    return {part["source"] for part in parts if part["method"].startswith("measured")}
+def _meters(run: "Run") -> set[tuple[str | None, str]]:
+    """The hardware that measured a run: counters of one name are different ones in different machines."""
+    parts, machine = _record(run)["meter"].get("components", {}).values(), (_record(run)["device"] or {}).get("boot")
+    return {(machine, part["source"]) for part in parts if part["method"].startswith("measured")}
 
 
 def _name(run: "Run") -> str:

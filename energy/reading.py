@@ -113,6 +113,22 @@ def _add_parts(first: Reading, second: Reading) -> Reading:
     }
 
 
+def whole(readings: Iterable[Reading]) -> dict[str, Any]:
+    """``energy_j`` and ``method`` of adjacent windows together: one shorter than a tick counts too, as it shares its
+    edges with its neighbours. None and "unavailable" when nothing is known of a window."""
+    total_j, methods = 0.0, []
+    for reading in readings:
+        if reading["within"]:
+            continue
+        parts = reading["components"].values()
+        known = [part.get("unresolved_j") if part["energy_j"] is None else part["energy_j"] for part in parts]
+        if not (told := [joules for joules in known if joules is not None]):
+            return {"energy_j": None, "method": UNAVAILABLE}
+        total_j += sum(told)
+        methods += [part["method"] for part in parts if part["energy_j"] is not None]
+    return {"energy_j": total_j if methods else None, "method": worst(methods)}
+
+
 def _joined(*texts: str) -> str:
     return "; ".join(dict.fromkeys(filter(None, texts)))
 

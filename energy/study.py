@@ -160,7 +160,7 @@ def load(folder: str | os.PathLike[str]) -> Study:
         status, error = listed["status"], listed["error"]
         if record is None and status == "finished":
             status, error = "failed", f"its record {listed['path']}/{RECORD} is missing"
-        elif record is not None and listed["status"] != "planned" and record["status"] != listed["status"]:
+        elif record is not None and status != "planned" and record["status"] not in (status, "running"):
             status, error = record["status"], record["error"] or error
         runs.append(
             Run(listed["arm"], listed["seed"], listed["budget"], listed["order"], listed["path"], status, error, record)

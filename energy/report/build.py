@@ -146,7 +146,7 @@ def _row(study: Study, found: Basis, budget: str, arm: str, at: Intensity | None
     whole = _summary([value["all_j"] for value in each])
     hits = (
         stats.reached([*(v["test"] for v in each), *[None] * (planned - len(done))], target, direction == "max")
-        if target
+        if target is not None
         else None
     )
     spent = [_to_target(run, found, target, direction == "max") for run in done] if target is not None else []

@@ -18,6 +18,7 @@ from energy.report.measures import (
     devices,
     no_energy,
     place,
+    resumed,
     values,
 )
 from energy.study import BASELINE, Run, Study
@@ -139,6 +140,8 @@ def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis, together: in
         return ""
     if measure is not ENERGY and together > 1:
         return f"{together} runs went on at the same time"
+    if resumed(a) or resumed(b):
+        return resumed(a) or resumed(b)
     if measure is ENERGY and not found.ranked:
         return "energy was not measured"
     if measure is ENERGY and (no_energy(a, found) or no_energy(b, found)):
@@ -167,13 +170,14 @@ def _verdict(c: dict[str, Any], found: Basis, margin_pp: float, copy: dict[str, 
     if c["aa"]:
         return {"verdict": None, "because": "", "sentence": _noise(c, measure.noun)}
     because = _because(c, measure, found, copy)
-    if c["equivalence"] and c["equivalence"]["equivalent"] and not _too_few(c):
+    trusted = copy is None and not _too_few(c)
+    if trusted and c["equivalence"] and c["equivalence"]["equivalent"]:
         sentence = (
             f"{c['a']} and {c['b']} give the same test result within ±{margin_pp:g} points "
             f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, n = {c['n']} pairs)."
         )
         return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
-    if c["sd"] == c["mean"] == 0 and not _too_few(c) and (measure is not ENERGY or found.ranked):
+    if trusted and c["sd"] == c["mean"] == 0 and (measure is not ENERGY or found.ranked):
         text = f"{c['a']} and {c['b']} have exactly the same {measure.noun} in every pair (n = {c['n']} pairs)."
         return {"verdict": EQUIVALENT, "because": "", "sentence": text}
     if because:
@@ -250,19 +254,23 @@ def _noise(c: dict[str, Any], what: str) -> str:
 def change(c: dict[str, Any], d: float) -> str:
     """A difference as people read it, signed: points, percent, or the metric's own unit."""
     if c["scale"] == "ratio":
-        return _signed(100 * math.expm1(d), " %")
-    return _signed(100 * d, "") if c["points"] else _signed(d, "", 3)
+        return _signed(100 * math.expm1(d)) + " %"
+    return _signed(100 * d) if c["points"] else _sign(d, f"{abs(d):.3g}")
 
 
 def _range(c: dict[str, Any], interval: dict[str, Any]) -> str:
     return f"{change(c, interval['low'])} to {change(c, interval['high'])}"
 
 
-def _signed(value: float, unit: str, digits: int = 2) -> str:
+def _signed(value: float) -> str:
     size = abs(value)
-    text = f"{size:.{digits}f}" if size < 10 else f"{size:.1f}" if size < 100 else f"{size:,.0f}"
+    return _sign(value, f"{size:.2f}" if size < 10 else f"{size:.1f}" if size < 100 else f"{size:,.0f}")
+
+
+def _sign(value: float, text: str) -> str:
+    """``text``, the size of ``value``, signed unless it says zero."""
     sign = "" if float(text.replace(",", "")) == 0 else MINUS if value < 0 else "+"
-    return sign + text + unit
+    return sign + text
 
 
 def _p(p: float) -> str:

@@ -156,11 +156,17 @@ def joules(window: Mapping[str, Any], found: Basis, adjacent: bool = False) -> f
     return sum(known) if len(known) == len(parts) else None
 
 
+def resumed(run: Run) -> str:
+    """Why a run in pieces has no time and energy of its own ("": it is in one piece)."""
+    times = (run.record or {})["resumes"]
+    return f"it was resumed {times} time{'s' if times > 1 else ''}" if times else ""
+
+
 def no_energy(run: Run, found: Basis) -> str:
     """Why a run's energy may not be ranked with the others' ("": it may)."""
     record = run.record or {}
-    if record["resumes"]:
-        return f"it was resumed {record['resumes']} time{'s' if record['resumes'] > 1 else ''}"
+    if pieces := resumed(run):
+        return pieces
     window = record["energy"].get("train")
     if window is None:
         return "it was not metered"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from energy.labels import METHODS
 from energy.meter import Edge, Stretch, Window
-from energy.reading import add, component, compose
+from energy.reading import add, component, compose, whole
 from energy.source import Point
 
 parts = st.dictionaries(
@@ -120,3 +120,17 @@ def test_an_estimate_has_no_error_bound_and_takes_it_from_the_total():
     assert made["components"]["gpu0"]["err_bound"] is not None
     assert made["components"]["cpu"]["err_bound"] is None
     assert made["err_bound"] is None
+
+
+def test_adjacent_windows_add_up_though_one_is_shorter_than_a_tick():
+    """100 W for 1 s, half a tick and 2 s; what a nested window holds is in the one around it already."""
+
+    def window(seconds: float, within: str | None = None, fault: str = "") -> dict:
+        part = component(Scripted("gpu0", [], "measured:counter", 20.0), 100 * seconds, fault)
+        return compose(seconds, seconds, 2, {"gpu0": part}, within)
+
+    windows = [window(1.0), window(0.01), window(2.0), window(0.5, within="train")]
+    assert windows[1]["total_j"] is None
+    assert whole(windows) == {"energy_j": pytest.approx(301.0, rel=1e-12), "method": "measured:counter"}
+    assert whole([*windows, window(1.0, fault="it went away")]) == {"energy_j": None, "method": "unavailable"}
+    assert whole([]) == {"energy_j": None, "method": "unavailable"}

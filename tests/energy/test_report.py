@@ -184,6 +184,29 @@ def test_equal_accuracy_is_said_only_when_the_margin_holds_it(tmp_path):
     assert comparison(narrow, "test")["verdict"] == "cannot conclude"
 
 
+def test_nothing_is_the_same_where_an_arm_is_not_the_same_as_itself(tmp_path):
+    """mine and backprop differ by 0.01 points, mine and its repeat by 0.2: far more than their seeds' spread."""
+    rng = np.random.default_rng(8)
+
+    def run(arm: str, seed: int) -> dict:
+        test = 0.95 + {"mine": 0.0, "mine again": 0.002, "backprop": 0.0001}[arm] + rng.normal(0, 1e-5)
+        return doubles.run(arm.removesuffix(" again"), seed, test=test, train_s=9 + rng.random())
+
+    report = report_of(tmp_path, run, range(8), AA)
+    assert "does NOT cover zero" in comparison(report, "test", "mine again")["sentence"]
+    assert comparison(report, "test")["verdict"] == "cannot conclude"
+
+
+def test_errors_are_told_to_three_digits(tmp_path):
+    def run(arm: str, seed: int) -> dict:
+        made = doubles.run(arm, seed, train_s=9 + seed)
+        test = 0.0123 + seed * 1e-5 - (arm == "mine") * (0.000412 + seed * 1e-6)
+        return {**made, "result": {**made["result"], "metric": "mse", "direction": "min", "test": test}}
+
+    sentence = comparison(report_of(tmp_path, run, range(5)), "test")["sentence"]
+    assert "mine is 0.000414 better on test data than backprop" in sentence
+
+
 def test_a_difference_in_accuracy_is_a_paired_difference_in_points(tmp_path):
     found = comparison(report_of(tmp_path, accuracies(-0.01, 0.0005), range(8)), "test")
     assert found["verdict"] == "difference"
@@ -243,12 +266,13 @@ def test_only_the_measured_part_is_ranked(tmp_path):
     assert counted == {"gpu0": True, "cpu": False, "ram": False}
 
 
-def test_a_resumed_run_counts_for_accuracy_but_not_for_energy(tmp_path):
+def test_a_resumed_run_counts_for_accuracy_but_not_for_energy_and_time(tmp_path):
     report = report_of(
         tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s / 9, resumes=int((a, s) == ("mine", 1))), range(4)
     )
     assert comparison(report, "energy_j")["n"] == 3
     assert comparison(report, "energy_j")["left_out"] == ["seed 1: it was resumed 1 time"]
+    assert comparison(report, "train_s")["left_out"] == ["seed 1: it was resumed 1 time"]
     assert comparison(report, "test")["n"] == 4
     row = report["budgets"][0]["rows"][0]
     assert (row["energy_j"]["n"], row["test"]["n"]) == (3, 4)
@@ -287,6 +311,11 @@ def test_a_failed_run_is_shown_and_counts_as_not_reaching_the_target(tmp_path):
     assert (backprop["reached"]["k"], backprop["reached"]["n"]) == (3, 4)
     assert mine["to_target_j"] is None
     assert [run["status"] for run in report["runs"]].count("failed") == 1
+
+
+def test_a_target_of_zero_is_a_target(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s), target=0.0)
+    assert report["budgets"][0]["rows"][0]["reached"]["k"] == 3
 
 
 def test_energy_to_target_is_that_of_the_first_epoch_that_reaches_it(tmp_path):

@@ -60,6 +60,17 @@ def test_a_run_that_failed_and_one_whose_record_is_gone_are_told(tmp_path):
     assert any("its record runs/mine-s1/run.json is missing" in text for text in found.warnings)
 
 
+def test_a_run_that_was_killed_is_no_running_one(tmp_path):
+    """Its record could not say more than that it runs; the study saw how its process ended."""
+    doubles.write(tmp_path, ARMS, lambda arm, seed: doubles.run(arm, seed, status="running"))
+    plan = study.read(tmp_path)
+    plan["runs"][0] |= {"status": "failed", "error": "its process was killed by SIGKILL"}
+    study.write(plan, tmp_path)
+    found = study.load(tmp_path)
+    assert [run.status for run in found.runs] == ["failed", *["running"] * 5]
+    assert "mine, own convergence, seed 0: failed (its process was killed by SIGKILL)" in found.warnings
+
+
 def loose(folder: Path, name: str, made: dict) -> Path:
     (folder / name).mkdir(parents=True)
     record.write(made, folder / name / "run.json")
@@ -221,6 +232,16 @@ def test_a_fault_is_found(tmp_path, name):
     found = faults_of(tmp_path, change)
     assert any(words in text for text in found), found
     assert all("\n" not in text for text in found)
+
+
+def test_two_machines_have_two_meters_of_one_name(tmp_path):
+    change, _ = CASES["two runs at once on one meter"]
+
+    def elsewhere(made, arm, seed):
+        change(made, arm, seed)
+        made["device"]["boot"] = f"machine {seed}"
+
+    assert not [text for text in faults_of(tmp_path, elsewhere) if "seed 0" in text and "seed 1" in text]
 
 
 def test_a_run_with_other_settings_than_its_arm_is_found(tmp_path):
