@@ -9,7 +9,7 @@ arm is run once more, the A/A arm, whose differences are noise.
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree import checks, registry, run
@@ -62,16 +62,13 @@ class Arm:
     def plan(self, **changes: Any) -> run.Plan:
         return run.plan(self.algo, self.data, self.net, {**self.values, **changes})
 
-    def matched(self, passes: float, spec: Spec) -> int:
-        """Epochs of a phase with which this arm sees the data at least ``passes`` times in all its phases, the pass
-        that computes a frozen prefix included."""
+    def matched(self, passes: float, spec: Spec, cached: Container[str]) -> int:
+        """Epochs of a phase with which this arm sees the data at least ``passes`` times in all its phases; those named
+        in ``cached`` have a pass more, that computes their frozen prefix."""
         trainer = self.plan().build()
         trainer.build(spec)
         for epochs in range(1, math.ceil(passes)):
-            seen = 0
-            for phase in trainer.phases(epochs):
-                trainer.phase = phase
-                seen += phase.epochs + (1 if phase.fixed and trainer.prepares else 0)
+            seen = sum(phase.epochs + (phase.name in cached) for phase in trainer.phases(epochs))
             if seen >= passes - 1e-9:
                 return epochs
         return math.ceil(passes)
@@ -259,7 +256,10 @@ def _settle(arm: Arm, loaded: dict[str, Spec]) -> Spec:
     plan = arm.plan()
     key = repr((plan.data, plan.data_settings))
     if key not in loaded:
-        loaded[key] = plan.load_data().spec
+        data = plan.load_data()
+        if data.test is None:
+            raise InputError(f"data {arm.data} has no test part, on which a comparison is judged: add one")
+        loaded[key] = data.spec
     spec = loaded[key]
     arm.net_key = plan.net_key(spec.sha256)
     if arm.net_key is None:

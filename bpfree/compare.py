@@ -146,13 +146,15 @@ def compare(
             "margin_pp": margin_pp,
             "target": target,
             "idle": None,
-            "warnings": [*notes, *why],
+            "warnings": notes,
             "definition": definition,
             "passes": {},
-            "warmed_up": False,
-            "together": len(slots) if meter == "none" else 1,
+            "together": 1,
         }
         found["runs"] = _planned(laid_out, found["seeds"])
+    if meter == "none":
+        found["together"] = max(found["together"], len(slots))
+    found["warnings"] = list(dict.fromkeys([*found["warnings"], *why]))
     study = _Study(out, found, laid_out, specs, meter, command, say)
     with study.owned() as lock:
         if meter != "none" and idle_s > 0 and study.found["idle"] is None:  # before the servers begin to import torch
@@ -203,8 +205,10 @@ class _Study:
             raise InputError(f"cannot make {self.out}: {error.strerror}") from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(f"another process is working in {self.out}: wait for it, or give another --out") from None
+        except OSError as error:
+            raise InputError(f"cannot lock {self.out / LOCK}: {error.strerror}") from None
         try:
             self.save()
             yield lock
@@ -281,7 +285,6 @@ class _Study:
             shutil.rmtree(folder, ignore_errors=True)
             self._train(arm, self.found["seeds"][0], folder, server, epochs=1)
         shutil.rmtree(folder, ignore_errors=True)
-        self.found["warmed_up"] = True
 
     def _search(self, server: Server) -> None:
         trials = self.found["definition"]["tune"]
@@ -309,6 +312,8 @@ class _Study:
             elif answer["value"]["status"] == "finished":
                 found = answer["value"]
                 params = found["best"]["params"] if found["best"] else {}
+                if not found["best"]:
+                    self._warn(f"{arm.name}: no trial of its search ended well: its settings are the defaults")
                 arm.search = {"trials": trials, "cost": found["cost"], "params": params, "space": found["space"]}
             self.save()
 
@@ -323,10 +328,21 @@ class _Study:
         for arm in self.arms.values():
             if arm.role != "twin":
                 continue
-            runs = [run for run in self.found["runs"] if (run["arm"], run["budget"]) == (arm.name, OWN)]
-            passes = [self._record(run)["result"]["data_passes"] for run in runs if self._is_done(run)]
+            passes = [record["result"]["data_passes"] for record in self._converged(arm)]
             found[str(arm.net_key)] = statistics.fmean(passes) if passes else None
         return found
+
+    def _cached(self, arm: Arm) -> set[str]:
+        """The phases of an arm whose input its runs computed once, in a pass of its own."""
+        for record in self._converged(arm):
+            return {name for name, how in record["extra"]["prefixes"].items() if how == "cached"}
+        return set()
+
+    def _converged(self, arm: Arm) -> Iterator[dict[str, Any]]:
+        """The records of an arm's finished runs at their own convergence."""
+        for run in self.found["runs"]:
+            if (run["arm"], run["budget"]) == (arm.name, OWN) and self._is_done(run):
+                yield self._record(run)
 
     def _one(self, run: dict[str, Any], server: Server) -> None:
         """One run, from planned to how it ended."""
@@ -341,7 +357,7 @@ class _Study:
                     run, "failed", "the backprop twin of its net has no finished run whose passes it could match"
                 )
                 return
-            changes = {"epochs": arm.matched(passes, self.specs[arm.name]), "patience": None}
+            changes = {"epochs": arm.matched(passes, self.specs[arm.name], self._cached(arm)), "patience": None}
         self._ended(run, "running", None)
         folder = self.out / run["path"]
         shutil.rmtree(folder, ignore_errors=True)  # what was cut: begun anew
@@ -402,8 +418,6 @@ class _Study:
     def _is_done(self, run: Mapping[str, Any]) -> bool:
         """Whether this run is finished, by its own record, which is checked against its hash."""
         folder = self.out / run["path"]
-        if run["status"] != "finished" and not (folder / RECORD).exists():
-            return False
         return (folder / RECORD).exists() and self._record(run)["status"] == "finished" and (folder / MODEL).exists()
 
     def _record(self, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,10 +59,10 @@ def version(package: str) -> str | None:
 
 
 def device(used: torch.device) -> dict[str, Any]:
-    """Type, name and driver of the device."""
+    """Type, name and driver of the device, and the boot of the machine that it is in."""
     if used.type != "cuda":
-        return {"type": used.type, "name": cpu_name()}
-    return {"type": "cuda", "name": torch.cuda.get_device_name(used), "driver": cuda_driver()}
+        return {"type": used.type, "name": cpu_name(), "boot": boot()}
+    return {"type": "cuda", "name": torch.cuda.get_device_name(used), "driver": cuda_driver(), "boot": boot()}
 
 
 def cpu_name() -> str:
@@ -71,6 +71,13 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def boot() -> str | None:
+    """What Linux calls the time since the machine was switched on: its containers share it, no two machines do."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return None
 
 
 def cuda_driver() -> str | None:
@@ -100,7 +107,7 @@ def sha256_of(value: Any) -> str:
 
 
 def weights_sha256(module: nn.Module) -> str:
-    """SHA-256 over names and bytes of the parameters: equal for two nets that begin alike."""
+    """SHA-256 over names and bytes of parameters and buffers: equal for two nets that begin alike."""
     found = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         found.update(name.encode())

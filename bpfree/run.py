@@ -61,8 +61,8 @@ class Plan:
         return {"algo": self.algo, "data": name, "net": self.net, **as_dict(*chosen)}
 
     def net_key(self, data_sha256: str) -> str | None:
-        """Hash of the net and of the data with its settings, but for the seeds: a difference between runs counts only
-        where it is equal. None: the data have no hash."""
+        """Hash of the net and of the data with its settings, but for the seed of the run: a difference between runs
+        counts only where it is equal. None: the data have no hash."""
         if not data_sha256:
             return None
         data = {key: value for key, value in as_dict(self.data_settings).items() if key != "data_dir"}
@@ -348,7 +348,7 @@ class _Run:
                 "metric": spec.metric,
                 "direction": "max" if spec.maximize else "min",
                 "test": None,
-                "val": loop.early.value,
+                "val": loop.value,
                 "predictions_sha256": None,
                 "epochs": cursor.epochs,
                 "data_passes": loop.data_passes,

@@ -36,6 +36,7 @@ from bpfree.run import Plan, meter_for, plan
 from bpfree.settings import Option, options
 from bpfree.streams import derive
 from energy.labels import worst
+from energy.reading import whole
 
 if TYPE_CHECKING:
     from bpfree.trainer import Trainer
@@ -295,11 +296,11 @@ class _Worker:
             self.stop_reason = loop.stop_reason
             self.study.enqueue_trial(values)
             raise _Stopped(loop.stop_reason)
-        assert loop.early.value is not None
-        best = max((*self._values(), loop.early.value), key=lambda value: value if self.data.spec.maximize else -value)
-        reached = f"{self.data.spec.metric} {loop.early.value:.4g} (best {best:.4g})"
+        assert loop.value is not None
+        best = max((*self._values(), loop.value), key=lambda value: value if self.data.spec.maximize else -value)
+        reached = f"{self.data.spec.metric} {loop.value:.4g} (best {best:.4g})"
         self.say(f"trial {trial.number}: {reached} with {_text(values)}")
-        return loop.early.value
+        return loop.value
 
     def _values(self) -> list[float]:
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -311,13 +312,11 @@ class _Worker:
 
     def _account(self, trial: optuna.Trial, loop: Loop, wall_s: float, readings: Mapping[str, Any]) -> None:
         """What the trial took, kept with it."""
-        joules = [reading["total_j"] for reading in readings.values()]
         cost = {
             "train_s": loop.cursor.train_s,
             "wall_s": wall_s,
             "data_passes": loop.data_passes,
-            "energy_j": None if None in joules or not joules else sum(joules),
-            "method": worst(reading["method"] for reading in readings.values()),
+            **whole(readings.values()),
         }
         trial.set_user_attr("cost", cost)
 

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import SMALL
 
@@ -207,6 +208,15 @@ def test_matched_budget_is_what_the_twin_needed(run_study, tmp_path, arm):
     assert {(config["epochs"], config["patience"], config["min_delta"]) for config in configs} == {(9, 1, 0.0)}
 
 
+def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
+    """With shifted images a frozen prefix is computed batch by batch: no pass of its own counts."""
+    found = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
+    for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
+        told = record(tmp_path / "study", run)
+        assert set(told["extra"]["prefixes"].values()) == {"none", "recomputed"}
+        assert told["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
+
+
 def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path, in_process, data):
     place = Path(shutil.copytree(finished, tmp_path / "study"))
     before = {path: path.read_bytes() for path in place.glob("runs/*/*/*/run.json")}
@@ -223,6 +233,21 @@ def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path
     for path in changed:  # begun anew, to the same end
         assert json.loads(path.read_bytes())["result"] == json.loads(before[path])["result"]
         assert json.loads(path.read_bytes())["resumes"] == 0
+
+
+def test_runs_side_by_side_are_told_whenever_they_began(finished, tmp_path, in_process, data):
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    assert studies.read(place)["together"] == 1
+    compare.compare(MF, data, out=place, seeds=3, controls=[], jobs=4, **SMALL)
+    assert studies.read(place)["together"] == 4
+
+
+def test_data_without_a_test_part_are_refused(run_study, data, tmp_path):
+    with np.load(data.removeprefix("npz:")) as file:
+        np.savez(tmp_path / "train.npz", x_train=file["x_train"], y_train=file["y_train"])
+    with pytest.raises(InputError, match="has no test part, on which a comparison is judged"):
+        run_study(MF, data=f"npz:{tmp_path / 'train.npz'}")
+    assert not (tmp_path / "study").exists()
 
 
 def test_study_of_another_kind_is_not_gone_on_with(finished, in_process, data):
@@ -277,6 +302,11 @@ def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_
         chosen = source["search"]["params"]
         assert {key: config[key] for key in chosen} == chosen
     assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
+
+
+def test_search_in_which_all_trials_diverge_is_told(run_study):
+    found = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
+    assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in found["warnings"]
 
 
 def test_quick_study_is_small_and_says_so(in_process, tmp_path):
