@@ -112,11 +112,13 @@ class RunFolder(ReadOnlyFolder):
             _make(path, config)
         elif not (path / CONFIG).is_file():
             raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run to --resume")
-        self._lock = (path / CONFIG).open()
         try:
+            self._lock = (path / CONFIG).open("r+")  # for writing: else NFS gives no exclusive lock
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise InputError(f"another process is working in {path}: wait for it, or start a run of your own") from None
+        except OSError as error:
+            raise InputError(f"cannot lock {path / CONFIG}: {error.strerror}") from None
         for half_written in path.glob(".*.*.[0-9]*"):  # by a process that was killed
             half_written.unlink()
 

@@ -25,6 +25,27 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def as_asked(device: torch.device) -> None:
+    """On a GPU, fp32 is fp32 and one seed gives one result: no TF32, in which convolutions alone would be rounded by
+    default, and cuDNN's deterministic kernels."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True
+
+
+_lent: tuple[int, int] | None = None  # CPU threads before a run asked for its own number, and that number
+
+
+def use_threads(wanted: int | None) -> None:
+    """As many CPU threads as a run wants; None: as many as there were before another run asked for its own number."""
+    global _lent
+    if _lent and torch.get_num_threads() == _lent[1]:
+        torch.set_num_threads(_lent[0])
+    _lent = (torch.get_num_threads(), wanted) if wanted else None
+    if wanted:
+        torch.set_num_threads(wanted)
+
+
 def keep_freed(device: torch.device) -> None:
     """On the CPU, what one block frees stays in the process for the next one, up to 1 GiB of it.
 

@@ -14,7 +14,7 @@ from bpfree import checks
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.data import as_data
-from bpfree.device import keep_freed, pick_device
+from bpfree.device import as_asked, keep_freed, pick_device, use_threads
 from bpfree.errors import Diverged, InputError
 from bpfree.evaluation import Precision, asked, autocast, evaluating, in_precision
 from bpfree.functional.metrics import METRICS
@@ -92,12 +92,12 @@ class Loop:
         self._window = ("", 0.0)
         self._enter("setup")
         (self.settings,) = resolve([LoopSettings], options, trainer.prefer)
-        if self.settings.threads:
-            torch.set_num_threads(self.settings.threads)
+        use_threads(self.settings.threads)
         if self.settings.probe:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
         keep_freed(self.device)
+        as_asked(self.device)
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")
@@ -110,8 +110,8 @@ class Loop:
         trainer.streams = Streams(self.settings.seed, self.device)
         self.outside = outside(trainer)
         if self.settings.compile:
-            for block in trainer.blocks:
-                block.compile()
+            for block in trainer.blocks:  # not block.compile(), which leaves a Sequential as it is
+                block.forward = torch.compile(block.forward)
         self.bf16 = self.settings.precision == "bf16"
         self.monitor = Monitor(self.device, torch.float64 if self.settings.precision == "fp64" else torch.float32)
         self.live = LiveMemory()
@@ -126,6 +126,13 @@ class Loop:
         """Passes over the training data so far; a cached prefix is filled in a pass of its own."""
         part = self.cursor.batch / self.data.train.steps(self.rule.batch_size)
         return self.cursor.epochs + part + list(self.prefixes.values()).count("cached")
+
+    @property
+    def value(self) -> float | None:
+        """The validation metric of the state that is kept: the best so far, or with ``keep=last`` the last."""
+        if self.rule.keep == "best":
+            return self.early.value
+        return self.history[-1]["val"] if self.history else None
 
     def _enter_phase(self, phase: Phase) -> None:
         """Fresh owners, so a fresh optimizer for every stage, and a fresh early stop."""
@@ -388,7 +395,8 @@ class Loop:
 
     def _of_all_processes(self) -> list[dict]:
         """What differs between processes: random state, and running statistics within an epoch."""
-        own = {"streams": self.trainer.streams.state_dict(), "buffers": dict(self.trainer.named_buffers())}
+        buffers = {name: buffer.cpu() for name, buffer in self.trainer.named_buffers()}  # no rank touches another's GPU
+        own = {"streams": self.trainer.streams.state_dict(), "buffers": buffers}
         if world()[1] == 1:
             return [own]
         found: list[dict] = [{}] * world()[1]

@@ -5,6 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from bpfree.device import as_asked
 
 STEP = """
 from pathlib import Path
@@ -32,3 +35,17 @@ def kept_mib(first: str) -> float:
 def test_freed_blocks_stay_for_the_next_step():
     assert kept_mib("keep_freed(torch.device('cpu'))") > 0.9 * 96
     assert kept_mib("") < 0.1 * 96  # else there is nothing to mend
+
+
+def test_single_precision_on_a_gpu_is_single_precision():
+    """Flags alone: there need be no GPU. By default convolutions, and only they, round their inputs to TF32."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic
+    try:
+        cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = True, True, False
+        as_asked(torch.device("cpu"))
+        assert cudnn.allow_tf32
+        as_asked(torch.device("cuda"))
+        assert (cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic) == (False, False, True)
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = before

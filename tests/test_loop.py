@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,8 +301,50 @@ def test_double_precision_is_double_all_through():
 
 
 def test_bfloat16_keeps_parameters_in_single_precision():
-    loop = fit("mono-forward", tiny(), {"precision": "bf16"}, **SMALL)
-    assert {p.dtype for p in loop.trainer.parameters()} == {torch.float32}
+    trainer, products = make("mono-forward", **SMALL), set()
+
+    def noted(module, _, made):
+        if isinstance(module, nn.Linear) and torch.is_grad_enabled():  # not while shapes are looked at
+            products.add(made.dtype)
+
+    note = nn.modules.module.register_module_forward_hook(noted)
+    try:
+        run(trainer, precision="bf16")
+    finally:
+        note.remove()
+    assert products == {torch.bfloat16}
+    assert {p.dtype for p in trainer.parameters()} == {torch.float32}
+
+
+def test_compiled_blocks_hold_their_products_and_learn_the_same(monkeypatch):
+    """A backend that runs the captured graphs as they are: every product of a layer must be in one of them."""
+    captured: list[str] = []
+
+    def spy(graph, _):
+        captured.extend(str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=spy))
+    torch._dynamo.reset()
+    loops = [fit("mono-forward", tiny(), {"compile": wanted, "observe_every": 10**6}, **SMALL) for wanted in (0, 1)]
+    assert sum("linear" in target for target in captured) >= 2  # both blocks of Linear and ReLU
+    assert weights_hash(loops[0].trainer) == weights_hash(loops[1].trainer)
+
+
+def test_threads_of_a_run_do_not_stay_for_the_next():
+    before = torch.get_num_threads()
+    assert fit("mono-forward", tiny(), {"threads": before + 1}, **SMALL).settings.threads == torch.get_num_threads()
+    fit("mono-forward", tiny(), {}, **SMALL)
+    assert torch.get_num_threads() == before
+
+
+def test_the_metric_told_is_that_of_the_state_that_is_kept():
+    values = {"hidden": (12,), "epochs": 6, "batch_size": 8, "lr": 0.3}
+    for keep, pick in (("best", max), ("last", lambda found: found[-1])):
+        loop = fit("mono-forward", tiny(), {}, keep=keep, **values)
+        found = [entry["val"] for entry in loop.history]
+        assert found[-1] < max(found)  # else both would be one
+        assert loop.value == pick(found) == loop.evaluate(loop.data.val)
 
 
 def test_callbacks_need_only_the_methods_they_have():
