@@ -146,8 +146,14 @@ def lay_out(
     typed = [_arm(text, data, net, values) for text in algos]
     _all_known(common, typed)
     loaded: dict[str, Spec] = {}
-    for arm in typed:
-        _settle(arm, loaded)
+    try:
+        for arm in typed:
+            _settle(arm, loaded)
+    except InputError:
+        if not quick or "subset" in common or "subset" not in typed[0].values:
+            raise
+        few = {**common, "subset": None}  # of data with fewer rows all are quick
+        return lay_out(algos, data, net, few, controls=controls, quick=quick)
     found: list[Arm] = []
     notes: list[str] = []
     keys = list(dict.fromkeys(arm.net_key for arm in typed))

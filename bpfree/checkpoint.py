@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,9 @@ def read(path: Path) -> dict:
     if not path.is_file():
         raise InputError(f"{path} does not exist: nothing to load")
     try:
+        with zipfile.ZipFile(path) as archive:  # torch reads past bytes that have changed
+            if changed := archive.testzip():
+                raise zipfile.BadZipFile(f"{changed} is not what was written")
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         first = str(error).partition("\n")[0] or type(error).__name__

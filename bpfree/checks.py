@@ -71,7 +71,9 @@ def task(trainer: "Trainer", spec: "Spec") -> None:
     """Refuses data with a task that the rule does not serve."""
     if spec.task not in trainer.tasks:
         rule, serves = type(trainer).__name__, " and ".join(trainer.tasks)
-        raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}")
+        raise InputError(
+            f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}, such as --data {trainer.data}"
+        )
 
 
 def replicas(trainer: "Trainer") -> None:
@@ -163,6 +165,19 @@ def strays(parameters: Iterable[tuple[str, Tensor]]) -> None:
     for name, p in parameters:
         if p.grad is not None:
             raise InputError(f"{name} gets gradients and has no owner: add it to owners(), or set requires_grad=False")
+
+
+def orphans(trainer: "Trainer", phases: Iterable["Phase"]) -> None:
+    """Refuses parameters that would train, but that nobody steps in any phase."""
+    owned = {id(p) for p in trainer.solved()}
+    for phase in phases:
+        trainer.phase = phase
+        owned |= {id(p) for parameters in trainer.owners().values() for p in parameters}
+    for name, p in trainer.named_parameters():
+        if p.requires_grad and id(p) not in owned:
+            raise InputError(
+                f"{name} has no owner and would never train: add it to owners(), or set requires_grad=False"
+            )
 
 
 def not_finite(trainer: nn.Module) -> str | None:

@@ -64,7 +64,7 @@ def train(
         return
     from bpfree import run
 
-    values = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **named}
+    values = {**(flags.configuration(config) if config else {}), **flags.pairs(set_ or ()), **named}
     base = {**(run.read_config(resume) if resume else {}), **values}
     values |= _settings(context, base)
     callbacks = [] if quiet or as_json else [show.progress()]
@@ -153,7 +153,8 @@ def reproduce(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="name of a recipe (bpfree list shows them), or a YAML file")],
     out: Annotated[
-        Path | None, typer.Option(help="folder of the runs  [default: runs/reproduce/<recipe>, or <recipe>-changed]")
+        Path | None,
+        typer.Option(help="folder of the runs  [default: runs/reproduce/<recipe>, or <recipe>-changed-<hash>]"),
     ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="how many, such as 5, or which: 0,1,2  [default: the recipe's]")
@@ -287,7 +288,7 @@ def tune(
         return
     from bpfree import tune as room
 
-    values: dict[str, Any] = {**(flags.read_yaml(config) if config else {}), **flags.pairs(set_ or ()), **given}
+    values: dict[str, Any] = {**(flags.configuration(config) if config else {}), **flags.pairs(set_ or ()), **given}
     values |= _settings(context, values)
     wanted = None if search is None else [item.strip().replace("-", "_") for item in search.split(",") if item.strip()]
     say = _silent if quiet or as_json else _progress
@@ -312,7 +313,7 @@ def _settings(context: typer.Context, chosen: Mapping[str, Any]) -> dict[str, An
 
 def _own(context: typer.Context) -> list[str]:
     """The command's own flags, beside the settings."""
-    return [flag for parameter in context.command.params for flag in parameter.opts]
+    return [flag for parameter in context.command.params for flag in parameter.opts if flag.startswith("-")]
 
 
 def _progress(line: str) -> None:

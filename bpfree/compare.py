@@ -112,6 +112,8 @@ def compare(
         raise InputError(f"margin = {margin_pp} is not valid: expected percentage points above 0")
     if target is not None and not math.isfinite(target):
         raise InputError(f"target = {target} is not valid: expected a value of the test metric, such as 0.97")
+    if idle_s is not None and not (math.isfinite(idle_s) and idle_s >= 0):
+        raise InputError(f"idle = {idle_s} is not valid: expected seconds, 0 or more")
     device = pick_device(settings.get("device", "auto"))
     meter_for(meter, device, None, None).close()  # a meter that is not there shows before anything is written
     definition = {
@@ -131,6 +133,8 @@ def compare(
     definition = json.loads(json.dumps(definition))
     found = _earlier(out, definition)
     laid_out, specs, notes = arms_room.lay_out(texts, data, net, settings, controls=wanted, quick=quick)
+    if target is not None and not 0 <= target <= 1 and any(spec.metric != "mse" for spec in specs.values()):
+        raise InputError(f"target = {target} is not valid: accuracy and ROC-AUC are shares, 0..1, such as 0.97")
     slots, why = isolate.slots(jobs, meter, settings.get("device", "auto"))
     idle_s = (QUICK_IDLE_S if quick else IDLE_S) if idle_s is None else idle_s
     if found is None:

@@ -89,6 +89,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, value in found.items()}
 
 
+def configuration(path: Path) -> dict[str, Any]:
+    """The settings in a file, which may be a recipe: what that says of itself is left out."""
+    return {key: value for key, value in read_yaml(path).items() if key not in ("about", "target", "seeds")}
+
+
 def expected(option: Option) -> str:
     """What an option takes, in words."""
     kind = "" if option.type.startswith("choice") else option.type

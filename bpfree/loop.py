@@ -119,6 +119,7 @@ class Loop:
         self._overlapped: tuple[Hashable, Callable[[], None]] | None = None
         self.saved_at = time.monotonic()
         self.phases = checks.phases(trainer, trainer.phases(self.rule.epochs))
+        checks.orphans(trainer, self.phases)
         self._enter_phase(self.phases[0])
 
     @property

@@ -1,7 +1,9 @@
 """The way back from a run's folder to a model that predicts."""
 
 import dataclasses
+import hashlib
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,17 +21,18 @@ from bpfree.data.base import Spec
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.folder import opened
 from bpfree.data.graph import GraphSettings, GraphSource
-from bpfree.data.reader import as_settings
 from bpfree.data.rows import Normalise
 from bpfree.device import pick_device
 from bpfree.errors import InputError, unknown
 from bpfree.evaluation import asked, evaluating
 from bpfree.functional.metrics import METRICS
 from bpfree.run import GIVEN, plan, read_config
+from bpfree.settings import build
 from bpfree.streams import Streams
 from bpfree.trainer import Batch, Trainer
 from energy import record as energy_record
 
+_BRIGHTEST = 2.0  # no float that stands for a byte is larger, though resizing may go beyond 1
 OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # what may differ between training and prediction
 
 
@@ -100,6 +103,10 @@ class Model:
         if given is None:
             return x.float()
         bytes_now, bytes_then = x.dtype == torch.uint8, given["dtype"] == "uint8"
+        if bytes_then and not bytes_now and not given.get("counts") and x.max() > _BRIGHTEST:
+            raise InputError(
+                f"x holds {x.max():g}, and this model was trained on bytes, where floats are 0..1: give 0..255 as uint8"
+            )
         if bytes_now != bytes_then and not (bytes_then and given.get("counts")):
             x = x.double() * 255 if bytes_then else x.double() / 255
         constants = (torch.tensor(given[name], dtype=torch.float64) for name in ("offset", "scale"))
@@ -141,13 +148,15 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
     if algo is None and name.isidentifier() and name not in {*registry.names("rules"), *registry.plugins()}:
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
+    if record["algo_sha256"] != (found := registry.source_hash(name)) and None not in (record["algo_sha256"], found):
+        warnings.warn(f"the rule file {name} has changed since {path} was trained with it", stacklevel=2)
     chosen = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
     device = pick_device(chosen.loop_settings.device)
     trainer = chosen.build()
     trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
     trainer.to(device, torch.float64 if chosen.loop_settings.precision == "fp64" else None)
-    trainer.load_state_dict(_weights(path / MODEL))
+    trainer.load_state_dict(_weights(path / MODEL, record["extra"].get("model_sha256")))
     trainer.phase = trainer.phases(trainer.settings.epochs)[record["extra"]["phase"]]
     if readout is not None:
         if readout not in trainer.readouts:
@@ -162,9 +171,12 @@ def _spec(data: Mapping[str, Any]) -> Spec:
     return Spec(**{**fields, "shape": tuple(fields["shape"]), "class_names": names, "sha256": fields["sha256"] or ""})
 
 
-def _weights(path: Path) -> dict[str, Tensor]:
+def _weights(path: Path, sha256: str | None) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load_file(path)
+        content = path.read_bytes()
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise InputError(f"{path} is not what was written: restore the file or train again")
+        return safetensors.torch.load(content)
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{path} is damaged ({error}): restore the file or train again") from error
 
@@ -188,13 +200,18 @@ def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any
     metric = model.trainer.spec.metric
     if issubclass(reader.Settings, GraphSettings):  # split as in training, unless the settings say otherwise
         known = {field.name for field in dataclasses.fields(GraphSettings)}
-        chosen = {key: value for key, value in model.config.items() if key in known}
-        data = reader.load({**chosen, **settings}, model.config["seed"])
+        then = {key: value for key, value in model.config.items() if key in known}
+        data = reader.load({**then, **settings}, model.config["seed"])
+        chosen, was = (build(GraphSettings, values) for values in ({**then, **settings}, then))
+        _judged_as_trained(model, data.spec.sha256, chosen, was)
         test = cast(GraphSource, data.test)
         value = METRICS[metric](model.predict(test), test.y).item()
         return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
-    chosen = {key: model.config[key] for key in reader.as_trained if key in model.config}
-    raw = reader.read(as_settings({**chosen, **settings}, reader.Settings))
+    seed = model.config["seed"]
+    then = {key: model.config[key] for key in reader.as_trained if key in model.config}
+    chosen = reader.chosen({**then, **settings}, seed)
+    raw = reader.read(chosen)
+    _judged_as_trained(model, raw.sha256, chosen, reader.chosen(then, seed))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part: nothing to judge on")
     x = raw.x_test
@@ -205,3 +222,13 @@ def judge(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any
         true.append(model.targets(rows, raw.y_test[part]))
     value = METRICS[metric](torch.cat(said), torch.cat(true)).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}
+
+
+def _judged_as_trained(model: Model, sha256: str, chosen: Any, then: Any) -> None:
+    """Refuses another split of the data that the model was trained on: rows of its training would judge it."""
+    names = [field.name for field in dataclasses.fields(chosen) if field.name != "data_dir"]
+    other = [name for name in names if getattr(chosen, name) != getattr(then, name)]
+    if other and sha256 == model.record["data"]["sha256"]:
+        raise InputError(
+            f"this run was trained on these data and is judged on its own test part: leave {' and '.join(other)} out"
+        )

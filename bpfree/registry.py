@@ -98,7 +98,7 @@ def module_of(file: Path, what: str, give: str) -> ModuleType:
 
 
 def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
-    module = module_of(file, "rule file", "--algo FILE.py:Class")
+    module = module_of(file, "rule file", "FILE.py:Class")
     if not wanted:
         return _only_trainer(module, str(file))
     found: Any = getattr(module, wanted, None)

@@ -69,8 +69,11 @@ def load(name: str, seeds: int | str | Sequence[int] | None = None, changes: Map
     about, target, own = (config.pop(key, None) for key in ("about", "target", "seeds"))
     if "algo" not in config or not isinstance(target or {}, dict):
         raise InputError(f"{path} is not a recipe: expected algo, settings, and target: {{test: 0.98}}")
-    chosen = seed_list([0] if own is None else own) if seeds is None else seed_list(seeds)
-    changed = bool(changes) or (seeds is not None and chosen != own)
+    if "seed" in (changes or ()):
+        raise InputError("a recipe runs over its own seeds: give --seeds 0,1 instead of seed")
+    own = seed_list([0] if own is None else own)
+    chosen = own if seeds is None else seed_list(seeds)
+    changed = bool(changes) or chosen != own
     return Recipe(path.stem, str(about or ""), target or {}, chosen, {**config, **(changes or {})}, changed)
 
 
@@ -85,16 +88,18 @@ def run(
     """Run every seed in a folder of its own under ``out``, and sum up; a finished one is read, another one resumed.
 
     Args:
-        out: None: ``runs/reproduce/NAME``, or ``NAME-changed`` for a changed recipe.
+        out: None: ``runs/reproduce/NAME``, or ``NAME-changed-HASH`` for a changed recipe.
 
     Returns:
         The summary, also in ``out/summary.json``: ``figures`` maps ``test`` and every readout to mean, sd, n and
         values; ``verdict`` is ``reached``, ``missed``, ``changed`` (a shortened recipe), ``no target`` or ``stopped``.
     """
     from bpfree.checkpoint import CONFIG, write_atomically
+    from bpfree.facts import sha256_of
     from bpfree.run import train
 
-    out = out or Path("runs") / "reproduce" / (recipe.name + ("-changed" if recipe.changed else ""))
+    change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # every change has its folder
+    out = out or Path("runs") / "reproduce" / (recipe.name + change)
     records = []
     for seed in recipe.seeds:
         path = out / f"s{seed}"

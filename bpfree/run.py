@@ -112,6 +112,9 @@ def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[
     Raises InputError: a name or setting that does not exist, or a value out of range.
     """
     cls = _class_of(algo)
+    if not isinstance(net, str | None):
+        kind, rule = type(net).__name__, cls.__name__
+        raise InputError(f"net is a {kind}: give a name; blocks of your own go into the rule, {rule}(blocks).fit(data)")
     data = cls.data if data is None else data
     net = net or default_net(cls, data)
     classes = settings_of(cls, data, net).values()
@@ -181,7 +184,7 @@ def _resume(path: Path, given: dict, out: Any, meter: str, callbacks: Sequence[A
     _agree(path, stored, {key: value for key, value in asked.config.items() if key in given and key not in _NAMES})
     previous = energy_record.read(path / RECORD) if (path / RECORD).exists() else None
     if previous and previous["status"] == "finished":
-        return previous
+        return {**previous, "extra": {**previous["extra"], "folder": str(path)}}  # it may have been moved
     if previous and previous["algo_sha256"] != _source_hash(asked):
         raise InputError(f"the rule file {asked.algo} has changed since {path} was started: restore it, or start anew")
     return _Run(asked, path, meter, callbacks, command, resume=True, previous=previous).go()
@@ -225,6 +228,7 @@ class _Run:
         self.writes = world()[0] == 0
         self.previous: Mapping[str, Any] = previous or {}
         self.operations: dict[str, Any] | None = None
+        self.model_sha256: str | None = None
         self.began_s = time.perf_counter()
         device = torch.device(chosen.loop_settings.device)
         if path.exists() and not resume and self.writes:
@@ -283,8 +287,9 @@ class _Run:
         self.meter.enter("save")
         self.operations = facts.operations(loop) if status == "finished" else None
         if self.writes:
-            state = unshared(loop.trainer.state_dict())
-            write_atomically(self.path / MODEL, lambda file: file.write(safetensors.torch.save(state)))
+            model = safetensors.torch.save(unshared(loop.trainer.state_dict()))
+            self.model_sha256 = hashlib.sha256(model).hexdigest()
+            write_atomically(self.path / MODEL, lambda file: file.write(model))
         self.meter.close()
         return self._write(status=status, error=loop.stop_reason or None, **result)
 
@@ -371,6 +376,7 @@ class _Run:
                 "batch_separable": loop.trainer.batch_separable,
                 "outside": [thing.report() for thing in loop.outside],
                 "operations": self.operations,
+                "model_sha256": self.model_sha256,
                 "folder": str(self.path),
                 **self.origin,
             },

@@ -126,7 +126,9 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
         first = error.errors()[0]
         option = by_name[str(first["loc"][0])]
         given = values.get(option.name, option.default)
-        expected = " ".join(filter(None, (option.type if not option.range else "", option.range, option.unit)))
+        other_kind = first["type"].endswith(("_parsing", "_from_float", "_type"))  # rather than out of range
+        kind = option.type if not option.range or (other_kind and option.type != "choice") else ""
+        expected = " ".join(filter(None, (kind, option.range, option.unit)))
         raise InputError(f"{option.name} = {given!r} is not valid: expected {expected} ({option.help})") from None
 
 

@@ -1,6 +1,7 @@
 """What the command line prints: tables in a terminal, aligned plain text elsewhere."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -73,7 +74,9 @@ def closing(record: Mapping[str, Any]) -> None:
     """The table that ends a training."""
     result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
     metric = result["metric"]
-    live = f"{memory['live_bytes'] / 2**20:,.1f} MiB of tensors made by training" if memory["live_bytes"] else "-"
+    live = "not counted: each phase took one step only"
+    if memory["live_bytes"]:
+        live = f"{memory['live_bytes'] / 2**20:,.1f} MiB of tensors made by training"
     peak = f"{memory['peak_bytes'] / 2**20:,.0f} MiB ({memory['method']})" if memory["peak_bytes"] else "-"
     rows = [(f"test {metric}", number(result["test"], metric)), (f"validation {metric}", number(result["val"], metric))]
     if len(result["readouts"]) > 1:
@@ -140,13 +143,13 @@ def seconds(value: float | None) -> str:
 
 
 def energy(reading: Mapping[str, Any] | None) -> str:
-    """Joules with their label; "-" when nothing could be read; the reason when there is no such figure."""
+    """Joules with their label; the reason when there is no such figure."""
     from energy import show as show_joules
 
-    if reading is not None and reading["total_j"] is None and "physical system" in reading["components"]:
-        return f"unavailable: {reading['components']['physical system']['reason']}"
     if reading is None or reading["total_j"] is None:
-        return "-"
+        parts = (reading or {}).get("components", {})
+        reasons = dict.fromkeys(part["reason"] for part in parts.values() if part.get("reason"))
+        return f"unavailable: {'; '.join(reasons) or 'no meter'}"
     return show_joules(reading["total_j"], reading["method"]).replace("(est.)", f"(est., {reading['method']})")
 
 
@@ -155,13 +158,29 @@ def predictions(answers: Sequence[str] | Sequence[float], as_json: bool) -> None
 
 
 def report(found: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Faults, warnings and verdicts of a report, and where it is."""
+    """Faults, warnings, results and verdicts of a report, and where it is."""
+    from energy.report.tables import cells
+
     for kind in ("fault", "warning"):
         for text in found[f"{kind}s"]:
             print(f"{kind}: {text}")
+    _verdicts(found, None)
+    for budget in found["budgets"]:
+        heads, rows = cells(found, budget, ("test", "energy_j", "train_s", "live_bytes", "data_passes"))
+        print()
+        table(rows, budget["name"], heads)
+        _verdicts(found, budget["name"])
+    print(f"\nreport: {next(path for path in files if path.suffix == '.html')}")
+
+
+def _verdicts(found: Mapping[str, Any], budget: str | None) -> None:
+    """What is said of a budget, or of all (None); comparisons that come to nothing for one reason share a line."""
+    reasons: dict[str, list[str]] = {}
     for line in found["verdicts"]:
-        print(line["text"])
-    print(f"report: {next(path for path in files if path.suffix == '.html')}")
+        if line["budget"] == budget:
+            reasons.setdefault(line["text"].partition(", because ")[2] or line["text"], []).append(line["text"])
+    for reason, texts in reasons.items():
+        print(texts[0] if len(texts) == 1 else f"Cannot conclude on {len(texts)} differences, because {reason}")
 
 
 def summary(found: Mapping[str, Any]) -> None:
@@ -203,18 +222,23 @@ def search(found: Mapping[str, Any]) -> None:
         ("training time", seconds(cost["train_s"])),
         ("energy of all trials", energy({"total_j": cost["energy_j"], "method": cost["method"], "components": {}})),
         ("train with them", f"bpfree train --config {found['folder']}/best.yaml" if best else "-"),
-        ("compare with them", as_arm(found["algo"], best["params"]) if best else "-"),
+        ("compare with them", as_arm(found["algo"], best["params"], found["given"]) if best else "-"),
     ]
     table(rows, f"{found['algo']} on {found['data']}: {found['status']}")
 
 
-def as_arm(algo: str, params: Mapping[str, Any]) -> str:
-    """Flags of `bpfree compare` for an arm with these settings; some belong to all arms of a study."""
+def as_arm(algo: str, params: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> str:
+    """The command that compares an arm of these settings; what was ``given`` to the search holds for all arms."""
     from bpfree.arms import OF_THE_STUDY
 
     own = ",".join(f"{key}={value}" for key, value in params.items() if key not in OF_THE_STUDY)
-    common = [f" --{key.replace('_', '-')} {value}" for key, value in params.items() if key in OF_THE_STUDY]
-    return f"bpfree compare --algos {algo}" + (f":{own}" if own else "") + "".join(common)
+    common = {**(given or {}), **{key: value for key, value in params.items() if key in OF_THE_STUDY}}
+    flags_ = [f"--{key.replace('_', '-')}={_flag(value)}" for key, value in common.items()]
+    return shlex.join(["bpfree", "compare", "--algos", algo + (f":{own}" if own else ""), *flags_])
+
+
+def _flag(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else "none" if value is None else str(value)
 
 
 # Rules, nets, data ----------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def tune(
         raise
     worker = _Worker(study, base, loaded, space, trials, meter, say)
     status = worker.go(heartbeat_s)
-    return _summary(study, base, space, trials, out, _shown(url), status)
+    return _summary(study, base, space, [*settings], trials, out, _shown(url), status)
 
 
 def searchable(chosen: Any) -> list[str]:
@@ -371,7 +371,14 @@ class _Watch:
 
 
 def _summary(
-    study: optuna.Study, base: Plan, space: Mapping[str, Option], wanted: int, out: Path, where: str, status: str
+    study: optuna.Study,
+    base: Plan,
+    space: Mapping[str, Option],
+    given: Sequence[str],
+    wanted: int,
+    out: Path,
+    where: str,
+    status: str,
 ) -> dict[str, Any]:
     """``tune.json``, ``best.yaml`` and the plots, from what the database holds."""
     found = study.get_trials(deepcopy=False)
@@ -387,6 +394,7 @@ def _summary(
         "algo": base.algo,
         "data": base.config["data"],
         "net": base.net,
+        "given": {key: base.config[key] for key in ("data", "net", *given) if key != "seed"},
         "space": {name: list(option.search or ()) for name, option in space.items()},
         "best": {"number": best.number, "val": best.value, "params": best.params} if best else None,
         "config": config,

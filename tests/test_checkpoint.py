@@ -137,6 +137,16 @@ def test_a_checkpoint_cut_anywhere_is_called_damaged(tmp_path: Path, cut: float)
         checkpoint.read(path)
 
 
+def test_a_checkpoint_with_one_bit_changed_is_called_damaged(tmp_path: Path):
+    path = tmp_path / LAST
+    torch.save({"weights": torch.arange(1000)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.arange(500, 504).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"last\.ckpt is damaged .* is not what was written"):
+        checkpoint.read(path)
+
+
 def test_a_checkpoint_runs_no_code(tmp_path: Path):
     class Harmful:
         def __reduce__(self):

@@ -103,12 +103,21 @@ def test_a_parameter_without_an_owner_is_named():
         def setup(self):
             self.extra = nn.Linear(10, 10)
 
+    with pytest.raises(InputError, match=r"extra\.weight has no owner and would never train: add it to owners"):
+        run(Forgetful(blocks(), epochs=1, batch_size=8))
+
+
+def test_a_parameter_that_thaws_without_an_owner_is_named():
+    class Thawing(Rule):
+        def setup(self):
+            self.extra = nn.Linear(10, 10).requires_grad_(False)
+
         def local_losses(self, batch):
             h = self.blocks[1](self.blocks[0](batch.x).detach())
-            yield Local(F.cross_entropy(self.extra(h), batch.y), owner=1)
+            yield Local(F.cross_entropy(self.extra.requires_grad_()(h), batch.y), owner=1)
 
     with pytest.raises(InputError, match=r"extra\.weight gets gradients and has no owner"):
-        run(Forgetful(blocks(), epochs=1, batch_size=8))
+        run(Thawing(blocks(), epochs=1, batch_size=8))
 
 
 def test_gradients_from_before_do_not_enter_the_first_step():

@@ -51,7 +51,12 @@ def test_settings_cannot_be_changed():
         build(Oven, {}).heat = 1.0
 
 
-@pytest.mark.parametrize("values", [{"heat": 0}, {"heat": 301}, {"heat": "hot"}, {"heat": float("nan")}])
+def test_what_is_no_number_is_told_what_would_be_one():
+    with pytest.raises(InputError, match=r"heat = 'hot' is not valid: expected float > 0, <= 300 C \(how hot\)"):
+        build(Oven, {"heat": "hot"})
+
+
+@pytest.mark.parametrize("values", [{"heat": 0}, {"heat": 301}, {"heat": float("nan")}])
 def test_a_number_out_of_range_says_the_range(values: dict):
     with pytest.raises(InputError, match=r"heat = .* is not valid: expected > 0, <= 300 C \(how hot\)"):
         build(Oven, values)

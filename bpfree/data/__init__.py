@@ -6,13 +6,12 @@ one `Reader` and one row here. Nothing in this file imports torch.
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bpfree.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bpfree.data.base import Data as Data
     from bpfree.data.base import Source as Source
     from bpfree.data.reader import Reader
@@ -46,6 +45,8 @@ def reader_of(name: str) -> "Reader":
     """
     kind, colon, where = name.partition(":")
     if kind not in SOURCES:
+        if form := {".npz": "npz", ".h5": "spikes"}.get(Path(name).suffix) or ("folder" if Path(name).is_dir() else ""):
+            raise InputError(f"unknown data {name!r}: write {form}:{name}")
         raise unknown("data", kind, SOURCES)
     module, _, cls = SOURCES[kind].partition(":")
     found: type[Reader] = getattr(importlib.import_module(module), cls)

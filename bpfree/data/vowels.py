@@ -43,6 +43,7 @@ class Vowels(Reader):
     """258 tokens of 7 vowels by 48 women: F1, F2, F3 at steady state and at 20 %, 50 % and 80 % of the duration."""
 
     Settings = VowelSettings
+    as_trained = ("split", "split_seed", "test_fraction")
     file = Path(__file__).with_name("vowels_phyll.csv")
     sha256 = "35d0e45e6e83a46ddfdb71f36e5d2f4e8906b00612fac6565df62252ef9dfbb8"  # of the whole table
     source = "Hillenbrand et al. 1995 in the selection of PhyLL, MIT (embedded; see VOWELS_NOTICE.txt)"

@@ -29,9 +29,10 @@ class Settings:
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
     """Blocks from images of ``spec.shape`` (channels, height, width) to images of the same shape."""
-    if len(spec.shape) != 3 or spec.task != "reconstruction" or hidden_only:
-        what = f"{spec.task} of inputs of shape {spec.shape}"
-        raise InputError(f"net autoencoder puts images out again, not for {what}: try --task reconstruction")
+    if spec.task != "reconstruction" or hidden_only:
+        raise InputError(f"net autoencoder puts images out again, not for {spec.task}: try --task reconstruction")
+    if len(spec.shape) != 3:
+        raise InputError(f"net autoencoder takes images (channels, height, width), not {spec.shape}: try --net mlp")
     if not settings.encoder:
         raise InputError("encoder = () is not valid: expected at least one number of channels")
     planes = [spec.shape[0], *settings.encoder]

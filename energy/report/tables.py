@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from energy.report import show
@@ -28,7 +28,7 @@ def markdown(report: Report) -> str:
     for budget in report["budgets"]:
         lines += ["", f"## Results: {budget['name']}", ""]
         lines += [f"{_sentence(show.note(report, budget))}.", ""] if show.note(report, budget) else []
-        heads, rows = _cells(report, budget)
+        heads, rows = cells(report, budget)
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += ["", "Mean ± half the 95 % t interval (n runs).", "", "## Inside the measurement", ""]
@@ -51,8 +51,9 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _cells(report: Report, budget: Report) -> tuple[list[str], list[list[str]]]:
-    columns = show.columns(report)
+def cells(report: Report, budget: Report, only: Container[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a budget's results, an arm a row; ``only``: some of the columns, by their keys."""
+    columns = [column for column in show.columns(report) if not only or column.key in only]
     rows = [[row["arm"], show.runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
     return ["arm", "runs", *(column.title for column in columns)], rows
 
@@ -143,7 +144,7 @@ def latex(report: Report) -> str:
     """A ``table`` for each budget, with booktabs rules."""
     parts = [f"% {report['name']}: needs \\usepackage{{booktabs}}"]
     for budget in report["budgets"]:
-        heads, rows = _cells(report, budget)
+        heads, rows = cells(report, budget)
         caption = f"{report['name']}, {budget['name']}: mean and half the 95 % t interval over n runs."
         if show.note(report, budget):
             caption += f" {_sentence(show.note(report, budget))}."

@@ -69,7 +69,7 @@ def test_kernels_begin_orthogonal_small_behind_upsampling_and_zero_at_the_image(
 
 @pytest.mark.parametrize("bad", [spec(8), spec(1, 8, 8, task="classification")])
 def test_other_tasks_and_inputs_are_refused(bad: Spec):
-    with pytest.raises(InputError, match="try --task reconstruction"):
+    with pytest.raises(InputError, match=r"try --task reconstruction|takes images \(channels, height, width\)"):
         autoencoder.build(bad, autoencoder.Settings(), hidden_only=False)
 
 

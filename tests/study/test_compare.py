@@ -123,6 +123,8 @@ BAD = {
     "trials without epochs": ("mono-forward", {"tune_epochs": 0}, "tune_epochs = 0 is not valid: expected 1 or more"),
     "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
     "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
+    "target of another unit": ("mono-forward", {"target": 97}, "target = 97 is not valid: accuracy and ROC-AUC are"),
+    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle = -1 is not valid: expected seconds, 0 or more"),
     "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
     "no seeds": ("mono-forward", {"seeds": 0}, "expected how many, such as 5"),
     "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
@@ -317,6 +319,11 @@ def test_quick_study_is_small_and_says_so(in_process, tmp_path):
     assert found["arms"][0]["settings"]["subset"] == 20  # what is given counts more than what quick says
     assert found["arms"][0]["settings"]["hidden"] == [256, 256]
     assert "budget reached, not converged" in (tmp_path / "study" / "report.md").read_text()
+
+
+def test_quick_study_takes_all_rows_of_small_data(data):
+    found, _, _ = arms.lay_out([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
+    assert {arm.values["subset"] for arm in found} == {None}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

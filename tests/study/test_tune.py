@@ -62,11 +62,15 @@ def test_best_trial_is_told_as_an_arm_of_a_comparison(searched, capsys):
     """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
-    arm, flag, batch_size = show.as_arm("mono-forward", params).removeprefix("bpfree compare --algos ").split()
-    assert flag == "--batch-size"
-    (found_arm, *_), _, _ = arms.lay_out([arm], "mnist", None, {"hidden": (12,), "batch_size": int(batch_size)})
+    given = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
+    arm, *flags = show.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
+    common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
+    assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
+    (found_arm, *_), _, _ = arms.lay_out([arm], common.pop("data"), common.pop("net"), common)
     config = found_arm.plan().config
     assert {name: config[name] for name in params} == params
+    assert config["hidden"] == [12]
+    assert summary["given"].items() >= {"net": "mlp", "hidden": [12], "epochs": 2}.items()
     show.search(summary)
     assert "compare with them" in capsys.readouterr().out
 

@@ -180,6 +180,7 @@ def test_full_disk_at_the_start_leaves_nothing(small_disk, bpfree):
 def test_predict_refuses_what_the_model_cannot_take(bpfree, tmp_path):
     assert bpfree("train", *MF, *TINY, "--quiet", "--out", "run", cwd=tmp_path).returncode == 0
     np.save(tmp_path / "x.npy", np.zeros((3, 5), np.uint8))
+    np.save(tmp_path / "bright.npy", np.full((3, 28, 28), 255.0))
     cases = {
         ("x.npy",): "x has shape (3, 5)",
         ("none.npy",): "no such file",
@@ -187,6 +188,15 @@ def test_predict_refuses_what_the_model_cannot_take(bpfree, tmp_path):
         ("x.npy", "--readout", "best"): "unknown readout of this run 'best'",
         ("--data", f"npz:{DIGITS}", "--lr", "1"): "--lr",
         ("--data", f"npz:{DIGITS}", "--set", "lr=1"): "unknown setting 'lr'",
+        (
+            "--data",
+            f"npz:{DIGITS}",
+            "--set",
+            "val_fraction=0.5",
+        ): "is judged on its own test part: leave val_fraction out",
+        (
+            "bright.npy",
+        ): "x holds 255, and this model was trained on bytes, where floats are 0..1: give 0..255 as uint8",
     }
     for arguments, message in cases.items():
         assert message in one_line(bpfree("predict", "run", *arguments, cwd=tmp_path), 2)

@@ -1,6 +1,7 @@
 """``bpfree.train`` and ``bpfree.load`` from Python: arrays, classes and callbacks."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import bpfree
 from bpfree import facts, registry, run
 from bpfree.callbacks import Probe
 from bpfree.compare import compare
+from bpfree.model import judge
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.trainer import Local
 
@@ -251,3 +253,41 @@ def test_a_study_wants_names(arrays, tmp_path):
         with pytest.raises(bpfree.InputError, match="has no name under which a process of its own finds it"):
             compare(algos, data=data, out=tmp_path / "study")
     assert not (tmp_path / "study").exists()
+
+
+def test_a_model_that_is_not_what_was_written_is_refused(trained, tmp_path):
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    content = bytearray((out / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (out / "model.safetensors").write_bytes(content)
+    with pytest.raises(bpfree.InputError, match=r"model\.safetensors is not what was written"):
+        bpfree.load(out)
+
+
+def test_a_rule_file_that_has_changed_since_is_told(tmp_path):
+    file = tmp_path / "rule.py"
+    file.write_text("from bpfree.rules.mono_forward import MonoForward\nclass Mine(MonoForward):\n    pass\n")
+    bpfree.train(str(file), f"npz:{DIGITS}", out=tmp_path / "run", **TINY)
+    file.write_text(file.read_text() + "# something else\n")
+    with pytest.warns(UserWarning, match="has changed since"):
+        bpfree.load(tmp_path / "run")
+
+
+def test_a_finished_run_that_was_moved_is_read_where_it_is(trained, tmp_path, arrays):
+    out = shutil.copytree(trained[0], tmp_path / "moved")
+    assert bpfree.train(Mine, arrays, resume=out)["extra"]["folder"] == str(out)
+
+
+def test_blocks_in_place_of_a_nets_name_are_told_where_they_belong(arrays):
+    with pytest.raises(bpfree.InputError, match=r"net is a list: .* MonoForward\(blocks\)\.fit\(data\)"):
+        bpfree.train("mono-forward", arrays, net=[torch.nn.Linear(784, 10)])
+
+
+@pytest.mark.parametrize("split", ["random", "speakers"])
+def test_a_model_of_vowels_is_judged_on_its_own_test_part(split, tmp_path):
+    """The test part follows from the run's seed, which the configuration does not repeat."""
+    record = bpfree.train("mono-forward", "vowels", out=tmp_path / "run", seed=3, split=split, **TINY)
+    model = bpfree.load(tmp_path / "run")
+    assert judge(model, "vowels", {})["test"] == record["result"]["test"]
+    with pytest.raises(bpfree.InputError, match="is judged on its own test part: leave split_seed out"):
+        judge(model, "vowels", {"split_seed": 4})

@@ -1,6 +1,7 @@
 """``bpfree reproduce``: one run a seed, summed up against the target."""
 
 import json
+import re
 
 import pytest
 from command import DIGITS, one_line
@@ -69,7 +70,16 @@ def test_shortened_recipe_is_not_judged(place, bpfree):
 def test_changed_recipe_leaves_the_folder_of_the_real_one_alone(place, bpfree):
     order = ("--set", "epochs=1", "--meter", "none", "--quiet")
     assert bpfree("reproduce", "proud.yaml", *order, cwd=place).returncode == 0
-    assert [path.name for path in (place / "runs" / "reproduce").iterdir()] == ["proud-changed"]
+    assert bpfree("reproduce", "proud.yaml", *order, "--lr", "0.5", cwd=place).returncode == 0
+    folders = [path.name for path in (place / "runs" / "reproduce").iterdir()]
+    assert len(folders) == 2  # each change has its own
+    assert all(re.fullmatch("proud-changed-[0-9a-f]{6}", name) for name in folders)
+
+
+def test_seed_of_a_recipe_is_told_where_it_belongs(place, bpfree):
+    assert "give --seeds 0,1 instead of seed" in one_line(
+        bpfree("reproduce", "proud.yaml", "--seed", "3", cwd=place), 2
+    )
 
 
 def test_unknown_recipe_gets_one_line(place, bpfree):
