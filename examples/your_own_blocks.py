@@ -8,6 +8,7 @@ Here: two convolutions and a fully connected layer on bright quadrants, each tra
 import torch
 from torch import nn
 
+from bpfree import Batch
 from bpfree.rules.mono_forward import MonoForward
 
 generator = torch.Generator().manual_seed(0)
@@ -25,3 +26,4 @@ blocks = [
 trainer = MonoForward(blocks, epochs=3, lr=2e-3)
 for entry in trainer.fit((x, y), seed=0, threads=1):
     print(f"epoch {entry['epoch']}: validation accuracy {entry['val']:.3f}, loss by block {entry['loss']}")
+print("classes of three rows:", trainer.predict(Batch(x[:3])).argmax(1).tolist(), "true:", y[:3].tolist())
