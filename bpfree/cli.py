@@ -230,11 +230,12 @@ def compare(
         return
     from bpfree import arms, flags, run, show
     from bpfree import compare as study
+    from bpfree import reproduce as recipes
 
     named: dict[str, Any] = {"algos": algos, "data": data, "net": net, "seeds": seeds, "controls": controls}
     named |= {"tune": tune, "tune_epochs": tune_epochs, "target": target, "margin_pp": margin}
     named |= {"jobs": jobs, "idle_s": idle}
-    values = study.configured(config) if config else {}
+    values = recipes.study(config) if config else {}
     values |= {key: value for key, value in named.items() if value is not None}
     own = _own(context)
     if "algos" not in values:

@@ -26,13 +26,11 @@ from typing import Any
 
 from bpfree import arms as arms_room
 from bpfree import isolate
-from bpfree import reproduce as recipes
 from bpfree import tune as tune_room
 from bpfree.arms import Arm
 from bpfree.checkpoint import MODEL, RECORD
 from bpfree.device import pick_device
-from bpfree.errors import InputError, RunFailed, unknown
-from bpfree.flags import read_yaml
+from bpfree.errors import InputError, RunFailed
 from bpfree.isolate import Isolated
 from bpfree.run import meter_for, now, train
 from bpfree.seeds import seed_list
@@ -324,6 +322,7 @@ class _Study:
     def _space(self, arm: Arm) -> list[str]:
         """What is searched: settings of the rule alone; another net or other data would be another comparison."""
         given = {*arms_room.OF_THE_STUDY, *arm.own, *self.found["definition"]["settings"]}
+        given |= tune_room.without_effect(arm.plan(), self.specs[arm.name])
         return [name for name in tune_room.searchable(arm.plan().rule_settings) if name not in given]
 
     def _passes(self) -> dict[str, float | None]:
@@ -440,23 +439,6 @@ def once(**values: Any) -> tuple[str, str | None]:
 def search(**values: Any) -> dict[str, Any]:
     """One arm's search."""
     return tune_room.tune(**values)
-
-
-def configured(name: str) -> dict[str, Any]:
-    """What a study file says: a YAML file, or a recipe by name. Lists of arms and seeds, options and settings, flat.
-
-    Raises:
-        InputError: no such file, or not a study.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else recipes.folder() / f"{name}.yaml"
-    if not path.is_file():
-        studies = [stem for stem in recipes.names() if "algos" in read_yaml(recipes.folder() / f"{stem}.yaml")]
-        raise unknown("study", name, studies)
-    found = read_yaml(path)
-    if not isinstance(found.get("algos"), list | str):
-        raise InputError(f"{path} is not a study: expected algos: [mono-forward, …], seeds, settings")
-    found["question"] = str(found.pop("about", ""))
-    return found
 
 
 # Small things ---------------------------------------------------------------------------------------------------------

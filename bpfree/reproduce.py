@@ -77,6 +77,23 @@ def load(name: str, seeds: int | str | Sequence[int] | None = None, changes: Map
     return Recipe(path.stem, str(about or ""), target or {}, chosen, {**config, **(changes or {})}, changed)
 
 
+def study(name: str) -> dict[str, Any]:
+    """What a study file says: a YAML file, or a recipe by name. Lists of arms and seeds, options and settings, flat.
+
+    Raises:
+        InputError: no such file, or not a study.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder() / f"{name}.yaml"
+    if not path.is_file():
+        studies = [stem for stem in names() if "algos" in flags.read_yaml(folder() / f"{stem}.yaml")]
+        raise unknown("study", name, studies)
+    found = flags.read_yaml(path)
+    if not isinstance(found.get("algos"), list | str):
+        raise InputError(f"{path} is not a study: expected algos: [mono-forward, …], seeds, settings")
+    found["question"] = str(found.pop("about", ""))
+    return found
+
+
 def run(
     recipe: Recipe,
     out: Path | None = None,

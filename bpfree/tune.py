@@ -28,10 +28,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bpfree import facts, registry
 from bpfree.checkpoint import write_atomically
-from bpfree.data.base import Data
+from bpfree.data.base import Data, Spec
 from bpfree.device import pick_device
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.loop import Loop
+from bpfree.owners import OptimSettings
 from bpfree.run import Plan, meter_for, plan
 from bpfree.settings import Option, options
 from bpfree.streams import derive
@@ -91,7 +92,10 @@ def tune(
     base = plan(algo, data, net, settings)
     space = _space(base, settings, search)
     loaded = _sealed(base.load_data())
-    base.build().build(loaded.spec)
+    idle = [name for name in space if name in without_effect(base, loaded.spec)]
+    if idle and (search is not None or len(idle) == len(space)):
+        raise InputError(f"{idle[0]} has no effect to search for: {base.algo} solves for what it learns here")
+    space = {name: option for name, option in space.items() if name not in idle}
     made = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -117,6 +121,13 @@ def searchable(chosen: Any) -> list[str]:
         for option in found
         if all(getattr(chosen, key, None) == value for key, value in option.search_if.items())
     ]
+
+
+def without_effect(base: Plan, spec: Spec) -> set[str]:
+    """Settings of optimizer and batches where nothing is stepped: the rule solves for what it learns."""
+    trainer = base.build()
+    trainer.build(spec)
+    return set() if trainer.owners() else {"batch_size", *(field.name for field in dataclasses.fields(OptimSettings))}
 
 
 def _space(base: Plan, given: Mapping[str, Any], wanted: Sequence[str] | None) -> dict[str, Option]:

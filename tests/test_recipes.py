@@ -48,10 +48,10 @@ def test_study_is_checked_and_complete(name: str, monkeypatch: pytest.MonkeyPatc
 
     def load_data(plan: run.Plan) -> SimpleNamespace:
         about = ("classification", "accuracy", True, "0" * 64, "a stand-in")
-        return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about))
+        return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
 
     monkeypatch.setattr(run.Plan, "load_data", load_data)
-    found = compare.configured(name)
+    found = reproduce.study(name)
     options = set(inspect.signature(compare.compare).parameters)
     settings = {key: value for key, value in found.items() if key not in options}
     laid_out, _, notes = arms.lay_out(

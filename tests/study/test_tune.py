@@ -225,6 +225,16 @@ def test_ranges_become_the_distributions_they_say():
     assert made["count"] == optuna.distributions.CategoricalDistribution((1, 2, 5))
 
 
+def test_nothing_is_searched_for_an_optimizer_that_never_steps(tmp_path):
+    """A reservoir solves for its readout: of all settings with a range only the ridge changes anything."""
+    given = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
+    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **given)
+    assert set(summary["space"]) == {"ridge"}
+    with pytest.raises(InputError, match="lr has no effect to search for: reservoir solves for what it learns here"):
+        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **given)
+    assert not (tmp_path / "other").exists()
+
+
 def test_setting_without_effect_is_not_searched():
     plain, deep = (tune.plan("backprop", "mnist", "mlp", {"deep_supervision": on}) for on in (False, True))
     assert "auxiliary_weight" not in tune.searchable(plain.rule_settings)
