@@ -2,7 +2,7 @@
 
     python examples/reconstructions.py
 
-Runs seed 0 of the recipes ``ccl-autoencoder-cifar10`` and ``bp-ccl-autoencoder-cifar10``, or reads them from
+Runs the recipes ``ccl-autoencoder-cifar10`` and ``bp-ccl-autoencoder-cifar10``, or reads them from
 ``runs/reproduce`` when they have been run, and draws ten test images in three rows: given, counter-current, backprop.
 """
 
@@ -21,7 +21,7 @@ small = {"data": "mnist", "epochs": 1, "subset": 2000, "encoder": [4, 8], "crop"
 
 rows = []
 for name in ("ccl-autoencoder-cifar10", "bp-ccl-autoencoder-cifar10"):
-    recipe = reproduce.load(name, seeds=[0], changes=small)
+    recipe = reproduce.load(name, changes=small)
     folder = Path(reproduce.run(recipe)["folder"])
     model = bpfree.load(folder / "s0")
     given = model.record["data"]["input"]
