@@ -71,9 +71,8 @@ def task(trainer: "Trainer", spec: "Spec") -> None:
     """Refuses data with a task that the rule does not serve."""
     if spec.task not in trainer.tasks:
         rule, serves = type(trainer).__name__, " and ".join(trainer.tasks)
-        raise InputError(
-            f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}, such as --data {trainer.data}"
-        )
+        own = "" if "classification" in trainer.tasks else f", such as --data {trainer.data}"
+        raise InputError(f"{rule} cannot learn {spec.task} (data {spec.name}): it serves {serves}{own}")
 
 
 def replicas(trainer: "Trainer") -> None:

@@ -46,6 +46,7 @@ class Hoarder(Trainer):
     sizes = (1,)
 
     def setup(self):
+        self.blocks.requires_grad_(False)
         self.head = nn.Parameter(torch.zeros(10))
         self.steps = 0
 
