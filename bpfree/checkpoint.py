@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import torch
 from torch import Tensor
@@ -116,13 +116,7 @@ class RunFolder(ReadOnlyFolder):
             _make(path, config)
         elif not (path / CONFIG).is_file():
             raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run to --resume")
-        try:
-            self._lock = (path / CONFIG).open("r+")  # for writing: else NFS gives no exclusive lock
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is working in {path}: wait for it, or start a run of your own") from None
-        except OSError as error:
-            raise InputError(f"cannot lock {path / CONFIG}: {error.strerror}") from None
+        self._lock = locked(path / CONFIG, "start a run of your own")
         for half_written in path.glob(".*.*.[0-9]*"):  # by a process that was killed
             half_written.unlink()
 
@@ -144,6 +138,22 @@ class RunFolder(ReadOnlyFolder):
 
     def close(self) -> None:
         self._lock.close()
+
+
+def locked(file: Path, otherwise: str) -> TextIO:
+    """``file``, open and this process's alone until it is closed; it stands for the folder that it is in.
+
+    Raises:
+        InputError: another process has it (what to do ``otherwise`` than wait), or it cannot be locked.
+    """
+    try:
+        lock = file.open("r+")  # for writing: else NFS gives no exclusive lock
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"another process is working in {file.parent}: wait for it, or {otherwise}") from None
+    except OSError as error:
+        raise InputError(f"cannot lock {file}: {error.strerror}") from None
+    return lock
 
 
 def _make(path: Path, config: str) -> None:

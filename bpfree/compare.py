@@ -13,7 +13,6 @@ finished runs are kept, others are begun anew, because a run in two pieces has n
 
 import concurrent.futures
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -28,7 +27,7 @@ from bpfree import arms as arms_room
 from bpfree import isolate
 from bpfree import tune as tune_room
 from bpfree.arms import Arm
-from bpfree.checkpoint import MODEL, RECORD
+from bpfree.checkpoint import MODEL, RECORD, locked
 from bpfree.device import pick_device
 from bpfree.errors import InputError, RunFailed
 from bpfree.isolate import Isolated
@@ -202,20 +201,12 @@ class _Study:
         """The folder, in the hands of this process and the runs it starts, which hold the lock until they end."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self.out / LOCK, os.O_CREAT | os.O_RDWR)
+            (self.out / LOCK).touch()
         except OSError as error:
             raise InputError(f"cannot make {self.out}: {error.strerror}") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another process is working in {self.out}: wait for it, or give another --out") from None
-        except OSError as error:
-            raise InputError(f"cannot lock {self.out / LOCK}: {error.strerror}") from None
-        try:
+        with locked(self.out / LOCK, "give another --out") as lock:
             self.save()
-            yield lock
-        finally:
-            os.close(lock)
+            yield lock.fileno()
 
     def save(self, **changes: Any) -> None:
         with self.lock:

@@ -25,7 +25,7 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def as_asked(device: torch.device) -> None:
+def reproducible(device: torch.device) -> None:
     """On a GPU, fp32 is fp32 and one seed gives one result: no TF32, in which convolutions alone would be rounded by
     default, and cuDNN's deterministic kernels."""
     if device.type == "cuda":

@@ -14,7 +14,7 @@ from bpfree import checks
 from bpfree.callbacks import Probe
 from bpfree.checkpoint import Cursor, NoFolder
 from bpfree.data import as_data
-from bpfree.device import as_asked, keep_freed, pick_device, use_threads
+from bpfree.device import keep_freed, pick_device, reproducible, use_threads
 from bpfree.errors import Diverged, InputError
 from bpfree.evaluation import Precision, asked, autocast, evaluating, in_precision
 from bpfree.functional.metrics import METRICS
@@ -97,7 +97,7 @@ class Loop:
             self.callbacks.insert(0, Probe())
         self.device = pick_device(self.settings.device)
         keep_freed(self.device)
-        as_asked(self.device)
+        reproducible(self.device)
         self.data = as_data(data, seed=self.settings.seed)
         if self.settings.probe and self.data.spec.task != "classification":
             raise InputError(f"probe reads classes out of the blocks: leave it out for {self.data.spec.task}")

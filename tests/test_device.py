@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from bpfree.device import as_asked
+from bpfree.device import reproducible
 
 STEP = """
 from pathlib import Path
@@ -43,9 +43,9 @@ def test_single_precision_on_a_gpu_is_single_precision():
     before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic
     try:
         cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = True, True, False
-        as_asked(torch.device("cpu"))
+        reproducible(torch.device("cpu"))
         assert cudnn.allow_tf32
-        as_asked(torch.device("cuda"))
+        reproducible(torch.device("cuda"))
         assert (cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic) == (False, False, True)
     finally:
         cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = before

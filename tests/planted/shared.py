@@ -173,7 +173,7 @@ MUTANTS = {
     ),
     "checkpoint: folder shared": Mutant(
         "checkpoint.py",
-        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         "pass",
         ["test_checkpoint.py::test_two_processes_cannot_own_one_folder"],
     ),
