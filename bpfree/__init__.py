@@ -17,14 +17,33 @@ from bpfree.errors import BpfreeError, Diverged, InputError, RunFailed
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
-    from bpfree.callbacks import Callback
-    from bpfree.model import Model, load
-    from bpfree.run import train
-    from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+    from bpfree import data
+    from bpfree.reports.report import report
+    from bpfree.runs.model import Model, load
+    from bpfree.runs.recipes import reproduce
+    from bpfree.runs.train import train
+    from bpfree.studies.compare import compare
+    from bpfree.studies.tune import tune
+    from bpfree.training.batch import Batch, Local, Phase
+    from bpfree.training.callbacks import Callback
+    from bpfree.training.trainer import RuleSettings, Trainer
+
+__version__ = "0.2.0"
 
 _HOME = {
-    **dict.fromkeys(("Batch", "Local", "Phase", "RuleSettings", "Trainer"), "bpfree.trainer"),
-    **{"train": "bpfree.run", "load": "bpfree.model", "Model": "bpfree.model", "Callback": "bpfree.callbacks"},
+    "Batch": "bpfree.training.batch",
+    "Callback": "bpfree.training.callbacks",
+    "Local": "bpfree.training.batch",
+    "Model": "bpfree.runs.model",
+    "Phase": "bpfree.training.batch",
+    "RuleSettings": "bpfree.training.trainer",
+    "Trainer": "bpfree.training.trainer",
+    "compare": "bpfree.studies.compare",
+    "load": "bpfree.runs.model",
+    "report": "bpfree.reports.report",
+    "reproduce": "bpfree.runs.recipes",
+    "train": "bpfree.runs.train",
+    "tune": "bpfree.studies.tune",
 }
 
 __all__ = [
@@ -39,12 +58,19 @@ __all__ = [
     "RuleSettings",
     "RunFailed",
     "Trainer",
+    "compare",
+    "data",
     "load",
+    "report",
+    "reproduce",
     "train",
+    "tune",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("bpfree.data")
     if name not in _HOME:
         raise AttributeError(f"module 'bpfree' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

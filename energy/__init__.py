@@ -6,7 +6,7 @@
     print(meter.readings()["fit"]["total_j"], meter.readings()["fit"]["method"])
 
 Every component (each GPU, CPU, RAM) carries a label: ``measured:counter`` > ``measured:sampled`` > ``modelled`` >
-``constant`` > ``unavailable``. Missing is None, never 0. The run record is in ``energy.record``, CO2e in
+``constant`` > ``unavailable``. Missing is None, never 0. The run record is in ``bpfree.runs.record``, CO2e in
 ``energy.carbon``; ``python -m energy`` says what can be measured here and why not.
 """
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from energy import rapl
-from energy.find import find
 from energy.labels import EnergyError
-from energy.reading import Reading, add, component, compose
-from energy.source import Point, Source
+from energy.readings import Reading, add, component, compose
+from energy.sources import rapl
+from energy.sources.find import find
+from energy.sources.source import Point, Source
 
 _ALIGN_TICKS = 5
 _SPIN_S = 0.0002
@@ -165,7 +165,7 @@ class Meter:
                 source.close()
 
     def readings(self) -> dict[str, Reading]:
-        """Name -> reading (see ``energy.reading``) of every window; an open one counts up to its last edge."""
+        """Name -> reading (see ``energy.readings``) of every window; an open one counts up to its last edge."""
         with self._lock:
             own = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
         names = [*self._earlier, *(name for name in own if name not in self._earlier)]

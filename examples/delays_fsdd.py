@@ -4,9 +4,10 @@
 
 Leave-one-speaker-out on FSDD: 6 folds x 3 seeds a row, each row a recipe of examples/recipes, or a dense net of about
 as many parameters on the same spikes. The epoch is chosen on clips of the training speakers. Differences are paired by
-speaker, after the mean over a speaker's seeds: n = 6, t intervals (`energy.stats`). A run that is finished is read, one
-that was cut goes on: call it again. Arms that are named are run alone, so that processes can share the work; a last
-call without names reads them all. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds, not FSDD.
+speaker, after the mean over a speaker's seeds: n = 6, t intervals (`bpfree.reports.statistics`). A run that is
+finished is read, one that was cut goes on: call it again. Arms that are named are run alone, so that processes can
+share the work; a last call without names reads them all. ``BPFREE_QUICK=1``: small synthetic spikes and two seeds,
+not FSDD.
 """
 
 import os
@@ -18,7 +19,7 @@ import torch
 import yaml
 
 import bpfree
-from energy.stats import differences, interval, paired, summary
+from bpfree.reports.statistics import differences, interval, paired, summary
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 OUT, EACH = [*sys.argv[1:3], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]

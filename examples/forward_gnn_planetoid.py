@@ -17,7 +17,7 @@ from pathlib import Path
 
 from forward_gnn_cora import communities
 
-from bpfree.reproduce import Recipe, run
+from bpfree.runs.recipes import Recipe, run
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 SEEDS = [0, 1] if QUICK else [10100, 10103, 10106, 10109, 10112]  # the paper's seeds; modulo 5 all its splits

@@ -15,9 +15,9 @@ import sys
 import matplotlib
 import torch
 
-from bpfree import registry
+from bpfree.config import resolve
 from bpfree.data import load
-from bpfree.loop import Loop
+from bpfree.training.loop import Loop
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -50,7 +50,7 @@ def curve(algo, values, seed):
     """One run; an epoch is one batch, so the box changes after half of the epochs."""
     watch = Watch()
     data = load("vowels", {"normalize": "positive", "val_fraction": 0.05}, seed)
-    trainer = registry.rule(algo)(**BOX, **values, hit_at=values["epochs"] // 2)
+    trainer = resolve.rule(algo)(**BOX, **values, hit_at=values["epochs"] // 2)
     Loop(trainer, data, seed=seed, threads=1, device="cpu", callbacks=[watch]).run()
     return watch.seen
 

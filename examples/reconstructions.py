@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 
 import bpfree
-from bpfree import reproduce
 from bpfree.data import load
+from bpfree.runs import recipes
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 small = {"data": "mnist", "epochs": 1, "subset": 2000, "encoder": [4, 8], "crop": 0, "flip": False} if QUICK else {}
 
 rows = []
 for name in ("ccl-autoencoder-cifar10", "bp-ccl-autoencoder-cifar10"):
-    recipe = reproduce.load(name, changes=small)
-    folder = Path(reproduce.run(recipe)["folder"])
+    recipe = recipes.load(name, changes=small)
+    folder = Path(recipes.run(recipe)["folder"])
     model = bpfree.load(folder / "s0")
     given = model.record["data"]["input"]
     offset, scale = (torch.tensor(given[key], dtype=torch.float32) / 255 for key in ("offset", "scale"))

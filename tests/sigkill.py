@@ -51,7 +51,7 @@ def live(folder: Path, algo: str, values: dict[str, Any], moments: Any = None) -
     import torch
     from small import tiny
 
-    from bpfree.run import train
+    from bpfree.runs.train import train
 
     torch.set_num_threads(1)
 

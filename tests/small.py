@@ -12,19 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bpfree.data
-from bpfree import registry
-from bpfree.data.base import Data, Spec
-from bpfree.data.graph import GraphSource
+from bpfree.config import resolve
+from bpfree.data.graphs.reader import GraphSource
 from bpfree.data.sources import TensorSource
-from bpfree.functional.graphs import Graph
-from bpfree.loop import Loop
-from bpfree.trainer import Batch, Trainer
+from bpfree.graphs.graph import Graph
+from bpfree.training.data import Data, Spec
+from bpfree.training.loop import Loop
+from bpfree.training.trainer import Batch, Trainer
 
 
 @lru_cache(1)
 def mnist() -> tuple[Tensor, Tensor]:
     """MNIST's training images ``(60000, 28, 28)`` uint8 and labels, straight from the embedded file."""
-    with np.load(Path(bpfree.data.__file__).with_name("mnist.npz")) as arrays:
+    with np.load(Path(bpfree.data.__file__).with_name("images") / "mnist.npz") as arrays:
         return torch.from_numpy(arrays["x_train"]), torch.from_numpy(arrays["y_train"]).long()
 
 
@@ -48,7 +48,7 @@ def tiny(train: int = 22, val: int = 8, test: int = 16, classes: int = 10) -> Da
 
 def make(algo: str, **values: Any) -> Trainer:
     """A trainer of the rule called ``algo``."""
-    return registry.rule(algo)(**values)
+    return resolve.rule(algo)(**values)
 
 
 def on_graph(data: Data, virtual: bool = False, neighbours: int = 6) -> Data:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bpfree.data.base import Data, Spec
 from bpfree.data.sources import TensorSource
+from bpfree.training.data import Data, Spec
 
 STEPS, CHANNELS, CLASSES = 12, 7, 3
 SPEC = Spec("spikes", (STEPS, CHANNELS), CLASSES, None, "classification", "accuracy", True, "", "")

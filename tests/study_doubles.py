@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energy import record, study
-from energy.reading import compose
-from energy.report import build
+from bpfree.reports import study
+from bpfree.reports.build import build
+from bpfree.runs import record
+from energy.readings import compose
 
 ARMS = {"mine": {}, "backprop": {"role": "twin"}}
 GPU = ("gpu0", "measured:counter", "NVML energy counter of Board (0123456789ab)", 20.0)

@@ -21,4 +21,4 @@ def test_every_fault_is_planted_in_every_rule_or_says_why_not():
 
 def test_a_fault_that_changes_nothing_does_not_count(tmp_path):
     with pytest.raises(ValueError, match="not applicable"):
-        mutants.plant(mutants.Mutant("loop.py", "no such text anywhere", "", []), tmp_path)
+        mutants.plant(mutants.Mutant("training/loop.py", "no such text anywhere", "", []), tmp_path)

@@ -12,28 +12,28 @@ from typing import TYPE_CHECKING, Any
 from bpfree.errors import InputError, unknown
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Data as Data
-    from bpfree.data.base import Source as Source
     from bpfree.data.reader import Reader
     from bpfree.data.settings import DataSettings
+    from bpfree.training.data import Data as Data
+    from bpfree.training.data import Source as Source
 
 SOURCES = {
-    "mnist": "bpfree.data.mnist:Mnist",
-    "fashion-mnist": "bpfree.data.fashion_mnist:FashionMnist",
-    "kmnist": "bpfree.data.kmnist:Kmnist",
-    "cifar10": "bpfree.data.cifar10:Cifar10",
-    "cifar100": "bpfree.data.cifar100:Cifar100",
+    "mnist": "bpfree.data.images.mnist:Mnist",
+    "fashion-mnist": "bpfree.data.images.fashion_mnist:FashionMnist",
+    "kmnist": "bpfree.data.images.kmnist:Kmnist",
+    "cifar10": "bpfree.data.images.cifar10:Cifar10",
+    "cifar100": "bpfree.data.images.cifar100:Cifar100",
     "npz": "bpfree.data.npz:Npz",
-    "folder": "bpfree.data.folder:Folder",
-    "vowels": "bpfree.data.vowels:Vowels",
-    "peterson-barney": "bpfree.data.vowels:PetersonBarney",
-    **dict.fromkeys(("cora", "citeseer", "pubmed"), "bpfree.data.planetoid:Planetoid"),
-    **dict.fromkeys(("amazon", "github"), "bpfree.data.network_graphs:NetworkGraph"),
-    "coraml": "bpfree.data.coraml:CoraMl",
-    "graph": "bpfree.data.graph_file:GraphFile",
-    "fsdd": "bpfree.data.fsdd:Fsdd",
-    **dict.fromkeys(("shd", "ssc"), "bpfree.data.heidelberg:Heidelberg"),
-    "spikes": "bpfree.data.spike_file:SpikeFile",
+    "folder": "bpfree.data.images.folder:Folder",
+    "vowels": "bpfree.data.tables.vowels:Vowels",
+    "peterson-barney": "bpfree.data.tables.vowels:PetersonBarney",
+    **dict.fromkeys(("cora", "citeseer", "pubmed"), "bpfree.data.graphs.planetoid:Planetoid"),
+    **dict.fromkeys(("amazon", "github"), "bpfree.data.graphs.network_graphs:NetworkGraph"),
+    "coraml": "bpfree.data.graphs.coraml:CoraMl",
+    "graph": "bpfree.data.graphs.graph_file:GraphFile",
+    "fsdd": "bpfree.data.spikes.fsdd:Fsdd",
+    **dict.fromkeys(("shd", "ssc"), "bpfree.data.spikes.heidelberg:Heidelberg"),
+    "spikes": "bpfree.data.spikes.spike_file:SpikeFile",
 }
 
 

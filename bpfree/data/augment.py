@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bpfree.data.base import Piece, move
 from bpfree.errors import InputError
+from bpfree.training.data import Piece, move
 
 
 @dataclass(frozen=True)

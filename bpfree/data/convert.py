@@ -27,13 +27,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from bpfree.data import payload
-from bpfree.data.base import Data, Spec
+from bpfree.data import verification
 from bpfree.data.loader import DatasetRows, LoaderSource, known_labels, pair, read, stack
 from bpfree.data.reader import Raw, as_settings, from_arrays, prepare
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
+from bpfree.training.data import Data, Spec
 
 _MEMORY_BYTES = 1 << 30  # the largest Dataset that is read into memory
 _CHOICES = (
@@ -79,11 +79,11 @@ def _datasets(parts: tuple[Dataset, ...]) -> Raw:
     rows = [DatasetRows(part) for part in parts]
     if sum(len(part) * part.numel * part.dtype.itemsize for part in rows) <= _MEMORY_BYTES:
         return from_arrays(name, source, *(array for part in parts for array in stack(part)))
-    y = payload.labels(_labels(parts[0]), len(rows[0]), "y of the dataset")
-    classes = payload.classes(y, "y of the dataset")
+    y = verification.labels(_labels(parts[0]), len(rows[0]), "y of the dataset")
+    classes = verification.classes(y, "y of the dataset")
     if len(parts) == 1:
         return Raw(name, source, "", rows[0], y)
-    y_test = payload.labels(_labels(parts[1]), len(rows[1]), "y of the test dataset", classes)
+    y_test = verification.labels(_labels(parts[1]), len(rows[1]), "y of the test dataset", classes)
     return Raw(name, source, "", rows[0], y, rows[1], y_test)
 
 
@@ -122,7 +122,7 @@ def _loader(loader: DataLoader, name: str) -> LoaderSource:
     if empty:
         raise InputError(f"the {name} loader is empty: it needs at least one batch")
     x, _ = pair(next(iter(loader)), f"a batch of the {name} loader")
-    return LoaderSource(loader, name, ArrayRows(payload.examples(x, f"x of the {name} loader")))
+    return LoaderSource(loader, name, ArrayRows(verification.examples(x, f"x of the {name} loader")))
 
 
 def _loader_labels(source: LoaderSource) -> Any:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from bpfree.batch import Batch
-from bpfree.data import payload
-from bpfree.data.base import Source, move
+from bpfree.data import verification
 from bpfree.data.rows import Rows, unit
 from bpfree.errors import InputError
+from bpfree.training.batch import Batch
+from bpfree.training.data import Source, move
 
 
 class LoaderSource(Source):
@@ -71,8 +71,8 @@ class LoaderSource(Source):
     def _produce(self, start: int) -> Generator[Batch, None, None]:
         for item in islice(self.loader, start, None):
             x, y = pair(item, f"a batch of the {self.name} loader")
-            x = payload.examples(x, f"x of the {self.name} loader")
-            y = payload.labels(y, len(x), f"y of the {self.name} loader", self.classes)
+            x = verification.examples(x, f"x of the {self.name} loader")
+            y = verification.labels(y, len(x), f"y of the {self.name} loader", self.classes)
             if (tuple(x.shape[1:]), x.dtype) != (self.shape, self.rows.dtype):
                 raise InputError(
                     f"the {self.name} loader gives {x.dtype} of shape {tuple(x.shape[1:])} after {self.rows.dtype} of "
@@ -101,7 +101,7 @@ class DatasetRows(Rows):
         out = torch.empty((len(index), *self.shape), dtype=self.dtype)
         for i, row in enumerate(index.tolist()):
             out[i] = _like(read(self.dataset, row)[0], row, self.shape, self.dtype)
-        return payload.examples(out, "a batch of the dataset")
+        return verification.examples(out, "a batch of the dataset")
 
 
 def stack(dataset: Dataset) -> tuple[Any, Any]:

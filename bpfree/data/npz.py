@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bpfree.data import places
+from bpfree.data import locations
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw, Reader, from_arrays
 from bpfree.data.settings import DataSettings
@@ -25,7 +25,7 @@ class Npz(Reader):
     wants = "FILE"
 
     def read(self, settings: DataSettings) -> Raw:
-        path = places.given(settings, self.where)
+        path = locations.given(settings, self.where)
         arrays = read_npz(path)
         images = {k: channels_first(v, f"{k} of {path}") if k.startswith("x") else v for k, v in arrays.items()}
         x, y, x_test, y_test = (images.get(name) for name in _NAMES)

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bpfree.data import fetch, places
+from bpfree.data import fetching, locations
 from bpfree.data.reader import Raw, Reader
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
@@ -28,7 +28,7 @@ class Published(Reader):
     credit: ClassVar[str]
     layouts: ClassVar[tuple[str, ...]]
     others: ClassVar[tuple[str, ...]] = ()
-    files: ClassVar[tuple[fetch.Remote, ...]]
+    files: ClassVar[tuple[fetching.Remote, ...]]
     folder: ClassVar[str] = ""
 
     @abstractmethod
@@ -49,24 +49,24 @@ class Published(Reader):
         Raises:
             InputError: a damaged copy; or none, and none can or may be fetched.
         """
-        roots = places.roots(settings)
+        roots = locations.roots(settings)
         if (found := self._first(roots)) is not None:
             return found
         if (found := self.instead(settings)) is not None:
             return found
         looked = f"looked in {', '.join(map(str, roots))} for {', '.join((*self.layouts, *self.others))}"
         size = sum(file.size for file in self.files) / 1e6
-        if places.offline():
+        if locations.offline():
             raise InputError(
-                f"{self.title} is not on this machine and {places.OFFLINE} forbids to fetch it ({size:.0f} MB): "
-                f"{looked}; give --data-dir DIR or {places.DATA_DIR}, or unset {places.OFFLINE}"
+                f"{self.title} is not on this machine and {locations.OFFLINE} forbids to fetch it ({size:.0f} MB): "
+                f"{looked}; give --data-dir DIR or {locations.DATA_DIR}, or unset {locations.OFFLINE}"
             )
         try:
             for file in self.files:
-                fetch.fetch(file, places.downloads() / self.folder, self.check)
+                fetching.fetch(file, locations.downloads() / self.folder, self.check)
         except InputError as error:
             raise InputError(f"{self.title} is not on this machine: {looked}; {error}") from None
-        found = self._first([places.downloads()])
+        found = self._first([locations.downloads()])
         assert found is not None
         return found
 

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bpfree.data import payload
+from bpfree.config.settings import build
+from bpfree.data import verification
 from bpfree.data.augment import Augment
-from bpfree.data.base import Data, Spec
 from bpfree.data.reconstruction import reconstruction
 from bpfree.data.rows import NORMALISE, ArrayRows, Normalise, Rows, statistics
 from bpfree.data.settings import DataSettings
 from bpfree.data.sources import StreamSource
-from bpfree.data.split import hold_out_groups, split, subset
+from bpfree.data.splits import hold_out_groups, split, subset
 from bpfree.errors import InputError
-from bpfree.settings import build
+from bpfree.training.data import Data, Spec
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,21 @@ def from_arrays(
     names: Sequence[str] = ("x_train", "y_train", "x_test", "y_test"),
 ) -> Raw:
     """Check arrays (channels first) and make them a `Raw`; ``names`` is what messages call them."""
-    x = payload.examples(x, names[0])
-    y = payload.labels(y, len(x), names[1])
-    classes = payload.classes(y, names[1])
+    x = verification.examples(x, names[0])
+    y = verification.labels(y, len(x), names[1])
+    classes = verification.classes(y, names[1])
     arrays = {"x_train": x, "y_train": y}
     if x_test is not None:
-        x_test = payload.examples(x_test, names[2])
+        x_test = verification.examples(x_test, names[2])
         if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
             raise InputError(
                 f"{names[2]} has {x_test.dtype} examples of {tuple(x_test.shape[1:])} but {names[0]} has {x.dtype} "
                 f"of {tuple(x.shape[1:])}: expected the same"
             )
-        y_test = payload.labels(y_test, len(x_test), names[3], classes)
+        y_test = verification.labels(y_test, len(x_test), names[3], classes)
         arrays |= {"x_test": x_test, "y_test": y_test}
     test = None if x_test is None else ArrayRows(x_test)
-    return Raw(name, source, payload.sha256(arrays), ArrayRows(x), y, test, y_test)
+    return Raw(name, source, verification.sha256(arrays), ArrayRows(x), y, test, y_test)
 
 
 def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from bpfree.batch import Batch
-from bpfree.data.base import Data, Source
+from bpfree.training.batch import Batch
+from bpfree.training.data import Data, Source
 
 
 class OwnTargets(Source):

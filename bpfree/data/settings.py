@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from bpfree.settings import setting, settings
+from bpfree.config.settings import setting, settings
 
 
 @settings

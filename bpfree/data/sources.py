@@ -8,10 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from bpfree.batch import Batch
 from bpfree.data.augment import NO_AUGMENT, Augment
-from bpfree.data.base import Piece, RowSource, Source, move, pack
 from bpfree.data.rows import Normalise, Rows
+from bpfree.training.batch import Batch
+from bpfree.training.data import Piece, RowSource, Source, move, pack
 
 _CHUNK_BYTES = 1 << 20  # of raw data turned into floats at a time: a split is made resident with little more memory
 

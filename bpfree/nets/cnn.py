@@ -13,13 +13,13 @@ import torch
 from pydantic import PositiveInt
 from torch import nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets._norm import BatchNorm2d
 from bpfree.nets.mlp import ACTIVATIONS
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 
 @settings

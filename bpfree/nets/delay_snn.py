@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.delays import convolve, gauss_kernel, tap_kernel
 from bpfree.functional.spiking import lif, membrane, spikingjelly_lif
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 NEURONS = {"fused": lif, "spikingjelly": spikingjelly_lif}
 NARROW, LEAST = 0.23, 0.27  # a bump's width is its buffer plus LEAST; the buffer falls to NARROW

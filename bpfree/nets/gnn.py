@@ -14,12 +14,12 @@ import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.functional.graphs import Fixed, Graph, Matrix, alone, gather, geometric, row_norm, sparse, times
-from bpfree.settings import setting, settings
+from bpfree.graphs.graph import Fixed, Graph, Matrix, alone, gather, geometric, row_norm, sparse, times
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 Pick = Callable[[Matrix], Matrix]  # chooses entries of the graph's matrix: some rows, some neighbours
 

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bpfree.config.resolve import file_and_class, module_of
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.process import Failed, Process
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
-from bpfree.registry import file_and_class, module_of
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 Ask = Callable[[np.ndarray], object]
 

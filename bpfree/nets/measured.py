@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bpfree.checkpoint import write_atomically
-from bpfree.data import places
+from bpfree.config.settings import setting, settings
+from bpfree.data import locations
 from bpfree.data.damaged import DAMAGED
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.surrogate import Regressor
 from bpfree.nets.physical.system import System, largest
-from bpfree.settings import setting, settings
+from bpfree.training.checkpoint import write_atomically
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 SIZES, SEED = (100, 200, 100), 0  # of the fitted model, as in PhyLL
 
@@ -64,7 +64,7 @@ class Measured(System):
 
 def read_pairs(name: str) -> tuple[Tensor, Tensor]:
     """Inputs and outputs in single precision. InputError: no such file, or not pairs of numbers."""
-    candidates = [places.path(name), Path(os.environ.get(places.DATA_DIR, ".")) / name]
+    candidates = [locations.path(name), Path(os.environ.get(locations.DATA_DIR, ".")) / name]
     path = next((file for file in candidates if file.is_file()), None)
     if path is None:
         raise InputError(f"no such file: {name}, here or in $BPFREE_DATA_DIR: give --pairs FILE.npz with x and y")
@@ -83,7 +83,7 @@ def read_pairs(name: str) -> tuple[Tensor, Tensor]:
 def fitted(x: Tensor, y: Tensor, steps: int) -> Regressor:
     """The model of the pairs, from the cache folder if it was fitted before."""
     digest = hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes() + repr((SIZES, SEED, steps)).encode())
-    path, model = places.cache() / f"measured-{digest.hexdigest()[:16]}.pt", Regressor()
+    path, model = locations.cache() / f"measured-{digest.hexdigest()[:16]}.pt", Regressor()
     if path.is_file():
         model.load_state_dict(torch.load(path, weights_only=True))
         return model

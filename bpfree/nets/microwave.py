@@ -20,14 +20,14 @@ import scipy.special
 import torch
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
-from bpfree.settings import setting, settings
-from bpfree.streams import derive
+from bpfree.training.random_streams import derive
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 ANTENNA, WALL, ON, OFF = (1.0, 0.5, 0.0), (10.0, 50.0, 100.0), (1.0, 50.0, 0.0), (5.0, 50.0, 0.0)  # f_res, chi, Gamma
 

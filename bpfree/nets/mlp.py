@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import PositiveInt
 from torch import nn
 
-from bpfree.settings import setting, settings
+from bpfree.config.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU}
 

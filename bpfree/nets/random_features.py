@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 
 @settings

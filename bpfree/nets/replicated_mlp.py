@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.nets import mlp
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 
 @settings

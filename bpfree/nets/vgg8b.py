@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets._norm import BatchNorm1d, BatchNorm2d
-from bpfree.settings import setting, settings
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 _CHANNELS = (128, 256, 256, 512, 512, 512)
 _POOLED = (False, False, True, False, True, True)  # whether the input of the layer is pooled

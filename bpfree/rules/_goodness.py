@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from bpfree.settings import setting, settings
-from bpfree.trainer import RuleSettings
+from bpfree.config.settings import setting, settings
+from bpfree.training.trainer import RuleSettings
 
 
 @settings

@@ -26,9 +26,9 @@ from collections.abc import Callable, Hashable, Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "classification": F.cross_entropy,

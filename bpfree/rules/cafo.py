@@ -47,15 +47,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
 from bpfree.functional.precision import outside_autocast
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
-from bpfree.owners import OptimSettings
 from bpfree.rules._calibration import calibrate, norms
 from bpfree.rules._ridge import solve
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.training.owners import OptimSettings
+from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings

@@ -33,10 +33,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.channels import channel_goodness
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings

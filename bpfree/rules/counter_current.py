@@ -45,13 +45,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
 from bpfree.nets._mirror import mirror
 from bpfree.nets.autoencoder import initialise
-from bpfree.owners import OptimSettings
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.training.owners import OptimSettings
+from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings

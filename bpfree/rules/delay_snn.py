@@ -32,11 +32,11 @@ from collections.abc import Hashable, Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets.delay_snn import Synapses, operations
-from bpfree.owners import OptimSettings, Schedule
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.training.owners import OptimSettings, Schedule
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 POSITIONS = "positions"  # begins the name of an owner of positions
 

@@ -31,7 +31,7 @@ from torch import nn
 
 from bpfree.nets.delay_snn import Spiking
 from bpfree.rules.delay_snn import POSITIONS, DelaySnn, shared_out
-from bpfree.trainer import Batch, Local
+from bpfree.training.trainer import Batch, Local
 
 
 class DelaySnnLocal(DelaySnn):

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
-from bpfree.trainer import Batch, Local, Trainer
+from bpfree.training.trainer import Batch, Local, Trainer
 
 
 class DFA(Trainer):

@@ -35,7 +35,7 @@ from torch.nn.grad import conv2d_input
 from bpfree.errors import InputError
 from bpfree.functional.feedback import detour
 from bpfree.rules.backprop import Backprop
-from bpfree.trainer import Batch, Local, RuleSettings
+from bpfree.training.trainer import Batch, Local, RuleSettings
 
 
 class FA(Backprop):

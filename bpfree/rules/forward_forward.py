@@ -35,12 +35,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
-from bpfree.owners import OptimSettings
 from bpfree.rules._goodness import GoodnessSettings
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, Trainer
+from bpfree.training.owners import OptimSettings
+from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 
 @settings

@@ -32,12 +32,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.transforms import AnnealedNoise, walk_std
-from bpfree.owners import Transform
 from bpfree.rules.backprop import Backprop
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings
+from bpfree.training.owners import Transform
+from bpfree.training.trainer import Batch, Local, RuleSettings
 
 
 @settings

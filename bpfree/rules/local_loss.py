@@ -33,10 +33,10 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.similarity import similarity_loss
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 
 @settings

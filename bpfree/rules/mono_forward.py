@@ -32,8 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.config.settings import setting, settings
+from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings

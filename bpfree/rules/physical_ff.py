@@ -36,16 +36,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bpfree.config.settings import setting, settings
 from bpfree.functional import physical_ff as pff
 from bpfree.functional.forward_forward import rms_normalise, uniform_negatives
 from bpfree.nets.physical.costs import CountedLinear
 from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
-from bpfree.settings import setting, settings
-from bpfree.streams import derive
-from bpfree.trainer import Batch, Local, RuleSettings, Trainer
+from bpfree.training.random_streams import derive
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 
 @settings

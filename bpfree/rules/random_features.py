@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.rules._calibration import calibrate, norms
-from bpfree.trainer import Batch, Local, Phase, Trainer
+from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 
 class RandomFeatures(Trainer):

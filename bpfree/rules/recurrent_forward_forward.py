@@ -28,11 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.rules._goodness import GoodnessSettings
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Trainer
+from bpfree.training.trainer import Batch, Local, Trainer
 
 
 @settings

@@ -24,11 +24,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.settings import setting, settings
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
 from bpfree.rules._ridge import solve
-from bpfree.settings import setting, settings
-from bpfree.trainer import Batch, Local, Phase, RuleSettings, Trainer
+from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
 @settings

@@ -19,7 +19,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 0.3
-CLI = "import sys; sys.argv[1:] = {!r}\nfrom bpfree.cli import main\nmain()"
+CLI = "import sys; sys.argv[1:] = {!r}\nfrom bpfree.cli.commands import main\nmain()"
 PROGRAMS = {
     "bare interpreter": "pass",
     "import energy": "import energy",

@@ -35,10 +35,10 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bpfree.data import load
-from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
-from bpfree.loop import Loop
 from bpfree.rules.mono_forward import MonoForward
+from bpfree.training.data import Data
+from bpfree.training.loop import Loop
 
 HIDDEN, BATCH = (2000, 2000, 2000), 512
 ROWS = [("fp32", "adam"), ("fp32", "sgd"), ("bf16", "adam"), ("bf16", "sgd")]

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from small import loop_of, make, snapshot, tiny
 from table import ROWS, SEPARATE, Row
 
-from bpfree.loop import Loop
+from bpfree.training.loop import Loop
 
 
 def separable() -> dict[str, Row]:

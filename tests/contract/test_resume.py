@@ -8,8 +8,8 @@ import pytest
 from small import loop_of, make, outcome, tiny
 from table import ROWS, Row, rows
 
-from bpfree.checkpoint import CONFIG, LAST, RunFolder
-from bpfree.loop import Loop
+from bpfree.training.checkpoint import CONFIG, LAST, RunFolder
+from bpfree.training.loop import Loop
 
 BATCHES = 3  # of every epoch of a tiny run
 
@@ -88,7 +88,7 @@ def test_a_finished_run_that_is_resumed_trains_no_further(row: Row, tmp_path: Pa
 @rows()
 def test_a_checkpoint_on_disk_is_a_whole_state(row: Row, tmp_path: Path):
     """It loads with ``weights_only=True`` and holds every parameter and buffer of the net."""
-    from bpfree import checkpoint
+    from bpfree.training import checkpoint
 
     loop = run(row, tmp_path / "run")
     saved = checkpoint.read(tmp_path / "run" / LAST)["model"]

@@ -6,11 +6,11 @@ import torch
 from small import fit, loop_of, make, ready, snapshot, tiny
 from table import BATCHES, FLAT, META, OWN_GRADIENTS, Row, rows
 
-from bpfree.data.base import Data
 from bpfree.data.sources import TensorSource
-from bpfree.live import LiveMemory
-from bpfree.loop import Loop
-from bpfree.trainer import Batch, Local
+from bpfree.training.data import Data
+from bpfree.training.loop import Loop
+from bpfree.training.memory import LiveMemory
+from bpfree.training.trainer import Batch, Local
 
 
 def loop_for(row: Row, **values) -> Loop:

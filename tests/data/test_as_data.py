@@ -8,9 +8,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from bpfree.data import as_data, convert, load
-from bpfree.data.base import Data, Spec
 from bpfree.data.sources import TensorSource
 from bpfree.errors import InputError
+from bpfree.training.data import Data, Spec
 
 X, Y = torch.rand(60, 2, 3), torch.arange(60) % 3
 

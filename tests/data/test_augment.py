@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from bpfree.data import as_data
 from bpfree.data.augment import Augment
-from bpfree.data.base import Piece
 from bpfree.errors import InputError
+from bpfree.training.data import Piece
 
 
 def reference(image, offsets, shift, crop, black):

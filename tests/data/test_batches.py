@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bpfree.data.augment import Augment
-from bpfree.data.base import pieces
 from bpfree.data.rows import ArrayRows, Rows, unit
 from bpfree.data.sources import StreamSource, TensorSource
 from bpfree.errors import InputError
+from bpfree.training.data import pieces
 
 
 def rng(seed=0):

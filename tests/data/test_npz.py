@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bpfree.data import load
 from bpfree.errors import InputError
-from bpfree.model import read_examples
 from bpfree.nets.measured import read_pairs
+from bpfree.runs.model import read_examples
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (40, 6, 5), dtype=np.uint8)

@@ -18,12 +18,13 @@ import torch
 from pickled import old_pickle
 from PIL import Image
 
-from bpfree.data import cifar10, describe, fetch, load, places, reader_of
-from bpfree.data.cifar10 import Cifar10
-from bpfree.data.cifar100 import Cifar100
-from bpfree.data.fashion_mnist import FashionMnist
-from bpfree.data.idx import _STEMS
-from bpfree.data.kmnist import Kmnist
+from bpfree.data import describe, fetching, load, locations, reader_of
+from bpfree.data.images import cifar10
+from bpfree.data.images.cifar10 import Cifar10
+from bpfree.data.images.cifar100 import Cifar100
+from bpfree.data.images.fashion_mnist import FashionMnist
+from bpfree.data.images.idx import _STEMS
+from bpfree.data.images.kmnist import Kmnist
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
 
@@ -44,7 +45,7 @@ def nothing_around(tmp_path, monkeypatch):
     monkeypatch.delenv("BPFREE_DATA_DIR", raising=False)
     monkeypatch.setenv("BPFREE_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(places, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(locations, "SYSTEM", tmp_path / "system")
 
 
 def idx(array):
@@ -190,7 +191,7 @@ def test_offline_says_where_it_looked_and_what_to_do(tmp_path):
 
 
 def test_offline_touches_no_network(monkeypatch):
-    monkeypatch.setattr(fetch, "open_https", lambda *_: pytest.fail("the network was touched"))
+    monkeypatch.setattr(fetching, "open_https", lambda *_: pytest.fail("the network was touched"))
     for name in ("fashion-mnist", "kmnist", "cifar10", "cifar100"):
         with pytest.raises(InputError, match="forbids to fetch"):
             load(name)
@@ -199,15 +200,15 @@ def test_offline_touches_no_network(monkeypatch):
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_offline_is_what_the_environment_says(value, expected, monkeypatch):
     monkeypatch.setenv("BPFREE_OFFLINE", value)
-    assert places.offline() is expected
+    assert locations.offline() is expected
 
 
 def test_the_cache_follows_xdg(monkeypatch):
     monkeypatch.delenv("BPFREE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert places.cache() == Path("/somewhere/bpfree")
+    assert locations.cache() == Path("/somewhere/bpfree")
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")  # to be ignored, says the specification
-    assert places.cache() == Path.home() / ".cache" / "bpfree"
+    assert locations.cache() == Path.home() / ".cache" / "bpfree"
 
 
 # Something else -------------------------------------------------------------------------------------------------------
@@ -316,7 +317,7 @@ def network(monkeypatch):
         return Answer(files[url.rpartition("/")[2]])
 
     monkeypatch.setenv("BPFREE_OFFLINE", "0")
-    monkeypatch.setattr(fetch, "open_https", open_local)
+    monkeypatch.setattr(fetching, "open_https", open_local)
     return files, asked
 
 
@@ -324,7 +325,7 @@ def test_fashion_mnist_is_fetched_once_and_then_found(network, clothes, tmp_path
     files, asked = network
     for stem, array in zip(_STEMS, GRAY, strict=True):
         files[f"{stem}.gz"] = gzip.compress(idx(array))
-    remotes = tuple(fetch.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
+    remotes = tuple(fetching.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
     monkeypatch.setattr(FashionMnist, "files", remotes)
     first, second = load("fashion-mnist"), load("fashion-mnist")
     assert len(asked) == 4
@@ -337,9 +338,9 @@ def test_what_an_interrupted_fetch_left_is_completed(network, clothes, monkeypat
     files, asked = network
     for stem, array in zip(_STEMS, GRAY, strict=True):
         files[f"{stem}.gz"] = gzip.compress(idx(array))
-    remotes = tuple(fetch.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
+    remotes = tuple(fetching.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
     monkeypatch.setattr(FashionMnist, "files", remotes)
-    kept = places.downloads() / "fashion-mnist" / remotes[0].name
+    kept = locations.downloads() / "fashion-mnist" / remotes[0].name
     kept.parent.mkdir(parents=True)
     kept.write_bytes(files[remotes[0].name])
     load("fashion-mnist")
@@ -352,7 +353,7 @@ def test_cifar10_is_fetched_in_its_binary_version(network, things, tmp_path, mon
     files["cifar-10-binary.tar.gz"] = (tmp_path / "made" / "cifar-10-binary.tar.gz").read_bytes()
     (remote,) = Cifar10.files
     size = len(files[remote.name])
-    monkeypatch.setattr(Cifar10, "files", (fetch.Remote(remote.name, remote.urls, size),))
+    monkeypatch.setattr(Cifar10, "files", (fetching.Remote(remote.name, remote.urls, size),))
     assert load("cifar10").spec.sha256 == load("cifar10").spec.sha256
     assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
 
@@ -362,11 +363,11 @@ def test_another_archive_than_the_published_one_is_not_kept(network, things, tmp
     put_archive(tmp_path / "made" / "cifar-10-binary.tar.gz", "binary")
     content = (tmp_path / "made" / "cifar-10-binary.tar.gz").read_bytes()
     files["cifar-10-binary.tar.gz"] = content
-    monkeypatch.setattr(Cifar10, "files", (fetch.Remote(*_pair(Cifar10), len(content)),))
+    monkeypatch.setattr(Cifar10, "files", (fetching.Remote(*_pair(Cifar10), len(content)),))
     monkeypatch.setattr(Cifar10, "payload", ("0" * 64, "0" * 64))
     with pytest.raises(InputError, match=r"CIFAR-10 is not on this machine: looked in .*is not the published CIFAR-10"):
         load("cifar10")
-    assert not list(places.downloads().glob("cifar*gz*[!k]"))
+    assert not list(locations.downloads().glob("cifar*gz*[!k]"))
 
 
 def _pair(cls):
@@ -410,7 +411,7 @@ def test_a_jpeg_copy_is_decoded_once(pictures, monkeypatch):
 
 def test_a_damaged_copy_in_the_cache_is_decoded_again(pictures):
     expected = load("cifar10", HALF).spec.sha256
-    (kept,) = (places.cache() / "decoded").iterdir()
+    (kept,) = (locations.cache() / "decoded").iterdir()
     kept.write_bytes(kept.read_bytes()[:1000])
     assert load("cifar10", HALF).spec.sha256 == expected
 
@@ -480,7 +481,7 @@ def test_the_real_fashion_mnist_is_accepted(monkeypatch):
     """Debian's package: 7,000 of each class, and the mean and deviation that are used everywhere."""
     if not DEBIAN.is_dir():
         pytest.skip(f"{DEBIAN} is not here: apt-get install dataset-fashion-mnist")
-    monkeypatch.setattr(places, "SYSTEM", DEBIAN.parent)
+    monkeypatch.setattr(locations, "SYSTEM", DEBIAN.parent)
     raw = reader_of("fashion-mnist").read(DataSettings())
     assert torch.bincount(torch.cat([raw.y, raw.y_test])).tolist() == [7000] * 10
     assert raw.x.x.float().div(255).mean().item() == pytest.approx(0.2860, abs=1e-4)

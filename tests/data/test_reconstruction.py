@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import bpfree
 from bpfree.data import as_data
 from bpfree.errors import InputError
-from bpfree.model import judge
-from bpfree.trainer import Batch, Local, Phase, Trainer
+from bpfree.runs.model import evaluate
+from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 TASK = {"task": "reconstruction"}
 
@@ -96,14 +96,14 @@ def test_the_record_says_what_was_measured(run):
 def test_the_model_comes_back_and_is_judged_as_in_the_run(run):
     record, x, folder = run
     model = bpfree.load(folder / "run")
-    found = judge(model, f"npz:{folder / 'x.npz'}", {})
+    found = evaluate(model, f"npz:{folder / 'x.npz'}", {})
     assert found["metric"] == "mse"
     assert found["test"] == pytest.approx(record["result"]["test"], rel=1e-6)
-    assert np.mean(model.answers(x[30:])) == pytest.approx(record["result"]["test"], rel=1e-6)
+    assert np.mean(model.predictions(x[30:])) == pytest.approx(record["result"]["test"], rel=1e-6)
 
 
 def test_the_command_line_says_how_far_off_every_example_is(run, capsys):
-    from bpfree.cli import _run
+    from bpfree.cli.commands import _run
 
     record, x, folder = run
     np.save(folder / "x.npy", x[30:])

@@ -1,4 +1,4 @@
-"""energy.codecarbon: the model's integral, and what CodeCarbon must not do."""
+"""energy.sources.codecarbon: the model's integral, and what CodeCarbon must not do."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from energy.codecarbon import FixedPower, LoadModel
+from energy.sources.codecarbon import FixedPower, LoadModel
 
 
 class Machine:

@@ -6,7 +6,7 @@ import pytest
 from energy_doubles import Scripted
 
 from energy import EnergyError, Meter
-from energy.source import Absent, Point
+from energy.sources.source import Absent, Point
 
 
 def test_adjacent_windows_share_one_reading(scripted):

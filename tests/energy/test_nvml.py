@@ -1,4 +1,4 @@
-"""energy.nvml on the compiled fake library (notes §8): known power, and every fault. No real GPU was used."""
+"""energy.sources.nvml on the compiled fake library (notes §8): known power, and every fault. No real GPU was used."""
 
 import hashlib
 import json

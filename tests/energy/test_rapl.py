@@ -1,4 +1,4 @@
-"""energy.rapl on a tree in a temporary folder (notes §9). Every zone moves by a known number of joules."""
+"""energy.sources.rapl on a tree in a temporary folder (notes §9). Every zone moves by a known number of joules."""
 
 import os
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from energy_doubles import Tree
 
-from energy import EnergyError, Meter, rapl
+from energy import EnergyError, Meter
+from energy.sources import rapl
 
 
 def metered(tree: Tree, move) -> dict:

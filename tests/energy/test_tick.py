@@ -1,11 +1,11 @@
-"""energy.tick: periods of values that move, found by watching."""
+"""energy.sources.tick: periods of values that move, found by watching."""
 
 import time
 
 import pytest
 
 from energy import EnergyError
-from energy.tick import ticks
+from energy.sources.tick import ticks
 
 
 def stairs(tick_s: float):

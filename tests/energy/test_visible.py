@@ -1,9 +1,9 @@
-"""energy.visible: which boards a process uses."""
+"""energy.sources.visible: which boards a process uses."""
 
 import pytest
 
 from energy import EnergyError
-from energy.visible import Board, Missing, choose
+from energy.sources.visible import Board, Missing, choose
 
 BOARDS = [Board(0, None, "a", "GPU-aaaa-1", False), Board(1, None, "b", "GPU-aabb-2", False)]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bpfree.functional.closed_form import StreamedRidge
-from bpfree.live import LiveMemory
+from bpfree.training.memory import LiveMemory
 
 
 def problem(rows: int, features: int) -> tuple[torch.Tensor, torch.Tensor]:

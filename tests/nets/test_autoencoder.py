@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import autoencoder
 from bpfree.nets._norm import BatchNorm2d
+from bpfree.training.data import Spec
 
 
 def spec(*shape: int, task: str = "reconstruction") -> Spec:

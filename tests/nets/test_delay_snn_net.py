@@ -8,8 +8,8 @@ from small import make
 from spikes import SPEC, spikes
 
 from bpfree.errors import InputError
-from bpfree.loop import Loop
 from bpfree.nets.delay_snn import Readout, Settings, Spiking, Synapses, build, operations
+from bpfree.training.loop import Loop
 
 SHD = replace(SPEC, shape=(100, 140), classes=20)
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import autoencoder, cnn, mlp
 from bpfree.nets._mirror import mirror
 from bpfree.nets._norm import BatchNorm2d
+from bpfree.training.data import Spec
 
 
 def spec(*shape: int, task: str = "classification") -> Spec:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.data.base import Spec
 from bpfree.nets import mlp
+from bpfree.training.data import Spec
 
 SPEC = Spec("s", (1, 4, 5), 3, None, "classification", "accuracy", True, "", "")
 

@@ -5,9 +5,9 @@ import torch
 from small import make
 from torch import nn
 
-from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import mlp, replicated_mlp
+from bpfree.training.data import Spec
 
 SPEC = Spec("s", (1, 4, 5), 3, None, "classification", "accuracy", True, "", "")
 CHOSEN = {"hidden": (7, 6), "init": "he", "activation": "tanh"}

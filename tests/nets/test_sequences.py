@@ -5,16 +5,16 @@ import pytest
 import torch
 from small import fit
 
-from bpfree import registry
-from bpfree.data.base import Data, Spec
+from bpfree.config import resolve
 from bpfree.data.sources import TensorSource
 from bpfree.errors import InputError
+from bpfree.training.data import Data, Spec
 
 SPEC = Spec("spikes", (12, 6), 2, None, "classification", "accuracy", True, "", "")
 
 
 def net(name: str, hidden_only: bool = False, **values) -> list[torch.nn.Module]:
-    build, settings = registry.net(name)
+    build, settings = resolve.net(name)
     return build(SPEC, settings(**values), hidden_only=hidden_only)
 
 
@@ -70,7 +70,7 @@ def test_parameters_and_shapes(name: str, values: dict, parameters: int):
 
 @pytest.mark.parametrize("name", ["gru", "conv1d"])
 def test_images_are_refused(name: str):
-    build, settings = registry.net(name)
+    build, settings = resolve.net(name)
     images = Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", "")
     with pytest.raises(
         InputError, match=f"net {name} needs sequences .*not inputs of shape .1, 28, 28.: try --net mlp"

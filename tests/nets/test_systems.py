@@ -8,11 +8,11 @@ import pytest
 import torch
 from small import fit, loop_of, make, tiny
 
-from bpfree import registry
-from bpfree.data.base import Spec
+from bpfree.config import resolve
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import PhysicalLayer
 from bpfree.nets.physical.system import System
+from bpfree.training.data import Spec
 
 SIMULATED = ("optics", "acoustic", "microwave", "random-features")
 QUIET = {
@@ -25,7 +25,7 @@ QUIET = {
 
 def layer_of(net: str, inputs: int = 6, **values) -> PhysicalLayer:
     """The first layer of a net for ``inputs`` numbers."""
-    build, settings = registry.net(net)
+    build, settings = resolve.net(net)
     spec = Spec("numbers", (inputs,), 3, None, "classification", "accuracy", True, "", "")
     return build(spec, settings(**{"hidden": (inputs, inputs), "bypass": "none", **values}), hidden_only=True)[0]
 
@@ -354,7 +354,7 @@ def test_other_rules_train_the_linear_maps_too():
 
 def test_noise_drift_and_counts_resume_exactly(tmp_path: Path):
     """Stopped within an epoch and resumed: the same weights, the same box, the same counts as never stopped."""
-    from bpfree.checkpoint import CONFIG, RunFolder
+    from bpfree.training.checkpoint import CONFIG, RunFolder
 
     class Stop:
         def on_batch(self, loop) -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.data.base import Spec
 from bpfree.errors import InputError
 from bpfree.nets import vgg8b
+from bpfree.training.data import Spec
 
 
 def spec(*shape: int) -> Spec:

@@ -9,9 +9,9 @@ from plain import Array
 from small import loop_of, make
 from step import values_of
 
-from bpfree.data.base import Data, Spec
-from bpfree.data.graph import GraphSource
-from bpfree.functional.graphs import Graph
+from bpfree.data.graphs.reader import GraphSource
+from bpfree.graphs.graph import Graph
+from bpfree.training.data import Data, Spec
 
 N, F, K, H = 9, 5, 3, 4
 TRAIN, VAL, TEST = np.arange(5), np.array([5, 6]), np.array([7, 8])

@@ -7,9 +7,9 @@ import torch
 from plain import Array
 from small import loop_of, make
 
-from bpfree.data.base import Data, Spec
 from bpfree.data.sources import TensorSource
-from bpfree.trainer import Trainer
+from bpfree.training.data import Data, Spec
+from bpfree.training.trainer import Trainer
 
 
 def arrays(rows: int, features: int, classes: int, seed: int = 0) -> tuple[Array, np.ndarray]:

@@ -2,8 +2,8 @@
 
 from small import digits, loop_of, make, on_graph, ready
 
-from bpfree.data.base import Data
-from bpfree.live import LiveMemory
+from bpfree.training.data import Data
+from bpfree.training.memory import LiveMemory
 
 
 def peak_bytes(algo: str, data: Data, depth: int, **values) -> int:

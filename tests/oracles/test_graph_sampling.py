@@ -6,9 +6,9 @@ import pytest
 import torch
 from graph_cases import TRAIN, data_of, trained
 
-from bpfree.data.base import Data
-from bpfree.data.graph import GraphSource
+from bpfree.data.graphs.reader import GraphSource
 from bpfree.errors import InputError
+from bpfree.training.data import Data
 
 
 def sampled(fan_out: int | None) -> Data:

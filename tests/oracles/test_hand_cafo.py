@@ -11,8 +11,8 @@ from step import arrays, data_of, one_step, values_of
 from torch import nn
 
 from bpfree.errors import RunFailed
-from bpfree.loop import Loop
 from bpfree.rules.cafo import Cafo
+from bpfree.training.loop import Loop
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 B, N, C = 12, 5, 3

@@ -11,13 +11,13 @@ from plain import Array, cross_entropy, one_hot, softmax
 from small import digits, fit, loop_of, make, ready, tiny
 from step import arrays, data_of, one_step, values_of
 
-from bpfree.data.base import Data
 from bpfree.data.reconstruction import reconstruction
 from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
-from bpfree.live import LiveMemory
 from bpfree.rules.counter_current import CounterCurrent
-from bpfree.trainer import Batch
+from bpfree.training.data import Data
+from bpfree.training.memory import LiveMemory
+from bpfree.training.trainer import Batch
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 B, N, C = 12, 7, 3

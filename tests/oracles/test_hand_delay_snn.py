@@ -11,9 +11,9 @@ from spikes import CLASSES, spikes
 from step import one_step, values_of
 from torch import Tensor
 
-from bpfree import registry
+from bpfree.config import resolve
 from bpfree.rules.delay_snn import DelaySnn
-from bpfree.trainer import Trainer
+from bpfree.training.trainer import Trainer
 
 ALPHA, BETA, HALF, WIDTH = 5.0, 1 - 1 / 1.5, 2, 2 + 0.27
 CHOSEN = {"net": "delay-snn", "max_delay_ms": 50, "tau_ms": 15, "dropout": 0.0}
@@ -136,7 +136,7 @@ class OwnEpochs(DelaySnn):
         pass
 
 
-NARROWING = [*map(registry.rule, [*RULES, "backprop"]), OwnEpochs]
+NARROWING = [*map(resolve.rule, [*RULES, "backprop"]), OwnEpochs]
 
 
 @pytest.mark.parametrize("rule", NARROWING, ids=lambda rule: rule.__name__)

@@ -11,9 +11,9 @@ from torch import nn
 
 from bpfree.errors import InputError
 from bpfree.functional.feedback import feedback_matrix, output_error, rehearse
-from bpfree.loop import Loop
 from bpfree.rules.dfa import DFA
 from bpfree.rules.fa import FA
+from bpfree.training.loop import Loop
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 B, N, C = 12, 7, 3

@@ -11,7 +11,7 @@ from step import arrays, one_step
 
 import bpfree
 from bpfree.errors import InputError
-from bpfree.loop import Loop
+from bpfree.training.loop import Loop
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 B, N, C, R = 12, 7, 3, 3

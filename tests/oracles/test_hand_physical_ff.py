@@ -10,7 +10,7 @@ from small import loop_of, make
 from step import arrays, data_of, one_step, values_of
 
 from bpfree.rules.physical_ff import PhysicalForwardForward
-from bpfree.streams import Streams
+from bpfree.training.random_streams import Streams
 
 CLOSE = {"rtol": 0, "atol": 1e-11}
 B, N, C, THETA = 9, 5, 3, 4.0

@@ -6,7 +6,7 @@ from plain import Array, cross_entropy, one_hot, relu, softmax
 from small import digits, loop_of, make
 from step import arrays, one_step
 
-from bpfree import facts
+from bpfree.runs import provenance
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 B, N, C = 12, 7, 3
@@ -44,5 +44,5 @@ def test_prediction_is_the_readout_of_the_random_layer():
 def test_record_counts_frozen_weights_as_used_and_not_as_trained():
     loop = loop_of(make("random-features", hidden=(6,)), digits(20, 10, 10, pool=4))
     readout, layer = 6 * 10 + 10, 49 * 6 + 6
-    assert facts.parameters(loop) == {"trained": readout, "stored": readout + layer, "inference": readout + layer}
+    assert provenance.parameters(loop) == {"trained": readout, "stored": readout + layer, "inference": readout + layer}
     assert [p.requires_grad for p in loop.trainer.parameters()] == [False, False, True, True]

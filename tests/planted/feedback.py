@@ -21,10 +21,10 @@ MUTANTS = {
     ),
     "gradient-noise: replicas averaged": Mutant(_GN, " * scores.shape[1]", "", [HAND_REPLICA]),
     "trainer: one clip for all replicas": Mutant(
-        "trainer.py", "ClipNorm(chosen.clip, len(copies))", "ClipNorm(chosen.clip)", [HAND_REPLICA]
+        "training/trainer.py", "ClipNorm(chosen.clip, len(copies))", "ClipNorm(chosen.clip)", [HAND_REPLICA]
     ),
     "trainer: noise before the clip": Mutant(
-        "trainer.py",
+        "training/trainer.py",
         "found.append(AnnealedNoise(",
         "found.insert(0, AnnealedNoise(",
         [NOISE + "test_noise_comes_after_the_clip"],

@@ -7,9 +7,9 @@ HAND_SF, HAND_LA = GNN + "test_single_forward_is_the_hand_gradient", GNN + "test
 HAND_VN = GNN + "test_virtual_nodes_are_the_hand_gradient_and_negatives_reuse_the_positive_output"
 HAND_TI = GNN + "test_top_to_input_steps_odd_layers_first_and_even_ones_see_the_new_states"
 HAND_TL = GNN + "test_top_to_loss_reads_classes_from_the_mean_with_the_states_above"
-_SF, _LA, _VN = "rules/forward_gnn.py", "rules/forward_gnn_ff_la.py", "rules/forward_gnn_ff_vn.py"
-_GG, _GL, _GR = "rules/_graph_goodness.py", "rules/_graph_judges.py", "functional/graphs.py"
-_TI, _TL = "rules/forward_gnn_top_to_input.py", "rules/forward_gnn_top_to_loss.py"
+_SF, _LA, _VN = "rules/graphs/forward_gnn.py", "rules/graphs/forward_gnn_ff_la.py", "rules/graphs/forward_gnn_ff_vn.py"
+_GG, _GL, _GR = "rules/graphs/_goodness.py", "rules/graphs/_judges.py", "graphs/graph.py"
+_TI, _TL = "rules/graphs/forward_gnn_top_to_input.py", "rules/graphs/forward_gnn_top_to_loss.py"
 _NO_OTHER_GRADIENT = STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"
 _LABELS = "F.cross_entropy(self.logits(h, batch)[None], batch.y[None])"
 _WRONG_LABEL = (_LABELS, _LABELS.replace("batch.y", "((batch.y + 1) % 3)"))
@@ -101,12 +101,12 @@ MUTANTS = {
         _GR,
         "if forms.get(scaled, (None,))[0] != h._version:",
         "if scaled not in forms:",
-        ["functional/test_graphs.py::test_sparse_form_is_made_once_and_made_anew_when_the_features_change"],
+        ["graphs/test_graph.py::test_sparse_form_is_made_once_and_made_anew_when_the_features_change"],
     ),
     "graphs: validation labels in training": Mutant(
-        "data/graph.py",
+        "data/graphs/reader.py",
         "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels,",
         "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, context,",
-        ["data/test_graph_data.py::test_no_label_is_in_the_graph_that_may_not_be_seen"],
+        ["data/graphs/test_graph_data.py::test_no_label_is_in_the_graph_that_may_not_be_seen"],
     ),
 }

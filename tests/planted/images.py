@@ -7,7 +7,7 @@ HAND_LL, HAND_CH = LL + "test_update_is_the_hand_gradient", CH + "test_update_is
 _CAFO = "rules/cafo.py"
 _RIDGE = "functional/closed_form.py"
 
-FROZEN = "test_frozen_parts.py::"
+FROZEN = "training/test_frozen_parts.py::"
 
 MUTANTS = {
     "norm: one row by the statistics of nothing": Mutant(

@@ -8,10 +8,10 @@ HAND_RES = PFF + "test_reservoir_is_ridge_regression_on_the_last_measurement"
 _PFF, _RES, SYSTEMS = "rules/physical_ff.py", "rules/reservoir.py", "nets/test_systems.py::"
 
 _FEWER_ROWS = "contract/test_processes.py::test_two_processes_equal_one[a last batch smaller than the world]"
-FROZEN = "test_frozen_parts.py::test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training"
+FROZEN = "training/test_frozen_parts.py::test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training"
 
 MUTANTS = {
-    "system: a frozen prefix measured once": Mutant("loop.py", " and not self.outside:", ":", [FROZEN]),
+    "system: a frozen prefix measured once": Mutant("training/loop.py", " and not self.outside:", ":", [FROZEN]),
     "system: training counted as inference": Mutant(
         "nets/physical/layer.py", "self.training or self.outside.learning", "self.training", [FROZEN]
     ),
@@ -56,13 +56,13 @@ MUTANTS = {
         ["nets/test_instrument.py::test_training_goes_on_when_the_instrument_is_killed"],
     ),
     "system: state outside not restored": Mutant(
-        "loop.py",
+        "training/loop.py",
         "            thing.load_state_dict(saved)\n",
         "            pass\n",
         [SYSTEMS + "test_noise_drift_and_counts_resume_exactly"],
     ),
     "system: joules of a simulation": Mutant(
-        "facts.py",
+        "runs/provenance.py",
         "if any(thing.simulated for thing in things):",
         "if False:",
         ["nets/test_instrument.py::test_simulated_physics_has_no_energy_figure"],

@@ -19,7 +19,7 @@ MUTANTS = {
     "delay-snn: wrong owner": Mutant(
         _SNN, 'positions if name.endswith("synapses.position") else weights', "weights", [_CLAMPED]
     ),
-    "delay-snn: positions not clamped": Mutant("loop.py", "module.constrain()", "pass", [_CLAMPED]),
+    "delay-snn: positions not clamped": Mutant("training/loop.py", "module.constrain()", "pass", [_CLAMPED]),
     "delay-snn: positions decay": Mutant(
         _SNN,
         ', "weight_decay": 0.0}',
@@ -57,7 +57,7 @@ MUTANTS = {
         [RESUME["delay-snn"], SNN + "test_bumps_narrow_epoch_by_epoch_whatever_the_rule[DelaySnn]"],
     ),
     "delays: bumps never narrow": Mutant(
-        "loop.py",
+        "training/loop.py",
         "            module.anneal(trainer.phase.epochs)  # type: ignore[operator]",
         "            pass",
         [SNN + "test_bumps_narrow_epoch_by_epoch_whatever_the_rule[Backprop]"],
@@ -82,22 +82,22 @@ MUTANTS = {
         _SPIKING, "torch.ge(now", "torch.gt(now", [LIF + "test_a_membrane_exactly_at_the_threshold_fires"]
     ),
     "fsdd: test recordings in training": Mutant(
-        "data/fsdd.py",
+        "data/spikes/fsdd.py",
         "(~tested).nonzero()[:, 0]",
         "torch.arange(len(y))",
-        ["data/test_fsdd.py::test_no_speaker_leaks"],
+        ["data/spikes/test_fsdd.py::test_no_speaker_leaks"],
     ),
     "fsdd: validation on the training speakers": Mutant(
-        "data/fsdd.py",
+        "data/spikes/fsdd.py",
         "groups=who[train] if by_speaker else None",
         "groups=None",
-        ["data/test_fsdd.py::test_no_speaker_leaks"],
+        ["data/spikes/test_fsdd.py::test_no_speaker_leaks"],
     ),
     "fsdd: spikes after the end of a recording": Mutant(
-        "data/hearing.py",
+        "data/spikes/cochlea.py",
         "heard = at < lengths[clip]",
         "heard = at >= 0",
-        ["data/test_fsdd.py::test_a_short_sound_beside_a_long_one_ends_with_itself"],
+        ["data/spikes/test_fsdd.py::test_a_short_sound_beside_a_long_one_ends_with_itself"],
     ),
     "cochlea: fibres that are never tired": Mutant(
         "functional/cochlea.py",
@@ -106,15 +106,15 @@ MUTANTS = {
         ["functional/test_cochlea.py::test_counting_fibres_is_the_same_as_single_fibres"],
     ),
     "spikes: silence before the first spike kept": Mutant(
-        "data/spike_file.py",
+        "data/spikes/spike_file.py",
         "times.append(when - when[0])",
         "times.append(when)",
-        ["data/test_spike_file.py::test_counts_are_those_by_hand"],
+        ["data/spikes/test_spike_file.py::test_counts_are_those_by_hand"],
     ),
     "spikes: judged on other bins than trained on": Mutant(
-        "data/spikes.py",
+        "data/spikes/reader.py",
         '("channels", "bin_ms", "crop_s", "data_dir")',
         "()",
-        ["data/test_fsdd.py::test_a_model_is_judged_on_what_it_was_trained_on"],
+        ["data/spikes/test_fsdd.py::test_a_model_is_judged_on_what_it_was_trained_on"],
     ),
 }

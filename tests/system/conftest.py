@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from command import DIGITS, ENVIRONMENT, Command, start
 
-from bpfree.data.mnist import FILE
+from bpfree.data.images.mnist import FILE
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,8 +8,8 @@ import yaml
 from command import DIGITS, RULES, TINY, one_line
 from PIL import Image
 
-from bpfree.checkpoint import read
-from energy import record as energy_record
+from bpfree.runs import record as energy_record
+from bpfree.training.checkpoint import read
 
 MF = ("--algo", "mono-forward")
 

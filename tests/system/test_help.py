@@ -11,7 +11,7 @@ from command import ENVIRONMENT
 def modules_after(*arguments: str) -> set[str]:
     """Modules that a command has imported when it ends."""
     code = (
-        "import sys\nfrom bpfree.cli import main\n"
+        "import sys\nfrom bpfree.cli.commands import main\n"
         f"try: main({list(arguments)!r})\nexcept SystemExit: pass\n"
         "print('MODULES', *sys.modules, file=sys.stderr)"
     )
@@ -22,7 +22,7 @@ def modules_after(*arguments: str) -> set[str]:
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "--json"], ["train", "--help"]])
 def test_is_said_without_importing_torch(command):
     modules = modules_after(*command)
-    assert "bpfree.cli" in modules
+    assert "bpfree.cli.commands" in modules
     assert "torch" not in modules
 
 

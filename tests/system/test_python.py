@@ -16,12 +16,14 @@ from command import DIGITS, one_line
 from torch.utils.data import DataLoader, TensorDataset
 
 import bpfree
-from bpfree import facts, registry, run
-from bpfree.callbacks import Probe
-from bpfree.compare import compare
-from bpfree.model import judge
+from bpfree.config import resolve
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.trainer import Local
+from bpfree.runs import provenance
+from bpfree.runs import train as run
+from bpfree.runs.model import evaluate
+from bpfree.studies.compare import compare
+from bpfree.training.callbacks import Probe
+from bpfree.training.trainer import Local
 
 TINY = {"hidden": (32,), "epochs": 2, "threads": 1, "meter": "none"}
 
@@ -150,10 +152,10 @@ def test_raw_examples_are_let_go_when_training_begins(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux begins a new resident peak")
 def test_peak_memory_of_a_run_leaves_out_what_came_before_it():
-    earlier = facts.watch_memory(torch.device("cpu"))
+    earlier = provenance.watch_memory(torch.device("cpu"))
     np.ones(200 * 2**20, np.uint8)
     before, _ = earlier()
-    peak, method = facts.watch_memory(torch.device("cpu"))()
+    peak, method = provenance.watch_memory(torch.device("cpu"))()
     assert method == "resident peak of the run"
     assert peak < before - 100 * 2**20
 
@@ -244,7 +246,7 @@ def test_a_rule_file_may_import_its_neighbours(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path)
-    assert registry.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
+    assert resolve.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
     assert sys.path == ["of the file itself", *before]
 
 
@@ -288,6 +290,6 @@ def test_a_model_of_vowels_is_judged_on_its_own_test_part(split, tmp_path):
     """The test part follows from the run's seed, which the configuration does not repeat."""
     record = bpfree.train("mono-forward", "vowels", out=tmp_path / "run", seed=3, split=split, **TINY)
     model = bpfree.load(tmp_path / "run")
-    assert judge(model, "vowels", {})["test"] == record["result"]["test"]
+    assert evaluate(model, "vowels", {})["test"] == record["result"]["test"]
     with pytest.raises(bpfree.InputError, match="is judged on its own test part: leave split_seed out"):
-        judge(model, "vowels", {"split_seed": 4})
+        evaluate(model, "vowels", {"split_seed": 4})

@@ -6,7 +6,7 @@ import re
 import pytest
 from command import DIGITS, one_line
 
-from energy import record as energy_record
+from bpfree.runs import record as energy_record
 
 RECIPE = f"""
 about: a recipe for tests

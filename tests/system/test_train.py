@@ -14,7 +14,7 @@ import pytest
 import yaml
 from command import DIGITS, ENVIRONMENT, RULES, TINY, one_line, start
 
-from energy import record as energy_record
+from bpfree.runs import record as energy_record
 
 ALGO = ("--algo", "mono-forward")
 SLOW = ("--algo", RULES / "slow.py:Slow", *TINY, "--epochs", "3", "--schedule", "sequential", "--checkpoint-every", "0")

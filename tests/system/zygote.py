@@ -8,13 +8,13 @@ import traceback
 
 import torch._dynamo  # noqa: F401  else the first optimizer of every process would import it
 
-from bpfree import cli, doctor, model, run  # noqa: F401  imported once, before the forks
+from bpfree.cli import commands
 
 
 def serve(arguments: list[str]) -> int:
     """The exit code of a command, as Python would make it."""
     try:
-        cli.main(arguments)
+        commands.main(arguments)
     except SystemExit as leaving:
         return int(leaving.code or 0)
     except BaseException:

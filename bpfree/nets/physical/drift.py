@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bpfree.nets.physical.settings import PhysicalSettings
-from bpfree.streams import derive
+from bpfree.training.random_streams import derive
 
 
 class Drift:

@@ -20,7 +20,7 @@ from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.system import System
 
 if TYPE_CHECKING:
-    from bpfree.data.base import Spec
+    from bpfree.training.data import Spec
 
 
 def widen(h: Tensor, width: int) -> Tensor:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from bpfree.settings import setting, settings
+from bpfree.config.settings import setting, settings
 
 
 @settings

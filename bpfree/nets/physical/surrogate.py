@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bpfree.streams import derive
+from bpfree.training.random_streams import derive
 
 if TYPE_CHECKING:
     from bpfree.nets.physical.system import System

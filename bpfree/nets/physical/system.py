@@ -17,7 +17,7 @@ from bpfree.nets.physical.costs import Costs
 from bpfree.nets.physical.drift import Drift
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.surrogate import Surrogate
-from bpfree.streams import derive
+from bpfree.training.random_streams import derive
 
 PURPOSES = ("train", "inference", "fit")
 

@@ -1,0 +1,1 @@
+"""Configuration: settings and flags, and how names become classes."""

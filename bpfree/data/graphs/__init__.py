@@ -1,0 +1,1 @@
+"""Graphs as data: citation networks, graphs of other libraries, and the user's own files."""

@@ -1,0 +1,1 @@
+"""Images: MNIST and its kin, CIFAR, folders of pictures."""

@@ -1,0 +1,1 @@
+"""Graphs: sparse products, and the graph that a batch lives on."""

@@ -1,0 +1,1 @@
+"""Reports: studies are read, checked, compared and drawn."""

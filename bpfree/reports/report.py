@@ -1,0 +1,48 @@
+"""Reports: ``build(study)`` computes one JSON object, ``render(report, folder)`` draws every file from that alone.
+
+    from bpfree.reports.report import build, render
+    from bpfree.reports.study import collect
+
+    render(build(collect(["study/"])), "study/")  # report.json, report.html, report.md, CSV and LaTeX tables
+
+``write`` does all of it for folders of any kind, as ``bpfree report`` does.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bpfree.errors import InputError
+from bpfree.reports.build import SCHEMA, build
+from bpfree.reports.render import render
+from bpfree.reports.study import FILE, collect
+from energy.carbon import intensity
+
+__all__ = ["SCHEMA", "build", "render", "report"]
+
+
+def report(
+    paths: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+    co2: str = "",
+    draft: bool = False,
+    pue: float = 1.0,
+) -> tuple[dict[str, Any], list[Path]]:
+    """The report of the studies and runs in ``paths``, and the files that it was drawn to.
+
+    Args:
+        out: None: the folder of the study, or ``report`` for runs made elsewhere.
+        co2: a country (FRA) or g CO2e per kWh, for a derived CO2e.
+        draft: accept energies of a test double, marked as such.
+        pue: power usage effectiveness: power of the whole building over that of its computers, 1 or more.
+
+    Raises InputError: nothing to report, a record that is damaged or edited, an unknown country, a ``pue`` below 1 or
+    without ``co2``, a fake meter.
+    """
+    if pue != 1 and not co2:
+        raise InputError("PUE scales CO2e: give its intensity too, a country (FRA) or g CO2e per kWh")
+    at = intensity(co2) if co2 else None
+    computed = build(collect(paths), at, pue)
+    planned = len(paths) == 1 and (Path(paths[0]) / FILE).exists()
+    return computed, render(computed, out or (paths[0] if planned else "report"), draft)

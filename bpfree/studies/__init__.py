@@ -1,0 +1,1 @@
+"""Studies: many runs that belong together: comparisons and searches."""

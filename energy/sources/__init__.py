@@ -1,0 +1,1 @@
+"""Sources: the counters and models that joules are read from."""

@@ -1,0 +1,176 @@
+"""NVML: energy of NVIDIA GPUs, from the board's cumulative counter or, when the call is refused, from power samples.
+
+What a board can do is found by calling it, not from its architecture. The counter moves in ticks, whose length is
+measured at the start. Power is per board: MIG slices and co-tenants cannot be told apart, so the first are refused in
+words and the second are listed.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from energy.labels import COUNTER, SAMPLED, EnergyError
+from energy.sources.nvml_session import Session, module
+from energy.sources.source import Absent, Point, Source
+from energy.sources.tick import ticks as find_ticks
+from energy.sources.visible import Board, Missing, choose
+
+WATCH_S = 1.0  # the counter is looked at this often, so that a jump or a stop inside a long window is seen
+FROZEN_TICKS = 10
+DEFAULT_UPDATE_S = 0.1  # of power readings that did not move during the probe
+MAX_GAP_S = 1.0
+_SENSOR = "the board sensor's own gain error is not included (about 5 % on most cards, arXiv 2312.02741)"
+
+
+class GpuSource(Source):
+    """What both ways of reading a board share. The state of the board is noted at the start and at the end, and what
+    comes and goes in between (heat, throttling, other processes) about once a second."""
+
+    sensor = _SENSOR
+
+    def __init__(self, name: str, board: Board, session: Session, fake: bool) -> None:
+        super().__init__(name)
+        self.board, self.session = board, session
+        self.fake = fake or board.name.startswith("FAKE") or (session.driver or "").endswith("-fake")
+        self._start = session.snapshot(board.handle)
+        self._end: dict[str, Any] | None = None
+        self._seen: dict[str, Any] = {"looks": 0, "hottest_c": None, "throttling": set(), "other_pids": set()}
+        self._next_look_s = 0.0
+        self.uuid_sha256 = hashlib.sha256(board.uuid.encode()).hexdigest()[:12]
+        others = [pid for pid in self._start["pids"] or () if pid != os.getpid()]
+        self.boundary = "GPU board" + (f", shared: other processes on it at the start: {len(others)}" if others else "")
+
+    def detail(self) -> dict[str, Any]:
+        return {
+            "device": self.board.name,
+            "nvml_index": self.board.index,
+            "uuid_sha256": self.uuid_sha256,
+            "driver": self.session.driver,
+            "start": self._start,
+            "end": self._end,
+            "during": {key: sorted(value) if isinstance(value, set) else value for key, value in self._seen.items()},
+        }
+
+    def watch(self) -> None:
+        if time.perf_counter() >= self._next_look_s:
+            self._next_look_s = time.perf_counter() + WATCH_S / 2
+            self._note(self.session.snapshot(self.board.handle))
+
+    def close(self) -> None:
+        self._end = self.session.snapshot(self.board.handle)
+        self._note(self._end)
+
+    def _note(self, state: dict[str, Any]) -> None:
+        seen, now_c = self._seen, state["temperature_c"]
+        seen["looks"] += 1
+        seen["hottest_c"] = max((c for c in (seen["hottest_c"], now_c) if c is not None), default=None)
+        seen["throttling"] |= set(state["throttling"] or ())
+        seen["other_pids"] |= {pid for pid in state["pids"] or () if pid != os.getpid()}
+
+
+class NvmlCounter(GpuSource):
+    """The cumulative counter, in mJ. A stand-still of many ticks or a step back voids the window it falls in."""
+
+    method = COUNTER
+    period_s = WATCH_S
+
+    def __init__(self, name: str, board: Board, session: Session, fake: bool, tick_s: float) -> None:
+        super().__init__(name, board, session, fake)
+        self.tick_ms, self._patience_s = 1e3 * tick_s, FROZEN_TICKS * tick_s
+        self.source = f"NVML energy counter of {board.name} ({self.uuid_sha256})"
+        self._raw_mj = self.session.must(session.nvml.nvmlDeviceGetTotalEnergyConsumption, board.handle)
+        self._moved_s = time.perf_counter()
+
+    def read(self) -> Point:
+        try:
+            raw_mj = self.session.nvml.nvmlDeviceGetTotalEnergyConsumption(self.board.handle)
+        except self.session.error as error:
+            return Point(None, self.session.words(error))
+        now_s, before_mj, self._raw_mj = time.perf_counter(), self._raw_mj, raw_mj
+        if raw_mj == before_mj:
+            still_s = now_s - self._moved_s
+            frozen = still_s > self._patience_s
+            return Point(raw_mj / 1e3, f"the energy counter has stood still for {still_s:.1f} s" if frozen else "")
+        self._moved_s = now_s
+        if raw_mj < before_mj:
+            return Point(raw_mj / 1e3, "the energy counter went back: the driver was reloaded or the GPU reset")
+        return Point(raw_mj / 1e3)
+
+
+class NvmlSampled(GpuSource):
+    """Power readings integrated by the trapezoid rule, polled at half their update period or faster.
+
+    A failed reading is a gap, never 0 W; a gap of more than a second voids the window.
+    """
+
+    method = SAMPLED
+
+    def __init__(
+        self, name: str, board: Board, session: Session, fake: bool, power: Callable[[], float], update_s: float
+    ) -> None:
+        super().__init__(name, board, session, fake)
+        self._read_w = power
+        self.tick_ms = 1e3 * update_s
+        self.period_s = update_s / 2
+        self.source = f"NVML power readings of {board.name} ({self.uuid_sha256})"
+        self._joules, self._power_w, self._time_s = 0.0, power(), time.perf_counter()
+        self._samples, self._largest_gap_s = 1, 0.0
+
+    def read(self) -> Point:
+        try:
+            power_w = self._read_w()
+        except EnergyError as error:
+            gap_s = time.perf_counter() - self._time_s
+            if gap_s > MAX_GAP_S:
+                return Point(None, str(error))
+            return Point(self._joules + gap_s * self._power_w)  # not kept: the next reading closes the gap
+        now_s = time.perf_counter()
+        gap_s, self._time_s = now_s - self._time_s, now_s
+        self._joules += gap_s * (power_w + self._power_w) / 2
+        self._power_w, self._samples = power_w, self._samples + 1
+        self._largest_gap_s = max(self._largest_gap_s, gap_s)
+        return Point(self._joules, f"no power reading for {gap_s:.1f} s" if gap_s > MAX_GAP_S else "")
+
+    def detail(self) -> dict[str, Any]:
+        sampling = {"samples": self._samples, "largest_gap_ms": 1e3 * self._largest_gap_s}
+        return super().detail() | {"poll_ms": 1e3 * (self.period_s or 0.0)} | sampling
+
+
+def sources(gpus: Sequence[int | str] | None, nvml: Any, sampled: bool = False) -> Iterator[Source]:
+    """One source for each GPU in use. Nothing when there is no NVIDIA GPU; ``Absent`` when there is one but unreadable.
+
+    Args: ``gpus``: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all. ``nvml``: a double for the
+    pynvml module, or None. ``sampled``: do not use the counter. Raises EnergyError for a GPU asked for and not there.
+    """
+    session = Session(nvml or module())
+    fake = nvml is not None
+    chosen = choose(session.boards(), gpus)
+    ticks = find_ticks([_counter(session, board) for board in chosen if isinstance(board, Board) and not sampled])
+    for position, board in enumerate(chosen):
+        name = f"gpu{position}"
+        if isinstance(board, Missing):
+            yield Absent(name, board.reason)
+        else:
+            yield _best(name, board, session, fake, next(ticks) if not sampled else "the power readings were asked for")
+
+
+def _best(name: str, board: Board, session: Session, fake: bool, tick: float | str) -> Source:
+    """The counter when its tick was found; else power readings; else the reasons."""
+    if isinstance(tick, float):
+        return NvmlCounter(name, board, session, fake, tick)
+    power = session.power(board.handle)
+    try:
+        power()
+    except EnergyError as error:
+        return Absent(name, f"energy counter: {tick}; power: {error}")
+    found = next(find_ticks([power], 4 * DEFAULT_UPDATE_S))
+    update_s = min(found, DEFAULT_UPDATE_S) if isinstance(found, float) else DEFAULT_UPDATE_S
+    source = NvmlSampled(name, board, session, fake, power, update_s)
+    source.refused.append(f"energy counter: {tick}")
+    return source
+
+
+def _counter(session: Session, board: Board) -> Callable[[], int]:
+    return lambda: session.must(session.nvml.nvmlDeviceGetTotalEnergyConsumption, board.handle)

@@ -1,0 +1,128 @@
+"""An open NVML: calls that answer in words, the boards, their power, and the state that colours their energy.
+
+It stays open for the life of the process, as a driver that unloads resets its counters.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from energy.labels import EnergyError
+from energy.sources.visible import Board
+
+_FIELD_INSTANT_POWER = 186
+_WORDS = {
+    3: "not supported by this board or driver",
+    4: "no permission",
+    9: "the NVIDIA driver is not loaded",
+    12: "the library libnvidia-ml.so.1 was not found",
+    13: "this driver's library has no such call",
+    15: "the GPU is lost (it fell off the bus or was reset)",
+    18: "library and driver have different versions",
+}
+_THROTTLE = {
+    0x4: "software power cap",
+    0x8: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+_NO_LIBRARY = 12
+_DRIVER = "/proc/driver/nvidia"
+
+
+class NoGpu(EnergyError):
+    """Neither library nor driver: there is no NVIDIA GPU here, so that nothing is lacking."""
+
+
+class Session:
+    """An open NVML. Args: ``nvml``: pynvml or a double. Raises NoGpu or EnergyError when it is not there."""
+
+    def __init__(self, nvml: Any) -> None:
+        self.nvml = nvml
+        self.error: type[Exception] = nvml.NVMLError
+        try:
+            nvml.nvmlInit()
+        except self.error as error:
+            bare = getattr(error, "value", None) == _NO_LIBRARY and not os.path.exists(_DRIVER)
+            raise (NoGpu if bare else EnergyError)(self.words(error)) from error
+        self.driver = _text(self.ask(nvml.nvmlSystemGetDriverVersion))
+
+    def must(self, call: Callable[..., Any], *args: Any) -> Any:
+        """The call's value; EnergyError in words when NVML refuses."""
+        try:
+            return call(*args)
+        except self.error as error:
+            raise EnergyError(self.words(error)) from error
+
+    def ask(self, call: Callable[..., Any], *args: Any) -> Any:
+        """The call's value, or None when NVML refuses."""
+        try:
+            return call(*args)
+        except self.error:
+            return None
+
+    @staticmethod
+    def words(error: Exception) -> str:
+        """An NVML error in plain words."""
+        return f"NVML: {_WORDS.get(getattr(error, 'value', -1), str(error))}"
+
+    def boards(self) -> list[Board]:
+        """Every board, in NVML's (PCI bus) order."""
+        boards = []
+        for index in range(self.must(self.nvml.nvmlDeviceGetCount)):
+            handle = self.must(self.nvml.nvmlDeviceGetHandleByIndex, index)
+            name, uuid = (
+                _text(self.ask(call, handle)) for call in (self.nvml.nvmlDeviceGetName, self.nvml.nvmlDeviceGetUUID)
+            )
+            mig = self.ask(self.nvml.nvmlDeviceGetMigMode, handle)
+            boards.append(Board(index, handle, name or "", uuid or "", bool(mig and mig[0])))
+        return boards
+
+    def power(self, handle: Any) -> Callable[[], float]:
+        """How to read the board's power in W: the instant field where there is one, else the plain reading, which on
+        Ampere (but GA100) and newer is the mean of a second."""
+
+        def instant() -> float:
+            field = self.must(self.nvml.nvmlDeviceGetFieldValues, handle, [_FIELD_INSTANT_POWER])[0]
+            if field.nvmlReturn != 0:
+                raise EnergyError(f"NVML: {_WORDS.get(field.nvmlReturn, 'the power field is refused')}")
+            return field.value.uiVal / 1e3
+
+        def plain() -> float:
+            return self.must(self.nvml.nvmlDeviceGetPowerUsage, handle) / 1e3
+
+        fields = self.ask(self.nvml.nvmlDeviceGetFieldValues, handle, [_FIELD_INSTANT_POWER])
+        return instant if fields and fields[0].nvmlReturn == 0 else plain
+
+    def snapshot(self, handle: Any) -> dict[str, Any]:
+        """State of a board that colours its energy: temperature, clocks, limits, throttling, processes on it."""
+        nvml = self.nvml
+        reasons = self.ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+        limit_mw = self.ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        persistence = self.ask(nvml.nvmlDeviceGetPersistenceMode, handle)
+        processes = self.ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        return {
+            "temperature_c": self.ask(nvml.nvmlDeviceGetTemperature, handle, 0),
+            "sm_clock_mhz": self.ask(nvml.nvmlDeviceGetClockInfo, handle, 1),
+            "power_limit_w": None if limit_mw is None else limit_mw / 1e3,
+            "persistence_mode": None if persistence is None else bool(persistence),
+            "throttling": None if reasons is None else [word for bit, word in _THROTTLE.items() if reasons & bit],
+            "pids": None if processes is None else sorted(process.pid for process in processes),
+        }
+
+
+def module() -> Any:
+    """The module of the package nvidia-ml-py, which is named pynvml. EnergyError when it is not that one."""
+    try:
+        import pynvml  # type: ignore[import-untyped]
+    except ImportError as error:
+        kind = EnergyError if os.path.exists(_DRIVER) else NoGpu
+        raise kind("NVML needs the package nvidia-ml-py: pip install nvidia-ml-py") from error
+    if not hasattr(pynvml, "_nvmlGetFunctionPointer"):
+        raise EnergyError("an old package pynvml hides nvidia-ml-py: pip uninstall pynvml, then install nvidia-ml-py")
+    return pynvml
+
+
+def _text(value: str | bytes | None) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value

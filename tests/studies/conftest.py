@@ -1,0 +1,74 @@
+"""A small study on real digits, run once; and a double that runs in this process what belongs in one of its own."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small import digits
+
+from bpfree.errors import BpfreeError
+from bpfree.studies import compare
+from energy import EnergyError
+
+SMALL = {"hidden": (16,), "epochs": 2, "threads": 1, "device": "cpu", "meter": "none", "idle_s": 0}
+
+
+class InProcess:
+    """`bpfree.studies.workers.Isolated` without a process."""
+
+    def __init__(self, inherit: Any = ()):
+        """There is nothing to start."""
+
+    def run(self, call: str, values: dict, environ: Any = None) -> dict:
+        module, _, name = call.partition(":")
+        try:
+            return {"value": getattr(importlib.import_module(module), name)(**values)}
+        except (BpfreeError, EnergyError) as error:
+            return {"error": str(error), "code": 1}
+
+    def stop(self) -> None:
+        """Nothing goes on beside the caller."""
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name of an npz data set: 300 digits of 7x7 pixels to learn from, 120 to be tested on."""
+    found = digits(300, 1, 120, pool=4)
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    train, test = found.train, found.test
+    assert test is not None
+    names = {"x_train": train.x, "y_train": train.y, "x_test": test.x, "y_test": test.y}
+    np.savez(path, **{name: tensor.numpy() for name, tensor in names.items()})
+    return f"npz:{path}"
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "Isolated", InProcess)
+
+
+@pytest.fixture
+def run_study(in_process: None, data: str, tmp_path: Path) -> Callable[..., dict]:
+    """run_study(algos, **changes): a study in ``tmp_path/study``, in this process."""
+
+    def run(algos: str = "mono-forward", **changes: Any) -> dict:
+        given = {"out": tmp_path / "study", "seeds": 2, "controls": [], **SMALL, **changes}
+        return compare.compare(algos, given.pop("data", data), **given)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished study: Mono-Forward, its repeat, its twin; three seeds; do not change it, copy it."""
+    out = tmp_path_factory.mktemp("finished") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "Isolated", InProcess)
+        compare.compare("mono-forward", data, out=out, seeds=3, controls=[], **SMALL)
+    return out

@@ -1,0 +1,431 @@
+"""Comparison: paired, ordered, matched runs in processes of their own, that go on after a kill."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL
+
+from bpfree import InputError, RunFailed
+from bpfree.functional.metrics import METRICS
+from bpfree.reports import study as studies
+from bpfree.reports.comparisons import POINTS
+from bpfree.runs import record as records
+from bpfree.studies import arms, compare, workers
+from bpfree.studies.workers import Isolated
+from energy import EnergyError
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "tests" / "system" / "rules"
+MF, AGAIN, BP = "mono-forward", "mono-forward again", "backprop"
+
+
+def record(place: Path, run: dict) -> dict:
+    return records.read(place / run["path"] / "run.json")
+
+
+def of(found: dict, arm: str, budget: str) -> list[dict]:
+    return [run for run in found["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
+
+
+# Arms -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a", ["a"]),
+        ("a,b:k=1,l=2,c", ["a", "b:k=1,l=2", "c"]),
+        ("a:hidden=10,20,b", ["a:hidden=10,20", "b"]),
+        ("x.py:R:lr=1e-3,y.py:S", ["x.py:R:lr=1e-3", "y.py:S"]),
+    ],
+)
+def test_arms_are_told_apart(text, parts):
+    assert arms.separate(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("algos", "data"),
+    [(MF, "mnist"), (BP, "mnist"), ("forward-gnn", "cora"), (f"forward-gnn:lr=0.1,{BP}:lr=0.1", "cora")],
+)
+def test_study_that_names_no_data_has_that_of_its_rules(algos, data):
+    assert arms.default_data(algos) == data
+
+
+def test_reports_tell_every_metric_that_is_a_share_in_points():
+    assert set(POINTS) == METRICS.keys() - {"mse"}
+
+
+def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
+    found, _, notes = arms.build_arms([MF, f"{MF}:hidden=8"], data, None, {"hidden": (16,)}, controls=[])
+    assert [(arm.name, arm.role, arm.reference) for arm in found] == [
+        (MF, "arm", None),
+        (AGAIN, "aa", MF),
+        (f"{BP} (net of {MF})", "twin", MF),
+        (f"{MF}:hidden=8", "arm", None),
+        (f"{BP} (net of {MF}:hidden=8)", "twin", f"{MF}:hidden=8"),
+    ]
+    for arm in found[2], found[4]:
+        other = next(a for a in found if a.name == arm.reference)
+        mine, theirs = arm.plan().config, other.plan().config
+        assert arm.net_key == other.net_key
+        shared = (mine.keys() & theirs.keys()) - {"algo"}
+        assert {key for key in shared if mine[key] != theirs[key]} == set()
+    assert len({arm.net_key for arm in found}) == 2
+    assert notes == ["the arms share no net: each is held against its own backprop twin, never against another arm"]
+
+
+def test_usual_controls_stand_beside_the_arms_they_belong_to(data):
+    found, _, _ = arms.build_arms([MF, BP], data, None, {"hidden": (16,)})
+    names = {"backprop:deep_supervision=true", "mono-forward:schedule=joint", "random-features"}
+    assert {arm.name for arm in found if arm.role == "control"} == names
+    assert [arm.name for arm in found if arm.role == "twin"] == [BP]  # typed or not, it is there once
+    found, _, _ = arms.build_arms(["forward-forward"], data, None, {"hidden": (16,)})
+    assert "mono-forward:schedule=joint" not in {arm.name for arm in found}
+
+
+def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from bpfree.rules.dfa import DFA\n\n\nclass Mine(DFA):\n    controls = ('clip=1', 'clip=2,centralise=true')\n"
+    )
+    declared = [f"{file}:clip=1", f"{file}:clip=2,centralise=true"]
+    found, _, _ = arms.build_arms([str(file), "dfa"], data, None, {"hidden": (16,)})
+    mine = [arm for arm in found if arm.role == "control" and arm.algo == str(file)]
+    assert [arm.name for arm in mine] == declared
+    assert mine[1].plan().rule_settings.clip == 2
+    assert mine[1].plan().rule_settings.centralise is True
+    found, _, _ = arms.build_arms(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
+    assert [arm.name for arm in found if arm.role == "control"] == ["dfa:clip=3"]
+
+
+BAD = {
+    "no arm": ("", {}, "no arms given"),
+    "rule": ("mono-forwrd", {}, "unknown rule 'mono-forwrd': did you mean mono-forward"),
+    "no setting": ("mono-forward:joint", {}, "arm 'mono-forward:joint' is not valid: expected rule, or rule:key=value"),
+    "unknown setting": ("mono-forward:schedul=joint", {}, "unknown setting 'schedul': did you mean schedule"),
+    "setting twice": ("mono-forward:lr=1,lr=2", {}, "lr is given twice"),
+    "arm twice": ("mono-forward,mono-forward", {}, "arm mono-forward is given twice: its repeats are the seeds"),
+    "range": ("mono-forward:lr=-1", {}, "lr = '-1' is not valid: expected > 0"),
+    "seed twice": ("mono-forward", {"seeds": "1,2,1"}, "seed 1 is given twice"),
+    "seeds no number": ("mono-forward", {"seeds": "many"}, "seeds 'many' are not valid: expected how many, such as 5"),
+    "seeds empty": ("mono-forward", {"seeds": ""}, "seeds '' are not valid: expected how many"),
+    "seeds a fraction": ("mono-forward", {"seeds": 2.5}, "seeds 2.5 are not valid: expected how many"),
+    "seeds of words": ("mono-forward", {"seeds": ["a"]}, "seeds ['a'] are not valid: expected how many"),
+    "kept state of one arm": ("mono-forward:keep=last", {}, "keep belongs to the whole study"),
+    "trials without epochs": ("mono-forward", {"tune_epochs": 0}, "tune_epochs = 0 is not valid: expected 1 or more"),
+    "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
+    "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
+    "target of another unit": ("mono-forward", {"target": 97}, "target = 97 is not valid: accuracy and ROC-AUC are"),
+    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle = -1 is not valid: expected seconds, 0 or more"),
+    "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
+    "no seeds": ("mono-forward", {"seeds": 0}, "expected how many, such as 5"),
+    "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
+    "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected 1 trial an arm or more"),
+    "jobs 0": ("mono-forward", {"jobs": 0}, "jobs = 0 is not valid"),
+    "setting of no arm": ("mono-forward", {"peer": 0.1}, "unknown setting 'peer'"),
+    "data": ("mono-forward", {"data": "minst"}, "unknown data 'minst': did you mean mnist"),
+    "no data in common": ("mono-forward,forward-gnn", {"data": None}, "forward-gnn on cora): add --data NAME"),
+    "net": ("mono-forward", {"net": "mpl"}, "unknown net 'mpl': did you mean mlp"),
+    "net that does not fit": ("mono-forward", {"hidden": (99999999999999,)}, "the net does not fit into memory"),
+    "control": ("mono-forward", {"controls": ["bakprop"]}, "unknown rule 'bakprop': did you mean backprop"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line_and_writes_nothing(case, run_study, tmp_path):
+    algos, changes, message = BAD[case]
+    with pytest.raises((InputError, EnergyError)) as caught:
+        run_study(algos, **changes)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "study").exists()
+
+
+# The runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_order_is_there_and_back_again(finished):
+    runs = studies.read(finished)["runs"]
+    assert [run["order"] for run in runs] == list(range(len(runs)))
+    once = [MF, AGAIN, BP]
+    for budget in (studies.OWN, studies.MATCHED):
+        assert [(run["seed"], run["arm"]) for run in runs if run["budget"] == budget] == [
+            *((0, arm) for arm in once),
+            *((1, arm) for arm in reversed(once)),
+            *((2, arm) for arm in once),
+        ]
+
+
+def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finished):
+    found = studies.read(finished)
+    for mine, twin in zip(of(found, MF, studies.OWN), of(found, BP, studies.OWN), strict=True):
+        a, b = record(finished, mine)["extra"], record(finished, twin)["extra"]
+        assert a["net_key"] == b["net_key"] == found["arms"][0]["net_key"]
+        assert len(a["init_sha256"]) == 1  # the hidden layer; the twin has a classifier above it
+        assert a["init_sha256"] == b["init_sha256"][:1]
+        assert a["order_sha256"] == b["order_sha256"]
+    seeds = [record(finished, run)["extra"] for run in of(found, MF, studies.OWN)]
+    assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
+
+
+def test_arm_that_begins_elsewhere_than_its_twin_is_told(tmp_path, run_study):
+    (tmp_path / "other.py").write_text(
+        "import torch\nfrom bpfree.rules.mono_forward import MonoForward as Base\n\n\nclass Other(Base):\n"
+        "    def setup(self):\n        super().setup()\n        torch.nn.init.ones_(self.blocks[0][1].weight)\n"
+    )
+    found = run_study(f"{tmp_path}/other.py:Other", seeds=1)
+    assert [text for text in found["warnings"] if "does not begin with the weights of its backprop twin" in text]
+
+
+def test_repeated_arm_ends_exactly_like_the_first(finished):
+    found = studies.read(finished)
+    for budget in found["budgets"]:
+        for one, two in zip(of(found, MF, budget), of(found, AGAIN, budget), strict=True):
+            a, b = record(finished, one)["result"], record(finished, two)["result"]
+            assert a == b
+
+
+@pytest.mark.parametrize("arm", [f"{MF}:schedule=sequential", "cafo"])
+def test_matched_budget_is_what_the_twin_needed(run_study, tmp_path, arm):
+    """The twin stops early; at matched passes every arm sees the data as often as that, in two phases or in one, with
+    the passes that fill a cache: one for every predictor of cafo, the first included."""
+    found = run_study(arm, epochs=9, patience=1, hidden=(16, 8), lr=0.05, seeds=2)
+    place = tmp_path / "study"
+    needed = [record(place, run)["result"]["data_passes"] for run in of(found, BP, studies.OWN)]
+    (passes,) = found["passes"].values()
+    assert passes == sum(needed) / len(needed)
+    for run in of(found, BP, studies.MATCHED):
+        assert record(place, run)["result"]["data_passes"] == -(-passes // 1)
+    for run in of(found, arm, studies.MATCHED):
+        assert passes <= record(place, run)["result"]["data_passes"] < passes + 2
+    configs = [record(place, run)["config"] for run in found["runs"] if run["budget"] == studies.OWN]
+    assert {(config["epochs"], config["patience"], config["min_delta"]) for config in configs} == {(9, 1, 0.0)}
+
+
+def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
+    """With shifted images a frozen prefix is computed batch by batch: no pass of its own counts."""
+    found = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
+    for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
+        told = record(tmp_path / "study", run)
+        assert set(told["extra"]["prefixes"].values()) == {"none", "recomputed"}
+        assert told["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
+
+
+def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path, in_process, data):
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    before = {path: path.read_bytes() for path in place.glob("runs/*/*/*/run.json")}
+    found = studies.read(place)
+    lost, cut = found["runs"][4], found["runs"][7]
+    shutil.rmtree(place / lost["path"])
+    cut["status"] = "running"  # the study was killed while this one ran
+    (place / cut["path"] / "run.json").unlink()
+    studies.write(found, place)
+    after = compare.compare(MF, data, out=place, seeds=3, controls=[], **SMALL)
+    assert {run["status"] for run in after["runs"]} == {"finished"}
+    changed = [path for path, text in before.items() if path.read_bytes() != text]
+    assert {path.parent for path in changed} == {place / run["path"] for run in (lost, cut)}
+    for path in changed:  # begun anew, to the same end
+        assert json.loads(path.read_bytes())["result"] == json.loads(before[path])["result"]
+        assert json.loads(path.read_bytes())["resumes"] == 0
+
+
+def test_runs_side_by_side_are_told_whenever_they_began(finished, tmp_path, in_process, data):
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    assert studies.read(place)["together"] == 1
+    compare.compare(MF, data, out=place, seeds=3, controls=[], jobs=4, **SMALL)
+    assert studies.read(place)["together"] == 4
+
+
+def test_data_without_a_test_part_are_refused(run_study, data, tmp_path):
+    with np.load(data.removeprefix("npz:")) as file:
+        np.savez(tmp_path / "train.npz", x_train=file["x_train"], y_train=file["y_train"])
+    with pytest.raises(InputError, match="has no test part, on which a comparison is judged"):
+        run_study(MF, data=f"npz:{tmp_path / 'train.npz'}")
+    assert not (tmp_path / "study").exists()
+
+
+def test_study_of_another_kind_is_not_gone_on_with(finished, in_process, data):
+    for changes, message in (
+        ({"seeds": 4}, r"was started with seeds = \[0, 1, 2\], not \[0, 1, 2, 3\]"),
+        ({"lr": 0.1}, "was started with settings = "),
+        ({"quick": True}, "was started with quick = False, not True"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare.compare(MF, data, out=finished, **{"seeds": 3, "controls": [], **SMALL, **changes})
+
+
+def test_folder_that_holds_something_else_is_left_alone(run_study, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "note.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists and holds no study: choose another --out"):
+        run_study()
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["note.txt"]
+
+
+def test_failed_arm_does_not_stop_the_others_and_is_tried_again(run_study, tmp_path):
+    arm = f"{RULES}/wrong.py:NanLater"
+    found = run_study(f"{MF},{arm}", seeds=1)
+    runs = {(run["arm"], run["budget"]): run for run in found["runs"]}
+    for budget in found["budgets"]:
+        assert runs[arm, budget]["status"] == "failed"
+        assert "became nan" in runs[arm, budget]["error"]
+        assert runs[MF, budget]["status"] == runs[BP, budget]["status"] == "finished"
+    assert (tmp_path / "study" / "report.html").exists()
+
+
+def test_matched_budget_without_a_twin_says_so(run_study, monkeypatch):
+    monkeypatch.setattr(arms, "BASELINE", f"{RULES}/wrong.py:NanLater")
+    found = run_study(seeds=1)
+    late = of(found, MF, studies.MATCHED)
+    assert [run["status"] for run in late] == ["failed"]
+    assert "has no finished run whose passes it could match" in late[0]["error"]
+
+
+def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_path):
+    found = run_study(f"{MF}:lr=0.02", seeds=1, tune=2, tune_epochs=1)
+    by_role = {arm["role"]: arm for arm in found["arms"]}
+    for role in ("arm", "twin"):
+        assert by_role[role]["search"]["trials"] == 2
+        assert by_role[role]["search"]["cost"]["data_passes"] == 2
+    assert by_role["aa"]["search"] is None
+    assert set(by_role["arm"]["search"]["params"]) == {"optimizer", "weight_decay"}  # lr is given
+    assert set(by_role["twin"]["search"]["params"]) == {"optimizer", "lr", "weight_decay"}
+    for run in found["runs"]:
+        source = by_role["arm"] if run["arm"] != BP else by_role["twin"]
+        config = record(tmp_path / "study", run)["config"]
+        chosen = source["search"]["params"]
+        assert {key: config[key] for key in chosen} == chosen
+    assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
+
+
+def test_search_in_which_all_trials_diverge_is_told(run_study):
+    found = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
+    assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in found["warnings"]
+
+
+def test_quick_study_is_small_and_says_so(in_process, tmp_path):
+    found = compare.compare(
+        MF, out=tmp_path / "study", seeds=1, controls=[], quick=True, subset=20, epochs=1, threads=1, meter="none"
+    )
+    assert found["quick"] is True
+    assert found["arms"][0]["settings"]["subset"] == 20  # what is given counts more than what quick says
+    assert found["arms"][0]["settings"]["hidden"] == [256, 256]
+    assert "budget reached, not converged" in (tmp_path / "study" / "report.md").read_text()
+
+
+def test_quick_study_takes_all_rows_of_small_data(data):
+    found, _, _ = arms.build_arms([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
+    assert {arm.values["subset"] for arm in found} == {None}
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_runs_go_side_by_side_only_where_the_meter_can_tell_them_apart(jobs, monkeypatch):
+    monkeypatch.setattr(workers, "_visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    alone = [{}]
+    each = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("GPU-a", "GPU-b")]
+    assert workers.slots(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
+    assert workers.slots(jobs, "none", "cpu")[0] == alone * jobs
+    for meter, device in (("auto", "auto"), ("rapl", "auto"), ("nvml", "cpu")):
+        slots, notes = workers.slots(jobs, meter, device)
+        assert slots == alone
+        assert [f"the runs went one by one, not {jobs} at a time" in note for note in notes] == [True] * (jobs > 1)
+
+
+# Processes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server():
+    found = Isolated()
+    yield found
+    found.close()
+
+
+def test_each_job_has_a_process_of_its_own(server):
+    jobs = [server.run("os:getpid", {})["value"] for _ in range(2)]
+    assert len({*jobs, os.getpid(), server.process.pid}) == 4
+
+
+def test_job_that_fails_or_dies_leaves_an_answer(server):
+    refused = server.run("bpfree.runs.train:train", {})
+    assert refused["code"] == 2
+    assert "no rule given" in refused["error"]
+    assert server.run("os:abort", {}) == {"error": "its process was killed by SIGABRT", "code": 1}
+    assert server.run("os:_exit", {"status": 3}) == {"error": "its process ended with exit code 3", "code": 1}
+    assert server.run("math:sqrt", {"x": 1})["error"].startswith("TypeError: ")
+
+
+def test_server_outlives_a_sigterm(server):
+    """Sent to a whole group, as `timeout` does, it is for the job: the server goes on and hands its answer on."""
+    assert server.run("os:getpgrp", {})["value"] == os.getpgrp()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.run("os:getppid", {})["value"] == server.process.pid
+    assert server.run("signal:getsignal", {"signalnum": signal.SIGTERM})["value"] == signal.SIG_DFL
+
+
+def test_study_that_is_killed_goes_on(data, tmp_path):
+    """SIGKILL in the middle of a run; the same command then does what is left, in processes of their own."""
+    order = ["--algos", MF, "--data", data, "--seeds", "2", "--controls", "none", "--hidden", "16", "--epochs", "2"]
+    order += ["--threads", "1", "--meter", "none", "--out", "study"]
+    command = [sys.executable, "-m", "bpfree", "compare", *order]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE, text=True)
+    assert first.stderr
+    ended = [line for line in iter(first.stderr.readline, "") if line.startswith("[") and _kill_after(line, 3, first)]
+    first.wait(60)
+    assert (first.returncode, ended) == (-signal.SIGKILL, [])
+    kept = {path: path.read_bytes() for path in tmp_path.glob("study/runs/*/*/*/run.json")}
+    kept = {path: text for path, text in kept.items() if json.loads(text)["status"] == "finished"}
+    assert len(kept) >= 3
+    for _ in range(60):  # the run that was going on notices that nobody waits for it, saves, and lets the study go
+        again = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+        if "another process is working in study" not in again.stderr:
+            break
+        time.sleep(0.5)
+    assert again.returncode == 0, again.stderr
+    found = studies.load(tmp_path / "study")
+    assert [run.status for run in found.runs] == ["finished"] * 12
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+def _kill_after(line: str, runs: int, process: subprocess.Popen) -> bool:
+    """Kill the study when so many runs are done; whether the line is about a later one."""
+    done = int(line[1:].partition("/")[0])
+    if done == runs:
+        process.kill()
+    return done > runs + 1  # one more may have ended meanwhile
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 300 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small file system needs root: {made.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_disk_that_fills_up_ends_in_one_line_and_keeps_what_is_finished(small_disk, run_study):
+    with contextlib.suppress(RunFailed):  # when not even study.json could be written any more
+        run_study(out=small_disk / "study", seeds=3)
+    found = studies.read(small_disk / "study")
+    states = [run["status"] for run in found["runs"]]
+    assert "finished" in states
+    assert len(set(states)) > 1
+    for run in found["runs"]:
+        if run["status"] == "finished":
+            assert record(small_disk / "study", run)["status"] == "finished"
+        if run["status"] == "failed":
+            assert "could not write" in run["error"]

@@ -1,0 +1,335 @@
+"""The search: validation data alone, trials shared by several workers, none lost when one is killed."""
+
+import importlib.util
+import json
+import math
+import time
+from collections import Counter
+from pathlib import Path
+
+import forked
+import optuna
+import postgres
+import pytest
+import torch
+import yaml
+from small import tiny
+
+from bpfree import InputError
+from bpfree.cli import output
+from bpfree.config.settings import options, setting, settings
+from bpfree.data.sources import TensorSource
+from bpfree.studies import arms, tune
+from bpfree.training.data import Data
+
+BASE = {"hidden": (12,), "epochs": 2, "batch_size": 8, "device": "cpu", "threads": 1, "meter": "none"}
+PATIENT = {"heartbeat_s": 1, "grace_s": 3}
+
+
+def found(out: Path) -> dict:
+    return json.loads((out / "tune.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    out = tmp_path_factory.mktemp("search") / "out"
+    return out, tune.tune("mono-forward", tiny(), trials=5, out=out, prune=False, **BASE)
+
+
+def test_best_is_the_trial_with_the_highest_validation_metric(searched):
+    _, summary = searched
+    values = [trial["val"] for trial in summary["found"]]
+    assert summary["best"]["val"] == max(values)
+    assert summary["found"][summary["best"]["number"]]["params"] == summary["best"]["params"]
+
+
+def test_every_value_lies_in_the_range_that_its_setting_declares(searched):
+    _, summary = searched
+    assert set(summary["space"]) == {"optimizer", "lr", "weight_decay"}  # the batch size is given
+    for trial in summary["found"]:
+        assert trial["params"]["optimizer"] in ("adam", "sgd")
+        assert 1e-4 <= trial["params"]["lr"] <= 1e-1
+        assert 1e-6 <= trial["params"]["weight_decay"] <= 1e-2
+
+
+def test_best_file_is_the_configuration_of_the_best_trial(searched):
+    out, summary = searched
+    config = yaml.safe_load((out / "best.yaml").read_text())
+    assert config["algo"] == "mono-forward"
+    assert config["hidden"] == [12]
+    assert {name: config[name] for name in summary["space"]} == summary["best"]["params"]
+
+
+def test_best_trial_is_told_as_an_arm_of_a_comparison(searched, capsys):
+    """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
+    _, summary = searched
+    params = {**summary["best"]["params"], "batch_size": 32}
+    given = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
+    arm, *flags = output.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
+    common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
+    assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
+    (found_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
+    config = found_arm.plan().config
+    assert {name: config[name] for name in params} == params
+    assert config["hidden"] == [12]
+    assert summary["given"].items() >= {"net": "mlp", "hidden": [12], "epochs": 2}.items()
+    output.search(summary)
+    assert "compare with them" in capsys.readouterr().out
+
+
+def test_cost_is_the_sum_over_all_trials(searched):
+    _, summary = searched
+    assert summary["cost"]["trials"] == 5
+    assert summary["cost"]["data_passes"] == 5 * BASE["epochs"]
+    parts = [trial["cost"]["train_s"] for trial in summary["found"]]
+    assert summary["cost"]["train_s"] == pytest.approx(sum(parts), rel=1e-12)
+    assert summary["cost"]["energy_j"] is None  # nothing was metered: not known, not 0
+    assert summary["cost"]["method"] == "unavailable"
+
+
+def test_plots_are_drawn(searched):
+    out, _ = searched
+    drawn = {path.stem for path in (out / "plots").iterdir()}
+    assert {"history", "slices", "intermediate", "parallel"} <= drawn
+    assert all("<svg" in path.read_text() for path in (out / "plots").iterdir())
+
+
+def test_going_on_keeps_the_trials_and_adds_the_missing(searched):
+    out, summary = searched
+    more = tune.tune("mono-forward", tiny(), trials=6, out=out, prune=False, **BASE)
+    assert more["found"][:5] == summary["found"]
+    assert len(more["found"]) == 6
+
+
+def test_other_settings_under_the_same_name_are_refused(searched):
+    out, _ = searched
+    with pytest.raises(InputError, match="was started with other settings"):
+        tune.tune("mono-forward", tiny(), trials=6, out=out, prune=False, **{**BASE, "epochs": 3})
+
+
+def test_search_is_repeatable(searched, tmp_path):
+    _, summary = searched
+    again = tune.tune("mono-forward", tiny(), trials=3, out=tmp_path / "out", name="out", prune=False, **BASE)
+    assert [t["params"] for t in again["found"]] == [t["params"] for t in summary["found"][:3]]
+
+
+def test_rules_are_searched_at_the_same_points_and_these_fill_the_range(tmp_path):
+    """One in each tenth of the range, whatever else is searched, and also when the search was stopped on the way."""
+    rates = []
+    for algo, names in (("mono-forward", ["lr"]), ("backprop", ["weight_decay", "lr"])):
+        summary = tune.tune(algo, tiny(), trials=10, search=names, out=tmp_path / algo, prune=False, **BASE)
+        rates.append([trial["params"]["lr"] for trial in summary["found"]])
+    assert rates[0] == rates[1]
+    assert sorted(int(10 * (math.log10(rate) + 4) / 3) for rate in rates[0]) == list(range(10))
+
+
+def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
+    """So that a search that was cut visits the same points."""
+    whole = tune.tune("mono-forward", tiny(), trials=3, search=["lr"], out=tmp_path / "whole", prune=False, **BASE)
+    watch, steps = tune._Watch.on_epoch, []
+
+    def stop(self, loop):
+        steps.append(loop)
+        if len(steps) == 3:  # the first of the second trial's two epochs
+            loop.stop("a signal")
+        watch(self, loop)
+
+    cut = {"trials": 3, "search": ["lr"], "out": tmp_path / "cut", "prune": False, **BASE}
+    monkeypatch.setattr(tune._Watch, "on_epoch", stop)
+    assert tune.tune("mono-forward", tiny(), **cut)["status"] == "stopped"
+    monkeypatch.undo()
+    complete = [t for t in tune.tune("mono-forward", tiny(), **cut)["found"] if t["state"] == "complete"]
+    assert [t["params"] for t in complete] == [t["params"] for t in whole["found"]]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "expected"),
+    [
+        (optuna.distributions.FloatDistribution(1e-4, 1.0, log=True), [1e-4, 1e-2, 1.0]),
+        (optuna.distributions.FloatDistribution(2.0, 4.0), [2.0, 3.0, 4.0]),
+        (optuna.distributions.IntDistribution(1, 5), [1, 3, 5]),
+        (optuna.distributions.CategoricalDistribution(["a", "b", "c"]), ["a", "b", "c"]),
+    ],
+)
+def test_share_of_a_range_is_the_value_below_which_it_lies(distribution, expected):
+    assert [tune._value(share, distribution) for share in (0.0, 0.5, 1 - 1e-12)] == pytest.approx(expected)
+
+
+def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
+    """With another test part, and with one that cannot be read, every trial is the same."""
+
+    class Untouchable(TensorSource):
+        def batches(self, *args, **options):
+            raise AssertionError("test data in a search")
+
+        def to(self, device, resident_mb):
+            raise AssertionError("test data in a search")
+
+    seen = []
+    original = tune.Loop.__init__
+    monkeypatch.setattr(
+        tune.Loop,
+        "__init__",
+        lambda self, trainer, data, **o: (seen.append(data.test), original(self, trainer, data, **o))[1],
+    )
+    data = tiny()
+    trap = Data(data.spec, data.train, data.val, Untouchable(data.test.x, (data.test.y + 1) % 10))
+    values = [
+        [t["val"] for t in tune.tune("mono-forward", given, trials=2, out=tmp_path / n, name="x", **BASE)["found"]]
+        for n, given in (("a", data), ("b", trap))
+    ]
+    assert values[0] == values[1]
+    assert seen == [None] * 4
+
+
+def test_trial_below_the_median_is_pruned(tmp_path, monkeypatch):
+    """Validation metrics are scripted: the first five trials are good, the sixth is bad from its first epoch on."""
+    trial = {"number": -1}
+    original = tune.Loop.__init__
+
+    def begin(self, *args, **options):
+        trial["number"] += 1
+        original(self, *args, **options)
+
+    monkeypatch.setattr(tune.Loop, "__init__", begin)
+    monkeypatch.setattr(tune.Loop, "evaluate", lambda self, source: 0.9 if trial["number"] < 5 else 0.1)
+    summary = tune.tune("mono-forward", tiny(), trials=6, out=tmp_path / "out", **{**BASE, "epochs": 4})
+    assert [t["state"] for t in summary["found"]] == ["complete"] * 5 + ["pruned"]
+    assert summary["found"][5]["cost"]["data_passes"] == 1
+    assert summary["cost"]["pruned"] == 1
+
+
+def test_diverged_trial_counts_and_is_told(tmp_path):
+    summary = tune.tune(
+        "mono-forward", tiny(), trials=1, search=["weight_decay"], out=tmp_path / "out", lr=1e30, **BASE
+    )
+    assert summary["best"] is None
+    assert summary["found"][0]["state"] == "pruned"
+    assert "try a smaller --lr" in summary["found"][0]["ended"]
+    assert not (tmp_path / "out" / "best.yaml").exists()
+
+
+def test_ranges_become_the_distributions_they_say():
+    @settings
+    class Some:
+        width: int = setting(8, "an int", search=(4, 64, "log"))
+        rate: float = setting(0.5, "a float", search=(0.0, 1.0))
+        kind: str = setting("a", "two choices", search=("a", "b"))
+        count: int = setting(1, "three choices", search=[1, 2, 5])
+
+    trial = optuna.create_study().ask()
+    for option in options(Some):
+        tune.suggest(trial, option)
+    made = trial.distributions
+    assert made["width"] == optuna.distributions.IntDistribution(4, 64, log=True)
+    assert made["rate"] == optuna.distributions.FloatDistribution(0.0, 1.0)
+    assert made["kind"] == optuna.distributions.CategoricalDistribution(("a", "b"))
+    assert made["count"] == optuna.distributions.CategoricalDistribution((1, 2, 5))
+
+
+def test_nothing_is_searched_for_an_optimizer_that_never_steps(tmp_path):
+    """A reservoir solves for its readout: of all settings with a range only the ridge changes anything."""
+    given = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
+    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **given)
+    assert set(summary["space"]) == {"ridge"}
+    with pytest.raises(InputError, match="lr has no effect to search for: reservoir solves for what it learns here"):
+        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **given)
+    assert not (tmp_path / "other").exists()
+
+
+def test_setting_without_effect_is_not_searched():
+    plain, deep = (tune.plan("backprop", "mnist", "mlp", {"deep_supervision": on}) for on in (False, True))
+    assert "auxiliary_weight" not in tune.searchable(plain.rule_settings)
+    assert "auxiliary_weight" in tune.searchable(deep.rule_settings)
+
+
+BAD = {
+    "no trial": ({"trials": 0}, "trials = 0 is not valid: expected 1 or more"),
+    "no range": ({"search": ["momentum"]}, "momentum declares no range to search"),
+    "unknown": ({"search": ["lrr"]}, "unknown setting 'lrr': did you mean lr"),
+    "given and searched": ({"search": ["lr"], "lr": 0.1}, "lr is given as 0.1 and cannot be searched as well"),
+    "no folder": ({"storage": "sqlite:////nowhere/at/all.db"}, "cannot open the storage sqlite:////nowhere/at/all.db"),
+    "no URL": ({"storage": "somewhere"}, "cannot open the storage somewhere"),
+    "no driver": ({"storage": "oracle://me@here/x"}, "needs a driver that is not installed"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_line_and_writes_nothing(case, tmp_path):
+    values, message = BAD[case]
+    with pytest.raises(InputError) as caught:
+        tune.tune("mono-forward", tiny(), out=tmp_path / "out", **{**BASE, **values})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+# Several workers ------------------------------------------------------------------------------------------------------
+
+
+def need_postgres() -> None:
+    if postgres.programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("the PostgreSQL driver is not installed: pip install psycopg[binary]")
+
+
+@pytest.fixture(params=["file", "postgresql"])
+def storage(request, tmp_path):
+    if request.param == "file":
+        yield f"sqlite:///{tmp_path}/shared.db"
+        return
+    need_postgres()
+    with postgres.server() as url:
+        yield url
+
+
+def work(out: str, storage: str, hang: bool, pipe) -> None:
+    """A worker in a process of its own; it tells of every epoch, and one that hangs never comes back from its first."""
+    torch.set_num_threads(1)
+    report = tune._Watch.on_epoch
+
+    def on_epoch(self, loop) -> None:
+        report(self, loop)
+        pipe.send(self.trial.number)
+        if hang:
+            time.sleep(600)
+
+    tune._Watch.on_epoch = on_epoch
+    tune.tune("mono-forward", tiny(), trials=4, storage=storage, name="shared", out=out, prune=False, **BASE, **PATIENT)
+
+
+def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, tmp_path):
+    context = forked.context()
+    receivers, workers = [], []
+    for name, hang in (("a", True), ("b", False)):
+        receive, send = context.Pipe(duplex=False)
+        worker = context.Process(target=work, args=(str(tmp_path / name), storage, hang, send))
+        worker.start()
+        send.close()
+        receivers.append(receive)
+        workers.append(worker)
+        assert receive.poll(120)  # both are in a trial, at the same time
+    killed = receivers[0].recv()
+    workers[0].kill()
+    workers[1].join(120)
+    assert workers[1].exitcode == 0
+    trials = found(tmp_path / "b")["found"]
+    assert Counter(trial["state"] for trial in trials) == {"complete": 4, "fail": 1}
+    lost = trials[killed]
+    (again,) = [trial for trial in trials if trial["retry_of"] == killed]
+    assert (lost["state"], again["state"]) == ("fail", "complete")
+    assert again["params"] == lost["params"]
+    assert found(tmp_path / "b")["cost"]["lost"] == 1
+
+
+def test_storage_that_is_not_there_gets_one_line_without_the_password(tmp_path):
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("the PostgreSQL driver is not installed: pip install psycopg[binary]")
+    url = "postgresql+psycopg://me:secret@127.0.0.1:9/none"
+    with pytest.raises(InputError) as caught:
+        tune.tune("mono-forward", tiny(), out=tmp_path / "out", storage=url, **BASE)
+    assert "cannot open the storage postgresql+psycopg://me:***@127.0.0.1:9/none" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
