@@ -58,7 +58,7 @@ def accuracies(data, seed):
         whole = {"net": NET, "batch_size": 10_000, "keep": "last", **values}
         loop = Loop(resolve.rule(algo)(**whole), data, seed=seed, threads=1, device="cpu")
         loop.run()
-        found[name] = loop.evaluate(loop.data.test), loop.outside[0].report()
+        found[name] = loop.evaluate(loop.data.test), loop.external[0].report()
     return found
 
 

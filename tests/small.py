@@ -97,9 +97,9 @@ def fit(algo: str, data: Data, options: dict[str, Any] | None = None, **values: 
 def ready(loop: Loop, phase: int = -1) -> Batch:
     """Bring ``loop`` to the beginning of a phase, as `Loop.run` would, so that `Loop.learn` works; its first batch."""
     loop.data = loop.data.to(loop.device, loop.settings.resident_mb)
-    loop._enter_phase(loop.phases[phase])
-    source = loop._prepared_source()
-    loop._training_mode()
+    loop.enter_phase(loop.phases[phase])
+    source = loop.prepared_source()
+    loop.training_mode()
     loop.trainer.on_pass()
     return next(source.batches(loop.rule.batch_size))
 

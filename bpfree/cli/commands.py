@@ -63,15 +63,17 @@ def train(
         if "algo" in named:
             output.settings_of(**named)
         return
-    from bpfree.runs import train as run
+    from bpfree.runs.plan import read_config
+    from bpfree.runs.train import train as run
+    from bpfree.training.distributed import is_first_process
 
     values = {**(flags.configuration(config) if config else {}), **flags.pairs(set_ or ()), **named}
-    base = {**(run.read_config(resume) if resume else {}), **values}
+    base = {**(read_config(resume) if resume else {}), **values}
     values |= _settings(context, base)
     callbacks = [] if quiet or as_json else [output.progress()]
     command = shlex.join(["bpfree", *sys.argv[1:]])
-    record = run.train(out=out, resume=resume, meter=meter, callbacks=callbacks, command=command, **values)
-    if run.is_first_process():
+    record = run(out=out, resume=resume, meter=meter, callbacks=callbacks, command=command, **values)
+    if is_first_process():
         print(json.dumps(record, indent=1)) if as_json else output.closing(record)
     if record["status"] == "stopped":
         folder = record["extra"]["folder"]
@@ -237,7 +239,7 @@ def compare(
     from bpfree.cli import output
     from bpfree.config import flags
     from bpfree.runs import recipes
-    from bpfree.runs import train as run
+    from bpfree.runs.plan import new_folder
     from bpfree.studies import arms
     from bpfree.studies import compare as study
 
@@ -254,7 +256,7 @@ def compare(
     values |= flags.pairs(set_ or ()) | flags.parse(context.args, arms.settings_of(**values), own)
     command = shlex.join(["bpfree", *sys.argv[1:]])
     say = _silent if quiet or as_json else _progress
-    folder = out or run.new_folder("study", str(values["data"]))
+    folder = out or new_folder("study", str(values["data"]))
     values = {"quick": quick, "meter": meter, **values} | ({"quick": True} if quick else {})
     found = study.compare(**values, out=folder, command=command, say=say)
     print(json.dumps(found, indent=1)) if as_json else output.study(found, folder)
@@ -314,12 +316,12 @@ def tune(
 def _settings(context: typer.Context, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Settings given as flags, of the rule, data and net that were ``chosen``."""
     from bpfree.config import flags
-    from bpfree.runs import train as run
+    from bpfree.runs.plan import settings_of
 
     if "algo" not in chosen:
         flags.misspelt(context.args, _own(context))
         raise InputError(f"no rule given: bpfree {context.info_name} --algo NAME; bpfree list shows them")
-    classes = run.settings_of(chosen["algo"], chosen.get("data"), chosen.get("net")).values()
+    classes = settings_of(chosen["algo"], chosen.get("data"), chosen.get("net")).values()
     return flags.parse(context.args, classes, _own(context))
 
 

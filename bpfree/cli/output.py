@@ -14,7 +14,7 @@ from bpfree.config import flags, resolve
 from bpfree.config.settings import Option, options
 
 if TYPE_CHECKING:
-    from bpfree.training.callbacks import Progress
+    from bpfree.cli.progress import Progress
     from bpfree.training.trainer import Trainer
 
 console = Console(highlight=False, markup=False)
@@ -61,8 +61,9 @@ def _text(value: Any) -> str:
 
 def progress() -> "Progress":
     """The progress line for a run; the other processes of a distributed one are silent."""
-    from bpfree.runs.train import is_first_process
-    from bpfree.training.callbacks import Callback, Progress
+    from bpfree.cli.progress import Progress
+    from bpfree.training.callbacks import Callback
+    from bpfree.training.distributed import is_first_process
 
     return Progress() if is_first_process() else Callback()  # type: ignore[return-value]
 
@@ -135,7 +136,7 @@ def number(value: float | None, metric: str) -> str:
 
 
 def seconds(value: float | None) -> str:
-    from bpfree.training.callbacks import clock
+    from bpfree.cli.progress import clock
 
     if value is None:
         return "-"
@@ -271,10 +272,10 @@ def _first_line(where: str) -> str:
 
 def settings_of(algo: str, data: str | None = None, net: str | None = None) -> None:
     """Every setting of a rule, its net, its data and the run, with defaults, ranges, what a search tries, and help."""
-    from bpfree.runs import train as run
+    from bpfree.runs import plan
 
     prefer = resolve.rule(algo).prefer
-    for title, cls in run.settings_of(algo, data, net).items():
+    for title, cls in plan.settings_of(algo, data, net).items():
         rows = []
         for option in options(cls):
             flag = option.flag + (" / --no-" + option.flag[2:] if option.type == "bool" else "")
@@ -303,7 +304,7 @@ def rule(name: str) -> None:
 
 def _costs(cls: "type[Trainer]") -> dict[str, Any]:
     """Owners and passes of the rule on the net that it trains when none is named, for its own data (not loaded)."""
-    from bpfree.runs import train as run
+    from bpfree.runs import plan
     from bpfree.training.data import Spec
 
     specs = (
@@ -311,7 +312,7 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
         Spec("cora", (1433,), 7, None, "node-classification", "accuracy", True, "", "", 2708),
     )
     try:
-        trainer = cls(net=run.default_net(cls, cls.data))
+        trainer = cls(net=plan.default_net(cls, cls.data))
         trainer.build(next(spec for spec in specs if spec.name == cls.data))
         owners = {str(key): sum(p.numel() for p in params) for key, params in trainer.owners().items()}
     except Exception as error:  # a rule for other data, or one that is still being written
@@ -323,5 +324,5 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
         "torchrun": "N processes learn what one does" if cls.batch_separable else "N may learn something else than one",
         "readouts": " ".join(trainer.readouts) or None,
         "tasks": ", ".join(cls.tasks),
-        "data, net": f"{cls.data}, {run.default_net(cls, cls.data)} when none is named",
+        "data, net": f"{cls.data}, {plan.default_net(cls, cls.data)} when none is named",
     }

@@ -13,13 +13,13 @@ from bpfree.data import verification
 from bpfree.data.rows import Rows, unit
 from bpfree.errors import InputError
 from bpfree.training.batch import Batch
-from bpfree.training.data import Source, move
+from bpfree.training.data import Pass, Source, move
 
 
 class LoaderSource(Source):
     """A DataLoader used as it is: its order, batch size and transforms are its own.
 
-    ``batches`` therefore ignores its batch size, order and generator, gives no row numbers, and reaches batch ``start``
+    A pass therefore ignores its batch size, order and generator, gives no row numbers, and reaches batch ``start``
     by reading and dropping the ones before it, so a run resumed within an epoch is exact only if the loader is.
 
     Args:
@@ -55,18 +55,10 @@ class LoaderSource(Source):
     def steps(self, batch_size: int) -> int:
         return len(self.loader)
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        start: int = 0,
-        rng: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Generator[Batch, None, None]:
-        if shard[1] > 1:
+    def visit(self, over: Pass) -> Generator[Batch, None, None]:
+        if over.shard[1] > 1:
             raise InputError("a DataLoader cannot be shared out over processes: give its dataset instead")
-        return self._produce(start)
+        return self._produce(over.start)
 
     def _produce(self, start: int) -> Generator[Batch, None, None]:
         for item in islice(self.loader, start, None):

@@ -3,12 +3,11 @@
 import contextlib
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import torch
 
 from bpfree.training.batch import Batch
-from bpfree.training.data import Data, Source
+from bpfree.training.data import Data, Pass, Source
 
 
 class OwnTargets(Source):
@@ -32,8 +31,8 @@ class OwnTargets(Source):
     def steps(self, batch_size: int) -> int:
         return self.inputs.steps(batch_size)
 
-    def batches(self, batch_size: int, **options: Any) -> Generator[Batch, None, None]:
-        return self._produce(self.inputs.batches(batch_size, **options))
+    def visit(self, over: Pass) -> Generator[Batch, None, None]:
+        return self._produce(self.inputs.visit(over))
 
     def _produce(self, batches: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         with contextlib.closing(batches):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bpfree.errors import RunFailed
 from bpfree.functional.closed_form import StreamedRidge
-from bpfree.training.owners import world
+from bpfree.training.distributed import world
 
 
 def solve(sums: StreamedRidge, ridge: float, what: str, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ through P. Two streams run forward: inputs with their label, and the same inputs
 ============  ======================  ==========
 symbol        attribute               shape
 ============  ======================  ==========
-P             ``blocks[k].outside``   (B, inputs) -> (B, outputs); nets ``optics``, ``acoustic`` …
+P             ``blocks[k].external``  (B, inputs) -> (B, outputs); nets ``optics``, ``acoustic`` …
 W_t, c_t      ``blocks[k].linear``    (n_k, m_k), (n_k,)
 xi_t          ``direction_k``         (n_k,), unit length, the same for every seed
 max |x|       ``amplitude``           (), the largest input of the training part so far: what a label's slot reads
@@ -87,7 +87,7 @@ class PhysicalForwardForward(Trainer):
             self.register_buffer(f"direction_{k}", pff.direction(n, rng))
         self.register_buffer("amplitude", torch.zeros(()))
         if not self.labelled:
-            self.heads.append(CountedLinear(sum(widths), self.spec.classes, self.layers[0].outside.costs))
+            self.heads.append(CountedLinear(sum(widths), self.spec.classes, self.layers[0].external.costs))
 
     def owners(self) -> dict[Hashable, list[torch.nn.Parameter]]:
         owners: dict[Hashable, list[torch.nn.Parameter]] = {k: [*b.parameters()] for k, b in enumerate(self.blocks)}

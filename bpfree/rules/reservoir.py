@@ -8,7 +8,7 @@ between the passes stay as drawn; the last measurement s is read out in closed f
 ============  ======================  ==========
 symbol        attribute               shape
 ============  ======================  ==========
-P             ``blocks[k].outside``   (B, inputs) -> (B, m)
+P             ``blocks[k].external``  (B, inputs) -> (B, m)
 V             ``readout``             (m + 1, C)
 ============  ======================  ==========
 
@@ -85,4 +85,4 @@ class Reservoir(Trainer):
         return s @ self.readout
 
     def count(self, purpose: str, macs: int) -> None:
-        self.layers[-1].outside.costs.macs[purpose] += macs
+        self.layers[-1].external.costs.macs[purpose] += macs

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from bpfree.training.external import Outside
 from bpfree.config.resolve import PACKAGE
+from bpfree.training.external import External
 from bpfree.training.random_streams import Streams, derive
 from bpfree.training.trainer import Trainer
 from energy.readings import lacking
@@ -87,7 +87,7 @@ def cuda_driver() -> str | None:
     return None
 
 
-def energy(reading: Mapping[str, Any], things: Sequence[Outside]) -> dict[str, Any]:
+def energy(reading: Mapping[str, Any], things: Sequence[External]) -> dict[str, Any]:
     """A window's reading as the record may state it, where part of the work was done outside of this machine."""
     if any(thing.simulated for thing in things):
         return lacking(reading, "physical system", "simulated physics has no energy figure", void=True)
@@ -167,7 +167,7 @@ def operations(loop: "Loop") -> dict[str, Any] | None:
     if source is None or type(loop.trainer).operations is Trainer.operations:
         return None
     found: dict[str, float] = {}
-    for rows, counts in loop.counted(source):
+    for rows, counts in loop.evaluator.counted(source):
         for name, count in counts.items():
             found[name] = found.get(name, 0.0) + count * rows / len(source)
     picojoules = sum(found.get(name, 0.0) * cost for name, cost in PICOJOULES.items())
@@ -205,8 +205,8 @@ def _used(loop: "Loop") -> int | None:
     params = list(trainer.parameters())
     fixed = [p for p in params if not p.requires_grad]
     trainer.requires_grad_(True)
-    with loop.evaluating(), torch.enable_grad():
-        scores = loop.predict(dataclasses.replace(batch, x=batch.x.to(loop.device)))
+    with loop.evaluator.mode(), torch.enable_grad():
+        scores = loop.evaluator.predict(dataclasses.replace(batch, x=batch.x.to(loop.device)))
         grads = torch.autograd.grad(scores.sum(), params, allow_unused=True) if scores.requires_grad else None
     for p in fixed:
         p.requires_grad_(False)

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bpfree.config import flags
-from bpfree.errors import InputError, unknown
 from bpfree.config.resolve import PACKAGE
 from bpfree.config.seeds import seed_list
+from bpfree.errors import InputError, unknown
 
 SUMMARY = "summary.json"
 
@@ -141,7 +141,8 @@ def run(
     """
     from bpfree.runs.provenance import sha256_of
     from bpfree.runs.train import train
-    from bpfree.training.checkpoint import CONFIG, write_atomically
+    from bpfree.training.checkpoint import write_atomically
+    from bpfree.training.run_folder import CONFIG
 
     change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # every change has its folder
     out = Path(out) if out else Path("runs") / "reproduce" / (recipe.name + change)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from bpfree.training.files import read_json, write_json
 from bpfree.errors import InputError
+from bpfree.training.files import read_json, write_json
 from energy.labels import METHODS, UNAVAILABLE, worst
 
 SCHEMA = "bpfree-run/1"

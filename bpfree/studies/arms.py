@@ -15,10 +15,9 @@ from typing import Any
 from bpfree.config import resolve
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
-from bpfree.runs import train
+from bpfree.runs import plan as plans
 from bpfree.training import contract
 from bpfree.training.data import Spec
-from bpfree.training.loop import LoopSettings
 
 BASELINE = "backprop"
 PROTOCOL = {  # of arXiv 2511.01061's correction
@@ -30,7 +29,7 @@ PROTOCOL = {  # of arXiv 2511.01061's correction
     "validate_every": 1,
 }
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
-OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(LoopSettings))}
+OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(plans.RunSettings))}
 INHERITED = ("lr_schedule",)  # what twins and controls take over from the arm that they stand beside
 NO_ARMS = "no arms given: write --algos mono-forward,forward-forward"
 SUPERVISED, UNTRAINED = f"{BASELINE}:deep_supervision=true", "random-features"  # controls of every net
@@ -61,8 +60,8 @@ class Arm:
     search: dict[str, Any] | None = None
     slug: str = ""
 
-    def plan(self, **changes: Any) -> train.Plan:
-        return train.plan(self.algo, self.data, self.net, {**self.values, **changes})
+    def plan(self, **changes: Any) -> plans.Plan:
+        return plans.plan(self.algo, self.data, self.net, {**self.values, **changes})
 
     def matched(self, passes: float, spec: Spec, cached: Container[str]) -> int:
         """Epochs of a phase with which this arm sees the data at least ``passes`` times in all its phases; those named
@@ -200,7 +199,7 @@ def settings_of(algos: str | Iterable[str], data: str, net: str | None = None, *
     found: dict[type, None] = {}
     for text in separate(algos):
         rule, own = parse(text)
-        found |= dict.fromkeys(train.settings_of(rule, data, own.get("net", net)).values())
+        found |= dict.fromkeys(plans.settings_of(rule, data, own.get("net", net)).values())
     return list(found)
 
 
@@ -219,7 +218,7 @@ def _own_controls(rule: str) -> list[str]:
 
 def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:
     rule, own = parse(text)
-    name_of_net = str(own.pop("net", net or train.default_net(rule, data)))
+    name_of_net = str(own.pop("net", net or plans.default_net(rule, data)))
     for key in own:
         if key in OF_THE_STUDY:
             flag = "--" + key.replace("_", "-")
@@ -246,7 +245,7 @@ def _fitting(rule: str, data: str, net: str, values: Mapping[str, Any]) -> dict[
 
 
 def _known(rule: str, data: str, net: str) -> set[str]:
-    classes = train.settings_of(rule, data, net).values()
+    classes = plans.settings_of(rule, data, net).values()
     return {field.name for cls in classes for field in dataclasses.fields(cls)}
 
 

@@ -28,14 +28,17 @@ from bpfree.config.seeds import seed_list
 from bpfree.errors import InputError, RunFailed
 from bpfree.reports import study as energy_study
 from bpfree.runs import record as energy_record
-from bpfree.runs.train import meter_for, now, train
+from bpfree.runs.metering import meter_for
+from bpfree.runs.recorder import now
+from bpfree.runs.train import train
 from bpfree.studies import arms as arms_room
 from bpfree.studies import tune as tune_room
 from bpfree.studies import workers
 from bpfree.studies.arms import Arm
 from bpfree.studies.workers import Isolated
-from bpfree.training.checkpoint import MODEL, RECORD, locked
+from bpfree.training.checkpoint import locked
 from bpfree.training.device import pick_device
+from bpfree.training.run_folder import MODEL, RECORD
 from bpfree.training.signals import stop_on_signals
 from energy import EnergyError
 from energy.idle import IDLE_S, idle_power

@@ -30,7 +30,8 @@ from bpfree.config import resolve
 from bpfree.config.settings import Option, options
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.runs import provenance
-from bpfree.runs.train import Plan, meter_for, plan
+from bpfree.runs.metering import meter_for
+from bpfree.runs.plan import Plan, plan
 from bpfree.training.checkpoint import write_atomically
 from bpfree.training.data import Data, Spec
 from bpfree.training.device import pick_device
@@ -290,9 +291,8 @@ class _Worker:
         data = self.data if same_data else _sealed(chosen.load_data())
         began_s = time.perf_counter()
         with closing(meter_for(self.meter, pick_device(chosen.loop_settings.device), None, None)) as meter:
-            options_ = dataclasses.asdict(chosen.loop_settings)
-            watch = _Watch(trial)
-            loop = Loop(chosen.build(), data, meter=meter, callbacks=[watch], **options_)
+            callbacks = [*chosen.callbacks(), _Watch(trial)]
+            loop = Loop(chosen.build(), data, settings=chosen.loop_settings, meter=meter, callbacks=callbacks)
             try:
                 loop.run()
             except Diverged as error:

@@ -1,4 +1,4 @@
-"""What passes between a rule and the loop: batches in, local losses out, phase by phase."""
+"""The values that pass between a rule and the loop: batches in, local losses out, phase by phase."""
 
 import dataclasses
 from collections.abc import Hashable, Iterable, Sequence, Sized
@@ -13,9 +13,9 @@ class Batch:
 
     Attributes:
         x: inputs ``(B, …)``, on the trainer's device, normalised and augmented.
-        y: targets ``(B,)`` int64 classes, or what the task asks for, or None.
-        index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that are asked about.
-        padding: whether its one row is only there to keep the processes in step: nobody may learn from it.
+        y: targets ``(B,)`` int64 classes, or others that the task has, or None.
+        index: rows of the data set ``(B,)`` int64, or None; of a graph, the nodes that have a target here.
+        padding: its one row is only there to keep the processes in step: nothing may be learned from it.
         graph: the graph that ``x``, then of all its nodes, lives on (`bpfree.graphs.graph.Graph`), or None.
         span: (first row, total rows) of this batch within the batch that all processes share.
     """
@@ -28,21 +28,26 @@ class Batch:
     span: tuple[int, int] | None = None
 
     def through(self, block: nn.Module, h: Tensor) -> Tensor:
-        """What ``block`` makes of ``h``; a layer of a graph gets the graph too, and may prepare a fixed input once."""
+        """The output of ``block`` for ``h``; a layer of a graph gets the graph too, and may prepare a fixed input once.
+
+        Args:
+            block: the module.
+            h: its input ``(B, …)``; of a graph, all rows.
+        """
         if not getattr(block, "takes_graph", False):
             return block(h)
         fixed = getattr(block, "fixed", None) if h is self.x else None
         return block(fixed(h) if fixed else h, self.graph)
 
     def after(self, blocks: Iterable[nn.Module]) -> Tensor:
-        """What ``blocks`` make of ``x``, one after another."""
+        """The output of ``blocks`` for ``x``, one after another."""
         h = self.x
         for block in blocks:
             h = self.through(block, h)
         return h
 
     def read(self, h: Tensor) -> Tensor:
-        """The part of ``h`` that is asked about: all of it, unless the batch is a graph."""
+        """The part of ``h`` that has targets: all of it, unless the batch is a graph."""
         return h if self.graph is None else self.graph.read(h, self.index)
 
 
@@ -74,5 +79,11 @@ class Phase(NamedTuple):
 
     @classmethod
     def one_by_one(cls, blocks: Sized, epochs: int, fixed: bool = True) -> list["Phase"]:
-        """The schedule in which the blocks train one after another, each in a phase of its own."""
+        """The schedule in which the blocks train one after another, each in a phase of its own.
+
+        Args:
+            blocks: of the net.
+            epochs: of a phase, at most.
+            fixed: see `Phase`.
+        """
         return [cls(f"block {k}", (k,), epochs, fixed) for k in range(len(blocks))]

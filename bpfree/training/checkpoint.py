@@ -1,50 +1,123 @@
-"""A run's folder: the full state to disk and back, one file at a time, never half-written."""
+"""Checkpoints: the whole state of a run as plain values and tensors, and back."""
 
 import fcntl
-import json
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import torch
 from torch import Tensor
 
 from bpfree.errors import InputError, RunFailed
 from bpfree.training import files
+from bpfree.training.distributed import gathered, world
 
-CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
-LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
+if TYPE_CHECKING:
+    from bpfree.training.loop import Loop
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """`bpfree.training.files.write_atomically`, with an error that says how much room is left.
+@dataclass
+class Cursor:
+    """The place that a run has reached: ``batch`` batches of epoch ``epoch`` of phase ``phase`` are done.
+
+    Attributes:
+        phase, epoch, batch: the numbers of what comes next; ``epoch`` counts from the beginning of the phase.
+        epochs: since the beginning of the run, over all phases.
+        steps: batches since the beginning of the run.
+        train_s: seconds spent on them.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    batch: int = 0
+    epochs: int = 0
+    steps: int = 0
+    train_s: float = 0.0
+
+    def begin_pass_again(self) -> None:
+        """Go back to the first batch of the epoch."""
+        self.steps, self.batch = self.steps - self.batch, 0
+
+    def end_epoch(self) -> None:
+        """Go on to the next epoch of the phase."""
+        self.epoch, self.epochs, self.batch = self.epoch + 1, self.epochs + 1, 0
+
+    def end_phase(self) -> None:
+        """Go on to the next phase."""
+        self.phase, self.epoch = self.phase + 1, 0
+
+    def state_dict(self) -> dict:
+        return asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for name, value in asdict(Cursor(**state)).items():
+            setattr(self, name, value)
+
+
+def state_of(loop: "Loop") -> dict:
+    """All that a run needs to go on as if it had never stopped."""
+    trainer = loop.trainer
+    # Within an epoch, random state and running statistics differ between processes; no rank touches another's GPU.
+    buffers = {name: buffer.cpu() for name, buffer in trainer.named_buffers()}
+    return {
+        "cursor": loop.cursor.state_dict(),
+        "model": trainer.state_dict(),
+        "owners": [owner.state_dict() for owner in loop.learner.owners.values()],
+        "processes": gathered({"streams": trainer.streams.state_dict(), "buffers": buffers}),
+        "external": [system.state_dict() for system in loop.external],
+        "early": loop.early.state_dict(),
+        "monitor": loop.monitor.state_dict(),
+        "history": loop.history,
+        "prefixes": loop.prefixes,
+        "energy": loop.windows.meter.readings(),
+    }
+
+
+def restore(loop: "Loop", state: Mapping[str, Any]) -> None:
+    """Bring a new loop to a saved state.
+
+    Args:
+        loop: of the same trainer, data and settings.
+        state: as `state_of` gave it.
 
     Raises:
-        RunFailed: the disk is full or refuses; the old content is still there.
+        InputError: the run had another number of processes.
     """
-    try:
-        files.write_atomically(path, write)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        free = os.statvfs(path.parent)
-        left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
-        why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
-        raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
+    rank, processes = world()
+    if len(state["processes"]) != processes:
+        raise InputError(f"this run had {len(state['processes'])} processes, not {processes}: resume it with as many")
+    trainer, process = loop.trainer, state["processes"][rank]
+    loop.cursor.load_state_dict(state["cursor"])
+    loop.enter_phase(loop.phases[min(loop.cursor.phase, len(loop.phases) - 1)])
+    trainer.load_state_dict(state["model"])
+    for owner, saved in zip(loop.learner.owners.values(), state["owners"], strict=True):
+        owner.load_state_dict(saved)
+    trainer.load_state_dict(process["buffers"], strict=False)
+    trainer.streams.load_state_dict(process["streams"])
+    external = state["external"] if "external" in state else state["outside"]  # its name until 0.1
+    for system, saved in zip(loop.external, external, strict=True):
+        system.load_state_dict(saved)
+    loop.early.load_state_dict(state["early"])
+    loop.monitor.load_state_dict(state["monitor"])
+    if trainer.phase.restart:
+        loop.cursor.begin_pass_again()
+        loop.monitor.keys.clear()  # nothing but this pass: an epoch ends with its summary
+    loop.history, loop.prefixes = state["history"], state["prefixes"]
 
 
 def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state on the CPU, as safetensors takes them: each in memory of its own, also where the net has
-    one of them under two names."""
-    found, seen = {}, set()
+    """The tensors of a state on the CPU, as safetensors takes them: no two share memory, also where the net has one of
+    them under two names."""
+    tensors, seen = {}, set()
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()
         place = tensor.untyped_storage().data_ptr()
-        found[name] = tensor.clone() if place in seen else tensor
+        tensors[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
-    return found
+    return tensors
 
 
 def read(path: Path) -> dict:
@@ -65,79 +138,19 @@ def read(path: Path) -> dict:
         raise InputError(f"{path} is damaged ({first}): restore the file or start a new run") from error
 
 
-@dataclass
-class Cursor:
-    """Where a run is: ``batch`` batches of epoch ``epoch`` of phase ``phase`` are done."""
-
-    phase: int = 0
-    epoch: int = 0
-    batch: int = 0
-    epochs: int = 0  # since the beginning of the run, over all phases
-    steps: int = 0  # batches since the beginning of the run
-    train_s: float = 0.0  # seconds spent on them
-
-
-class NoFolder:
-    """Where the checkpoints of a run go that leaves nothing behind."""
-
-    def load(self) -> dict | None:
-        """The state to go on from; None: there is none."""
-        return None
-
-    def save(self, state: dict) -> None:
-        """Nothing is kept."""
-
-
-class ReadOnlyFolder(NoFolder):
-    """What the other processes of a distributed run see: they resume from the checkpoints, the first one writes."""
-
-    def __init__(self, path: Path, resume: bool):
-        self.path, self.resume = path, resume
-
-    def load(self) -> dict | None:
-        return read(self.path / LAST) if self.resume and (self.path / LAST).exists() else None
-
-
-class RunFolder(ReadOnlyFolder):
-    """The folder of one run, owned by one process at a time.
-
-    Args:
-        path: the folder.
-        resume: go on from its last checkpoint; otherwise the folder must not exist yet.
-        config: text of a new run's configuration; the folder appears with it, so that any folder can be resumed.
+def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """`bpfree.training.files.write_atomically`, with an error that says how much room is left.
 
     Raises:
-        InputError: it exists, does not exist, or another process works in it.
+        RunFailed: the disk is full or refuses; the old content is still there.
     """
-
-    def __init__(self, path: Path, resume: bool = False, config: str = ""):
-        super().__init__(path, resume)
-        if not resume:
-            _make(path, config)
-        elif not (path / CONFIG).is_file():
-            raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run to --resume")
-        self._lock = locked(path / CONFIG, "start a run of your own")
-        for half_written in path.glob(".*.*.[0-9]*"):  # by a process that was killed
-            half_written.unlink()
-
-    def save(self, state: dict) -> None:
-        """The whole state, and beside it the best state so far with the metric it reached."""
-        early = state["early"]
-        write_atomically(self.path / LAST, lambda file: torch.save(state, file))
-        best = {"model": early["best_state"], "val": early["value"], "epoch": early["epoch"]}
-        if early["best_state"]:
-            write_atomically(self.path / BEST, lambda file: torch.save(best, file))
-        self.write_history(state["history"])
-
-    def write_history(self, history: list[dict]) -> None:
-        text = "".join(json.dumps(entry) + "\n" for entry in history)
-        self.write_text(HISTORY, text)
-
-    def write_text(self, name: str, text: str) -> None:
-        write_atomically(self.path / name, lambda file: file.write(text.encode()))
-
-    def close(self) -> None:
-        self._lock.close()
+    try:
+        files.write_atomically(path, write)
+    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+        free = os.statvfs(path.parent)
+        left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
+        why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
+        raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
 
 
 def locked(file: Path, otherwise: str) -> TextIO:
@@ -154,20 +167,3 @@ def locked(file: Path, otherwise: str) -> TextIO:
     except OSError as error:
         raise InputError(f"cannot lock {file}: {error.strerror}") from None
     return lock
-
-
-def _make(path: Path, config: str) -> None:
-    """A new run's folder with its configuration in it, from one moment to the next."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        if path.exists():
-            raise FileExistsError
-        temporary.mkdir(parents=True)
-        write_atomically(temporary / CONFIG, lambda file: file.write(config.encode()))
-        temporary.rename(path)
-    except FileExistsError:
-        raise InputError(f"{path} exists: choose another --out, or go on with --resume {path}") from None
-    except OSError as error:
-        raise InputError(f"cannot make {path}: {error.strerror}") from None
-    finally:  # gone already when all went well
-        shutil.rmtree(temporary, ignore_errors=True)

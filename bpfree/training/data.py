@@ -1,8 +1,9 @@
-"""What the training loop sees of data: a `Data` with its `Spec` and one `Source` for each split."""
+"""Data as the training loop sees them: a `Data` with its `Spec` and one `Source` for each split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from bpfree.training.batch import Batch
 
 @dataclass(frozen=True)
 class Spec:
-    """What a data set is.
+    """The description of a data set.
 
     Attributes:
         name: as the user wrote it.
@@ -22,11 +23,11 @@ class Spec:
         class_names: one for each class, or None.
         task: ``classification``, ``reconstruction``, ``node-classification``, ``link-prediction``; a rule says which it
             serves.
-        metric: what is reported and selected by: ``accuracy`` of classes, ``mse`` for reconstruction, ``roc-auc`` of
-            links.
-        maximize: whether more of the metric is better.
+        metric: reported, and models are selected by it: ``accuracy`` of classes, ``mse`` for reconstruction,
+            ``roc-auc`` of links.
+        maximize: more of the metric is better.
         sha256: of the decoded payload (`bpfree.data.verification`), or "" when it cannot be known (a DataLoader).
-        source: where the data came from, in words, with the licence where known.
+        source: origin of the data, in words, with the licence where known.
         nodes: of a graph, virtual ones included: every batch then has them all in ``x``; 0: not a graph.
     """
 
@@ -43,7 +44,7 @@ class Spec:
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """Shape of what a net says of one example: a score a class, or the example itself."""
+        """Shape of a net's output for one example: a score a class, or the example itself."""
         return self.shape if self.task == "reconstruction" else (self.classes,)
 
 
@@ -62,9 +63,35 @@ class Data:
                 raise InputError(f"{self.spec.name}: the {split} split is empty: it needs at least one row")
 
     def to(self, device: torch.device | str, resident_mb: float) -> "Data":
-        """Every split for ``device``; see `Source.to`."""
+        """Every split for ``device``; see `Source.to`.
+
+        Args:
+            device: the batches go there.
+            resident_mb: MiB; a split that takes at most this stays on the device.
+        """
         test = None if self.test is None else self.test.to(device, resident_mb)
         return Data(self.spec, self.train.to(device, resident_mb), self.val.to(device, resident_mb), test)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the rows of a source.
+
+    Attributes:
+        batch_size: rows of a global batch, all processes together.
+        order: rows to visit ``(M,)`` int64 on the CPU; None: 0..N-1.
+        start: first batch to yield; the ones before it are not computed.
+        rng: the CPU generator of augmentation. Exactly one number is drawn from it, when the pass begins; batch k's
+            draws depend on that number and k alone. To resume within an epoch, give the generator in the state it had
+            before this pass. None: the rows as they are, not augmented.
+        shard: (rank, world size).
+    """
+
+    batch_size: int
+    order: Tensor | None = None
+    start: int = 0
+    rng: torch.Generator | None = None
+    shard: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +104,7 @@ class Piece:
         total: rows of the global batch.
         first: first row of this process within the global batch.
         rows: rows of this process, at least one.
-        padding: whether that one row is only there to keep the processes in step.
+        padding: that one row is only there to keep the processes in step.
     """
 
     number: int
@@ -92,7 +119,13 @@ def pieces(n: int, batch_size: int, start: int = 0, shard: tuple[int, int] = (0,
     """Cut ``n`` rows into global batches and each of them into equal contiguous chunks, one a process.
 
     A chunk has ceil(total / world) rows; the last ones may have fewer, and a process left with none repeats the last
-    row of the batch as padding. The ragged last batch is kept. Batches before ``start`` are left out.
+    row of the batch as padding. The ragged last batch is kept.
+
+    Args:
+        n: rows of the pass.
+        batch_size: rows of a global batch.
+        start: number of the first batch; those before it are left out.
+        shard: (rank, world size).
     """
     rank, world = shard
     for number, begin in enumerate(range(start * batch_size, n, batch_size), start):
@@ -106,14 +139,14 @@ def pieces(n: int, batch_size: int, start: int = 0, shard: tuple[int, int] = (0,
 
 
 class Source(ABC):
-    """One split of a data set.
+    """One split of a data set; a subclass writes `visit`.
 
     Attributes:
         shape: of one example.
         y: labels ``(N,)`` int64, or None.
-        fixed: whether a row has the same ``x`` every epoch (no augmentation).
-        whole: whether a pass is one batch, the same tensors every time, so that no order needs to be drawn.
-        ordered: whether the order and the size of the batches are the caller's.
+        fixed: a row has the same ``x`` every epoch (no augmentation).
+        whole: a pass is one batch, the same tensors every time, so that no order needs to be drawn.
+        ordered: the order and the size of the batches are the caller's.
     """
 
     shape: tuple[int, ...]
@@ -128,7 +161,12 @@ class Source(ABC):
 
     @abstractmethod
     def to(self, device: torch.device | str, resident_mb: float) -> "Source":
-        """This split for ``device``: wholly resident and normalised once if it takes at most ``resident_mb`` MiB."""
+        """This split for ``device``.
+
+        Args:
+            device: the batches go there.
+            resident_mb: MiB; a split that takes at most this is normalised once and stays on the device.
+        """
 
     def steps(self, batch_size: int) -> int:
         """Number of batches in one pass over all rows."""
@@ -140,10 +178,11 @@ class Source(ABC):
         Args:
             prepare: gives a row the same whatever else is in its batch.
             batch_size: rows prepared at a time.
-            budget: bytes that the result may take; None is returned when it would take more.
-        """
-        from bpfree.data.sources import TensorSource
+            budget: bytes that the result may take.
 
+        Returns:
+            The new split; None when it would take more than the budget.
+        """
         first = prepare(next(self.batches(1)))
         if (first.x.nbytes + (0 if first.y is None else first.y.nbytes)) * len(self) > budget:
             return None
@@ -152,50 +191,54 @@ class Source(ABC):
             x[done : done + len(part.x)] = part.x
             y.append(part.y)
             done += len(part.x)
-        return TensorSource(x, None if first.y is None else torch.cat(y))
+        return PreparedSource(x, None if first.y is None else torch.cat(y))
+
+    def batches(self, batch_size: int, **options: Any) -> Generator[Batch, None, None]:
+        """One pass over the rows, with the arguments of `Pass`: ``source.batches(128, order=order, start=3)``."""
+        return self.visit(Pass(batch_size, **options))
 
     @abstractmethod
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        start: int = 0,
-        rng: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Generator[Batch, None, None]:
-        """One pass over the rows.
-
-        Args:
-            batch_size: rows of a global batch, all processes together.
-            order: rows to visit ``(M,)`` int64 on the CPU; None: 0..N-1.
-            start: first batch to yield; the ones before it are not computed.
-            rng: the CPU generator of augmentation. Exactly one number is drawn from it, when this method is called;
-                batch k's draws depend on that number and k alone. To resume within an epoch, give the generator in the
-                state it had before this call. None: the rows as they are, not augmented.
-            shard: (rank, world size).
-        """
+    def visit(self, over: Pass) -> Generator[Batch, None, None]:
+        """The batches of one pass."""
 
 
 class RowSource(Source):
-    """A split whose rows can be visited in any order."""
+    """A split whose rows can be visited in any order; a subclass writes `_produce`."""
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        start: int = 0,
-        rng: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Generator[Batch, None, None]:
-        seed = None if rng is None else int(torch.randint(2**62, (), generator=rng))
-        order = torch.arange(len(self)) if order is None else order
-        return self._produce(order, pieces(len(order), batch_size, start, shard), seed)
+    def visit(self, over: Pass) -> Generator[Batch, None, None]:
+        seed = None if over.rng is None else int(torch.randint(2**62, (), generator=over.rng))
+        order = torch.arange(len(self)) if over.order is None else over.order
+        return self._produce(order, pieces(len(order), over.batch_size, over.start, over.shard), seed)
 
     @abstractmethod
     def _produce(self, order: Tensor, plan: Iterator[Piece], seed: int | None) -> Generator[Batch, None, None]:
         """Yield one `Batch` for each piece of the plan."""
+
+
+class PreparedSource(RowSource):
+    """A split whose inputs were computed: tensors on the device, taken as they are.
+
+    Args:
+        x: inputs ``(N, …)``.
+        y: targets ``(N, …)``, or None.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor | None = None) -> None:
+        self.x, self.y, self.shape = x, y, tuple(x.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device | str, resident_mb: float) -> "PreparedSource":
+        """The same rows on ``device``, whatever their size."""
+        return PreparedSource(self.x.to(device), None if self.y is None else self.y.to(device))
+
+    def _produce(self, order: Tensor, plan: Iterator[Piece], seed: int | None) -> Generator[Batch, None, None]:
+        order = move(order, self.x.device)
+        for piece in plan:
+            index = order.narrow(0, piece.begin + piece.first, piece.rows)
+            y = None if self.y is None else self.y.index_select(0, index)
+            yield pack(self.x.index_select(0, index), y, index, piece)
 
 
 def pack(x: Tensor, y: Tensor | None, index: Tensor, piece: Piece) -> Batch:

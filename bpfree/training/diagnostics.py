@@ -1,4 +1,4 @@
-"""What a run watches: the early stop, and diagnostics by block that never make the device wait inside a step."""
+"""Diagnostics by owner and block: losses, gradient norms, dead units; they never make the device wait in a step."""
 
 import contextlib
 import math
@@ -11,43 +11,6 @@ from torch import Tensor, nn
 from bpfree.functional.transforms import total_norm
 
 
-class EarlyStop:
-    """One rule for all: stop after ``patience`` epochs without an improvement above ``min_delta``; keep the best state.
-
-    The metric is always the validation metric. ``patience`` None: never stop early, but still keep the best state.
-    ``every``: epochs that one update stands for.
-    """
-
-    def __init__(self, patience: int | None, min_delta: float, maximize: bool, every: int = 1):
-        self.patience, self.min_delta, self.sign = patience, min_delta, 1.0 if maximize else -1.0
-        self.every = every
-        self.value: float | None = None  # the best validation metric so far
-        self.epoch = 0  # the epoch it was reached in
-        self.waited = 0
-        self.best_state: dict[str, Tensor] = {}
-
-    @property
-    def done(self) -> bool:
-        return self.patience is not None and self.waited >= self.patience
-
-    def update(self, value: float, epoch: int, trainer: nn.Module) -> None:
-        if self.value is not None and not self.sign * (value - self.value) > self.min_delta:
-            self.waited += self.every
-            return
-        self.value, self.epoch, self.waited = value, epoch, 0
-        self.best_state = {name: tensor.detach().clone() for name, tensor in trainer.state_dict().items()}
-
-    def restore(self, trainer: nn.Module) -> None:
-        if self.best_state:
-            trainer.load_state_dict(self.best_state)
-
-    def state_dict(self) -> dict:
-        return {"value": self.value, "epoch": self.epoch, "waited": self.waited, "best_state": self.best_state}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.__dict__.update(state)
-
-
 class Monitor:
     """Losses, gradient norms and dead units of an epoch, kept on the device until the epoch ends.
 
@@ -57,24 +20,34 @@ class Monitor:
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.values = torch.zeros(4096, dtype=dtype, device=device)
-        self.keys: list[tuple[str, Hashable, int]] = []  # what each of them is, and in which batch of the epoch
+        self.keys: list[tuple[str, Hashable, int]] = []  # of each value: its kind, its owner, the batch of the epoch
 
     def record(self, name: str, owner: Hashable, value: Tensor, batch: int = 0) -> None:
+        """Keep a value.
+
+        Args:
+            name: ``loss``, ``grad_norm`` or ``dead``.
+            owner: key of an owner, or number of a block.
+            value: a scalar, without a graph.
+            batch: of the epoch.
+        """
         if len(self.keys) == len(self.values):
             self.values = torch.cat([self.values, torch.zeros_like(self.values)])
         self.values[len(self.keys)].copy_(value)
         self.keys.append((name, owner, batch))
 
     def record_loss(self, owner: Hashable, loss: Tensor, batch: int) -> None:
+        """Keep the loss of ``owner`` in a ``batch`` of the epoch."""
         self.record("loss", owner, loss.detach(), batch)
 
     def record_gradient(self, owner: Hashable, grads: Sequence[Tensor], batch: int) -> None:
+        """Keep the norm of the gradients of ``owner`` in a ``batch`` of the epoch."""
         if grads:
             self.record("grad_norm", owner, total_norm(grads), batch)
 
     @contextlib.contextmanager
     def watching(self, blocks: Sequence[tuple[int, nn.Module]]) -> Iterator[None]:
-        """Inside, see what ``blocks`` put out: a unit that is <= 0 for every sample of a batch counts as dead."""
+        """Count dead units of ``blocks`` inside: those whose output is <= 0 for every sample of a batch."""
 
         def watch(k: int):
             def hook(block: nn.Module, inputs: tuple, out: Tensor) -> None:
@@ -92,7 +65,7 @@ class Monitor:
                 handle.remove()
 
     def not_finite(self) -> str | None:
-        """Which loss or gradient stopped being finite first, and when, in words; None when all are finite."""
+        """The first loss or gradient that is not finite, and its batch, in words; None when all are finite."""
         if not self.keys or self.values[: len(self.keys)].isfinite().all():
             return None
         for (name, owner, batch), value in zip(self.keys, self.values.tolist(), strict=False):

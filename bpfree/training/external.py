@@ -1,39 +1,62 @@
-"""What a net works with that is not part of it, such as a physical system on a bench.
+"""External systems: a net works with them and they are no part of it, such as a physical system on a bench.
 
-It lives on its own: it changes with time, it counts what is asked of it, and going back to the best epoch does not
-bring its past back. So the loop tells it of every training batch and saves its state beside the net's, but never
-restores it with a best state; and the record says what was asked of it.
+Such a system changes with time and counts its measurements, and going back to the best epoch does not bring its past
+back. So the loop tells it of every training batch and saves its state beside the net's, but never restores it with a
+best state; and the record holds its report.
 """
 
-from typing import Any, Protocol
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 
-class Outside(Protocol):
-    """A module that works with such a thing has it as attribute ``outside``; several modules may share one.
+class External(Protocol):
+    """A system that can only be measured.
 
     Attributes:
-        simulated: whether it is only computed: then the joules of this machine say nothing about it.
-        learning: whether a training batch is at hand: the loop says so.
+        simulated: it is only computed: then the joules of this machine say nothing about it.
+        learning: a training batch is at hand; set by the loop.
     """
 
     simulated: bool
     learning: bool
 
     def tick(self) -> None:
-        """One training batch has passed."""
+        """Note that one training batch has passed."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides what it does next, and what it has counted."""
+        """All that decides its further behaviour, and its counts."""
+        ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
     def report(self) -> dict[str, Any]:
-        """What the record says about it: plain JSON."""
+        """Its part of the record: plain JSON."""
+        ...
 
 
-def outside(net: nn.Module) -> list[Outside]:
-    """Whatever the modules of ``net`` work with, each once."""
-    found = {id(m.outside): m.outside for m in net.modules() if hasattr(m, "outside")}
-    return list(found.values())  # type: ignore[arg-type]
+@runtime_checkable
+class UsesExternal(Protocol):
+    """A module that works with an external system; several modules may share one."""
+
+    external: External
+
+
+def external_systems(net: nn.Module) -> list[External]:
+    """The external systems of all modules of ``net``, each once."""
+    return list({id(m.external): m.external for m in net.modules() if isinstance(m, UsesExternal)}.values())
+
+
+@contextlib.contextmanager
+def learning(systems: Sequence[External]) -> Iterator[None]:
+    """One training batch for ``systems``: it begins, and however it ends, it has passed."""
+    for system in systems:
+        system.learning = True
+    try:
+        yield
+    finally:
+        for system in systems:
+            system.learning = False
+            system.tick()

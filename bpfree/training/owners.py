@@ -1,14 +1,14 @@
-"""Owners: who is stepped by a local loss. One optimizer, one learning-rate schedule, a list of gradient transforms."""
+"""Owners: the parameters that a local loss steps, with an optimizer, a learning-rate schedule, gradient transforms."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
+from bpfree.training.distributed import reduce_gradients
 
 Schedule = Literal["constant", "cosine", "half-linear", "steps", "one-cycle"]
 Transform = Callable[[Sequence[Tensor]], None]  # changes the gradients of one owner in place
@@ -16,7 +16,7 @@ Transform = Callable[[Sequence[Tensor]], None]  # changes the gradients of one o
 
 @settings
 class OptimSettings:
-    """How one owner's parameters move."""
+    """The optimizer of one owner's parameters, and the transforms of their gradients."""
 
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = setting("adam", "optimizer", search=("adam", "sgd"))
     lr: float = setting(1e-3, "learning rate", gt=0, search=(1e-4, 1e-1, "log"))
@@ -41,7 +41,7 @@ class OptimSettings:
 
 
 def lr_factor(schedule: str, progress: float) -> float:
-    """Share of the base learning rate at ``progress`` in [0, 1] of a phase."""
+    """Share of the base learning rate at ``progress`` in [0, 1] of a phase, by the ``schedule`` of `OptimSettings`."""
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     if schedule == "half-linear":
@@ -59,17 +59,12 @@ def warmup_factor(steps: int, done: int) -> float:
     return min(1.0, (done + 1) / steps) if steps else 1.0
 
 
-def world() -> tuple[int, int]:
-    """(rank, number of processes) of this process; (0, 1) outside torchrun."""
-    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
-
-
 class Owner:
     """The parameters that step together.
 
     Args:
         params: trained by this owner; those that need no gradient are left out.
-        optim: how they move.
+        optim: settings of the optimizer.
         transforms: change the gradients in place, in this order, after reduction and before the optimizer.
     """
 
@@ -80,24 +75,12 @@ class Owner:
 
     @property
     def grads(self) -> list[Tensor]:
+        """Gradients of the parameters that have one."""
         return [p.grad for p in self.params if p.grad is not None]
 
     def reduce(self, share: float) -> Callable[[], None]:
-        """Start the sum over processes, each weighted by its ``share`` of the batch; the returned call waits for it.
-
-        Absent gradients count as zeros, so that every process sends one flat buffer of the same length.
-        """
-        if world()[1] == 1 or not self.params:
-            return _nothing
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in self.params])
-        work = dist.all_reduce(flat.mul_(share), async_op=True)
-
-        def wait() -> None:
-            work.wait()
-            for p, part in zip(self.params, flat.split([p.numel() for p in self.params]), strict=True):
-                p.grad = torch.empty_like(p).copy_(part.view_as(p))  # in p's own memory order, as optimizers need it
-
-        return wait
+        """Start the sum of its gradients over processes; see `reduce_gradients`."""
+        return reduce_gradients(self.params, share)
 
     def step(self, progress: float, done: int = 0) -> None:
         """Transforms, then one optimizer step.
@@ -115,6 +98,7 @@ class Owner:
         self.optimizer.step()
 
     def clear(self) -> None:
+        """Forget the gradients."""
         for p in self.params:
             p.grad = None
 
@@ -129,10 +113,6 @@ class Owner:
         stateful = [t for t in self.transforms if hasattr(t, "load_state_dict")]
         for transform, saved in zip(stateful, state["transforms"], strict=True):
             transform.load_state_dict(saved)
-
-
-def _nothing() -> None:
-    """What there is to wait for in a single process."""
 
 
 def _optimizer(params: list[nn.Parameter], optim: OptimSettings) -> torch.optim.Optimizer:

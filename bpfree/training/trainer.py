@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @settings
 class RuleSettings(OptimSettings):
-    """What every rule can be told."""
+    """Settings of every rule."""
 
     epochs: int = setting(10, "epochs of a phase, at most", ge=1)
     batch_size: int = setting(128, "samples in a batch, over all processes", ge=1, search=(32, 512, "log"))
     patience: int | None = setting(None, "stop a phase after this many epochs without improvement", ge=1)
     keep: Literal["best", "last"] = setting("best", "state that a phase ends with: the best by validation, or the last")
-    min_delta: float = setting(0.0, "what counts as an improvement of the validation metric", ge=0)
+    min_delta: float = setting(0.0, "least improvement of the validation metric that counts as one", ge=0)
 
 
 class Trainer(nn.Module, ABC):
@@ -44,8 +44,10 @@ class Trainer(nn.Module, ABC):
 
     Args:
         blocks: the net as a list of modules; None: built from ``net`` and the data's shapes when training starts.
-        net: name of a net in ``bpfree/nets``.
-        **values: settings of the rule, and of the net when it is built here.
+        net: name of a net in ``bpfree/nets``; None: the rule's default.
+        settings: of the rule, ready; None: made of ``values``.
+        net_settings: of the net that is built here, ready; None: made of ``values``.
+        **values: settings of the rule, and of the net when it is built here, where they are not ready.
 
     Raises:
         InputError: an unknown setting or a value out of range.
@@ -54,10 +56,10 @@ class Trainer(nn.Module, ABC):
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
     data: ClassVar[str] = "mnist"  # trained on when none is named
-    net: ClassVar[str | None] = None  # built when none is named; None: the data's own
+    net: ClassVar[str | None] = None  # built when none is named; None: that of the data
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
-    batch_separable: ClassVar[bool] = True  # the loss is a mean over samples: N processes learn what one does
+    batch_separable: ClassVar[bool] = True  # the loss is a mean over samples: same result on N processes
     replicated: ClassVar[bool] = False  # the rule can train replicas: every loss is a sum over them
     controls: ClassVar[tuple[str, ...]] = ()  # "key=value,…": with these settings the rule is a control of its own arms
     samples: ClassVar[bool] = False  # on a graph, the rule draws ``fan_out`` neighbours
@@ -67,22 +69,32 @@ class Trainer(nn.Module, ABC):
     streams: Streams
     phase: Phase
 
-    def __init__(self, blocks: Sequence[nn.Module] | None = None, *, net: str | None = None, **values: Any):
+    def __init__(
+        self,
+        blocks: Sequence[nn.Module] | None = None,
+        *,
+        net: str | None = None,
+        settings: Any = None,
+        net_settings: Any = None,
+        **values: Any,
+    ):
         super().__init__()
         if net and blocks is not None:
             raise InputError("a net is given by its blocks or by its name: leave one of them out")
-        build, net_settings = registry.net(net or self.net or "mlp") if blocks is None else (None, None)
-        classes = [self.Settings] if net_settings is None else [self.Settings, net_settings]
-        self.settings, *chosen = resolve(classes, values, self.prefer)
-        self._build_net = build and partial(build, settings=chosen[0], hidden_only=self.hidden_only)
+        build, NetSettings = registry.net(net or self.net or "mlp") if blocks is None else (None, None)
+        if settings is None:
+            classes = [self.Settings] if NetSettings is None else [self.Settings, NetSettings]
+            settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]
+        self.settings = settings
+        self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None if blocks is None else nn.ModuleList(blocks)  # type: ignore[assignment]
         self.heads = nn.ModuleList()
 
-    # What a rule writes -----------------------------------------------------------------------------------------------
+    # Written by a rule -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        """The local losses of a batch; ``batch.x`` is what `prepare` gave: the input of the first active block."""
+        """The local losses of a batch; ``batch.x`` comes from `prepare`: the input of the first active block."""
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:
@@ -91,16 +103,16 @@ class Trainer(nn.Module, ABC):
     def setup(self) -> None:
         """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded.
 
-        What a rule remembers from batch to batch belongs into buffers, what it draws comes from ``self.streams`` or
-        `uniform`: a checkpoint saves both, and nothing else.
+        State that outlives a batch belongs into buffers, random draws come from ``self.streams`` or `uniform`: a
+        checkpoint saves both, and nothing else.
         """
 
     def net_spec(self, spec: "Spec") -> "Spec":
-        """What the net is built for: the data, but for a rule that joins something to the input."""
+        """The data that the net is built for: ``spec``, but for a rule that joins something to the input."""
         return spec
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
-        """Who is stepped together: by default block k with its head, if it has one."""
+        """Parameters that are stepped together, by key: by default block k with its head, if it has one."""
         heads = dict(enumerate(self.heads))
         return {
             k: [*block.parameters(), *(heads[k].parameters() if k in heads else ())]
@@ -108,19 +120,19 @@ class Trainer(nn.Module, ABC):
         }
 
     def optim(self, owner: Hashable) -> OptimSettings:
-        """How an owner's parameters move."""
+        """Settings of an owner's optimizer."""
         return self.settings
 
     def transforms(self, owner: Hashable) -> list[Transform]:
-        """What happens to an owner's gradients before its optimizer: centralise, clip, add noise."""
-        chosen, copies = self.optim(owner), range(self.replicas)
-        found: list[Transform] = [Centralise()] if chosen.centralise else []
-        if chosen.clip:
-            found.append(ClipNorm(chosen.clip, len(copies)))
-        if chosen.noise_eta:
-            generators = [self.streams.own("gradient noise", self.phase.name, owner, r) for r in copies]
-            found.append(AnnealedNoise(chosen.noise_eta, chosen.noise_gamma, generators))
-        return found
+        """Changes of an owner's gradients before its optimizer: centralise, clip, add noise."""
+        optim, replicas = self.optim(owner), self.replicas
+        transforms: list[Transform] = [Centralise()] if optim.centralise else []
+        if optim.clip:
+            transforms.append(ClipNorm(optim.clip, replicas))
+        if optim.noise_eta:
+            generators = [self.streams.own("gradient noise", self.phase.name, owner, r) for r in range(replicas)]
+            transforms.append(AnnealedNoise(optim.noise_eta, optim.noise_gamma, generators))
+        return transforms
 
     def solved(self) -> list[nn.Parameter]:
         """Parameters that the rule sets in closed form; like fixed ones they need no gradient and have no owner."""
@@ -131,7 +143,7 @@ class Trainer(nn.Module, ABC):
         return [Phase("all", range(len(self.blocks)), epochs)]
 
     def prepare(self, batch: Batch) -> Batch:
-        """What precedes the active blocks: by default the frozen ones below. No gradients, evaluation mode."""
+        """The input of the active blocks: by default the frozen ones below run. No gradients, evaluation mode."""
         return dataclasses.replace(batch, x=batch.after(self.blocks[: self.first]))
 
     def on_pass(self) -> None:
@@ -147,11 +159,11 @@ class Trainer(nn.Module, ABC):
         """All batches of an epoch are done; validation comes next."""
 
     def diagnostics(self) -> dict[str, Any]:
-        """What the rule itself has to say about an epoch that is done, for the history; plain numbers."""
+        """The rule's own figures on an epoch that is done, for the history; plain numbers."""
         return {}
 
     def operations(self, batch: Batch) -> dict[str, float]:
-        """What a prediction does, in operations a sample, where the rule counts them: mean over ``batch``."""
+        """Operations of a prediction, a sample, where the rule counts them: mean over ``batch``."""
         return {}
 
     @property
@@ -161,15 +173,15 @@ class Trainer(nn.Module, ABC):
 
     @property
     def replicas(self) -> int:
-        """How many nets train side by side, each in an equal part of the first axis of every parameter."""
+        """Number of nets that train side by side, each in an equal part of the first axis of every parameter."""
         return max((getattr(module, "replicas", 1) for module in self.blocks.modules()), default=1)
 
     @property
     def forward_passes(self) -> tuple[int, int]:
-        """How often a sample goes through the net in (a training step, a prediction)."""
+        """Passes of a sample through the net in (a training step, a prediction)."""
         return 1, 1
 
-    # What a rule reads ------------------------------------------------------------------------------------------------
+    # Read by a rule --------------------------------------------------------------------------------------------------
 
     @property
     def active(self) -> list[tuple[int, nn.Module]]:
@@ -183,7 +195,7 @@ class Trainer(nn.Module, ABC):
 
     @property
     def prepares(self) -> bool:
-        """Whether `prepare` does anything in this phase."""
+        """True where `prepare` does anything in this phase."""
         return self.first > 0 or type(self).prepare is not Trainer.prepare
 
     @property
@@ -193,58 +205,88 @@ class Trainer(nn.Module, ABC):
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shape of what block k puts out for one sample."""
-        h, found = next(self.blocks.parameters(), torch.empty(0)).new_zeros(2, *self.spec.shape), []
+        """Shape of the output of block k for one sample."""
+        h, shapes = next(self.blocks.parameters(), torch.empty(0)).new_zeros(2, *self.spec.shape), []
         with evaluating(self.blocks, h.device, "fp32"):
             for k, block in enumerate(self.blocks):
                 h = contract.block_output(k, block, h)
-                found.append(tuple(h.shape[1:]))
-        return found
+                shapes.append(tuple(h.shape[1:]))
+        return shapes
 
     @property
     def features(self) -> list[int]:
-        """Number of features ``n_k`` that block k puts out for one sample."""
+        """Number of features ``n_k`` in the output of block k for one sample."""
         return [prod(shape) for shape in self.shapes]
 
     def uniform(self, batch: Batch, purpose: str, *shape: int) -> Tensor:
-        """Uniform draws in [0, 1) for the rows of ``batch``, ``(B, *shape)``; the same on any number of processes."""
+        """Uniform draws in [0, 1) for the rows of a batch; the same on any number of processes.
+
+        Args:
+            batch: of B rows.
+            purpose: of the draws; each has its own stream.
+            *shape: of the draws for one row.
+
+        Returns:
+            ``(B, *shape)``.
+        """
         start, total = batch.span or (0, len(batch.x))
         draws = torch.rand(total, *shape, generator=self.streams[purpose], device=self.streams[purpose].device)
         return draws[start : start + len(batch.x)].to(batch.x.device)
 
-    # What a user calls ------------------------------------------------------------------------------------------------
+    # Called by a user ------------------------------------------------------------------------------------------------
 
     def build(self, spec: "Spec", seed: int = 0) -> None:
-        """Make whatever depends on the data's shapes; `fit` and `bpfree.load` call it.
+        """Make all that depends on the data's shapes; `fit` and `bpfree.load` call it.
+
+        Args:
+            spec: of the data.
+            seed: of the run; initial weights derive from it.
 
         Raises:
             InputError: the rule does not serve the data's task, the net is none or does not fit, or it was built for
                 other data.
         """
         if hasattr(self, "spec"):
-            if (mine := (self.spec.shape, self.spec.classes)) != (other := (spec.shape, spec.classes)):
-                raise InputError(f"this net was built for shape and classes {mine}, not {other}: make a new trainer")
+            built, wanted = (self.spec.shape, self.spec.classes), (spec.shape, spec.classes)
+            if built != wanted:
+                raise InputError(f"this net was built for shape and classes {built}, not {wanted}: make a new trainer")
             return
-        contract.task(self, spec)
+        rule = type(self).__name__
+        contract.task(rule, self.tasks, self.data, spec)
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
             contract.net(self.blocks)
-            contract.replicas(self)
+            contract.replicas(rule, self.replicas, self.replicated)
             self.spec = spec
             self.setup()
-        self.phase = contract.phases(self, self.phases(self.settings.epochs))[-1]
+        self.phase = contract.phases(rule, self.phases(self.settings.epochs), len(self.blocks))[-1]
 
     @final
-    def fit(self, data: Any, **options: Any) -> list[dict]:
-        """Train on ``data``; returns the history, one entry an epoch. Ends in the best state, in evaluation mode.
+    def fit(
+        self, data: Any, *, folder: Any = None, meter: Any = None, callbacks: Sequence[Any] = (), **options: Any
+    ) -> list[dict]:
+        """Train on ``data``. Ends in the best state, in evaluation mode.
 
         Args:
             data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader. A test part is not
                 read: `bpfree.train` makes a record, with the test metric in it.
-            **options: settings of the loop (`LoopSettings`): seed, device, precision, … and the objects
-                ``folder``, ``meter``, ``callbacks``.
-        """
-        from bpfree.training.loop import Loop
+            folder: keeps the checkpoints; None: none are kept.
+            meter: an ``energy.Meter``.
+            callbacks: see `bpfree.training.callbacks.Callback`.
+            **options: settings of the loop (`LoopSettings`): seed, device, precision, …
 
-        return Loop(self, data, **options).run()
+        Returns:
+            The history, one entry an epoch.
+
+        Raises:
+            InputError: data, net and settings do not fit together.
+            Diverged: a loss, gradient or weight became NaN or infinite.
+        """
+        from bpfree.data import as_data
+        from bpfree.training.loop import Loop
+        from bpfree.training.loop_settings import LoopSettings
+
+        (settings,) = resolve([LoopSettings], options, self.prefer)
+        data = as_data(data, seed=settings.seed)
+        return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()

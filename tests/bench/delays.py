@@ -55,8 +55,8 @@ def loop_of(algo: str, device: str = "cpu", **values: Any) -> tuple[Loop, Batch]
     spec = Spec("bench", (STEPS, CHANNELS), CLASSES, None, "classification", "accuracy", True, "", "")
     source = TensorSource(batch.x, batch.y)
     loop = Loop(resolve.rule(algo)(net="delay-snn", **values), Data(spec, source, source), device=device, threads=1)
-    loop._prepared_source()
-    loop._training_mode()
+    loop.prepared_source()
+    loop.training_mode()
     return loop, Batch(batch.x.to(device), batch.y.to(device))
 
 

@@ -39,6 +39,7 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
 
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     from bpfree.config import resolve
+    from bpfree.data import as_data
     from bpfree.training.loop import Loop
     from bpfree.training.memory import LiveMemory
     from bpfree.training.trainer import Batch
@@ -48,9 +49,9 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
     torch.manual_seed(0)
     x, y = torch.rand(BATCH, WIDTH), torch.randint(10, (BATCH,))
     trainer = resolve.rule(rule)(hidden=(WIDTH,) * depth, optimizer="sgd", momentum=0.0, **values)
-    loop = Loop(trainer, (x[:100], y[:100]), device="cpu", threads=1)
-    loop._prepared_source()
-    loop._training_mode()
+    loop = Loop(trainer, as_data((x[:100], y[:100])), device="cpu", threads=1)
+    loop.prepared_source()
+    loop.training_mode()
 
     def two_steps() -> None:  # the first one is observed: gradient norms and dead units too
         for loop.cursor.steps in (0, 1):
@@ -61,14 +62,14 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
         two_steps()
         return {measure: resident() - before}
 
-    held, update = 0.0, loop._update
+    held, update = 0.0, loop.learner._update
 
     def watched(loss, owner) -> None:
         nonlocal held
         held = max(held, memory.live / MIB)
         update(loss, owner)
 
-    loop._update = watched
+    loop.learner._update = watched
     with LiveMemory() as memory:
         two_steps()
     return {"held": held, "peak": memory.peak / MIB}

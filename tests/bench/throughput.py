@@ -115,7 +115,7 @@ def measure(data: Data, precision: str, optimizer: str, rounds: int) -> dict:
     bf16 = precision == "bf16"
     plain = Plain(copy.deepcopy(trainer.blocks), copy.deepcopy(trainer.heads), optimizer, bf16)
     products = Products(torch.bfloat16 if bf16 else torch.float32, data.train.x[0].numel(), data.spec.classes)
-    source, steps = loop._prepared_source(), data.train.steps(BATCH)
+    source, steps = loop.prepared_source(), data.train.steps(BATCH)
     inside, learn = [], loop.learn
 
     def timed_learn(batch) -> None:

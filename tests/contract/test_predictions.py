@@ -36,7 +36,7 @@ def same(a: dict, b: dict) -> list[str]:
 def test_predict_in_training_leaves_no_trace(row: Row):
     """`Loop.scores` right after a batch, with the net in training mode."""
     loop = fit(row.algo, tiny(), **row.tiny)
-    loop._training_mode()
+    loop.training_mode()
     before = copy.deepcopy(everything(loop))
     loop.scores(loop.data.test)
     assert same(before, everything(loop)) == []
@@ -121,7 +121,7 @@ def test_a_phase_predicts_with_the_blocks_trained_so_far(row: Row):
     """What lies above the phase's blocks, and their heads, may be anything."""
     loop = loop_of(make(row.algo, **row.tiny), tiny())
     for phase in loop.phases:
-        loop._enter_phase(phase)
+        loop.enter_phase(phase)
         before, _ = loop.scores(loop.data.val)
         top = max(phase.blocks, default=-1)
         above = [*loop.trainer.blocks[top + 1 :], *loop.trainer.heads[top + 1 :]]

@@ -8,8 +8,8 @@ import pytest
 from small import loop_of, make, outcome, tiny
 from table import ROWS, Row, rows
 
-from bpfree.training.checkpoint import CONFIG, LAST, RunFolder
 from bpfree.training.loop import Loop
+from bpfree.training.run_folder import CONFIG, LAST, RunFolder
 
 BATCHES = 3  # of every epoch of a tiny run
 

@@ -13,6 +13,7 @@ import bpfree
 from bpfree.data import as_data
 from bpfree.errors import InputError
 from bpfree.runs.model import evaluate
+from bpfree.runs.probe import Probe
 from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 TASK = {"task": "reconstruction"}
@@ -68,7 +69,7 @@ def test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line():
 
 def test_a_readout_of_classes_is_refused():
     with pytest.raises(InputError, match="probe reads classes"):
-        loop_of(make("backprop"), as_data(images(), TASK), probe=True)
+        loop_of(make("backprop"), as_data(images(), TASK), callbacks=[Probe()]).run()
     with pytest.raises(InputError, match="deep_supervision needs classes"):
         loop_of(make("backprop", deep_supervision=True), as_data(images(), TASK))
 
@@ -180,7 +181,7 @@ def test_a_prediction_of_an_autoencoder_does_not_depend_on_the_other_rows():
     """Batch normalisation follows its running statistics, also while the net trains."""
     loop = loop_of(make("counter-current", **AUTOENCODER), as_data(images(), TASK), precision="fp64")
     loop.run()
-    loop._training_mode()
+    loop.training_mode()
     together, _ = loop.scores(loop.data.val)
     loop.settings = type(loop.settings)(**{**vars(loop.settings), "eval_batch_size": 1})
     alone, _ = loop.scores(loop.data.val)

@@ -29,7 +29,7 @@ def command(*arguments: object) -> str:
 def system_of(instrument: str, **values):
     build, settings = resolve.net("instrument")
     chosen = settings(**{"instrument": instrument, "hidden": (6,), "bypass": "none", "outputs": 4, **values})
-    return build(SPEC, chosen, hidden_only=True)[0].outside
+    return build(SPEC, chosen, hidden_only=True)[0].external
 
 
 def inputs(rows: int = 5) -> torch.Tensor:
@@ -154,7 +154,7 @@ class Killer:
 
     def on_batch(self, loop) -> None:
         if loop.cursor.steps in self.batches:
-            os.kill(loop.outside[0].process.pid, signal.SIGKILL)
+            os.kill(loop.external[0].process.pid, signal.SIGKILL)
             self.killed += 1
 
 
@@ -164,7 +164,7 @@ def test_training_goes_on_when_the_instrument_is_killed(tmp_path: Path):
     for callbacks in ([], [killer]):
         loop = loop_of(make("physical-ff", instrument=command(12), **VALUES), tiny(), callbacks=callbacks)
         loop.run()
-        loops.append((loop.trainer.state_dict(), loop.scores(loop.data.test)[0], loop.outside[0].report()))
+        loops.append((loop.trainer.state_dict(), loop.scores(loop.data.test)[0], loop.external[0].report()))
     (weights, scores, calm), (others, again, killed) = loops
     assert killer.killed == 3
     assert all(weights[name].equal(others[name]) for name in weights)

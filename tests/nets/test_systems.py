@@ -31,7 +31,7 @@ def layer_of(net: str, inputs: int = 6, **values) -> PhysicalLayer:
 
 
 def system_of(net: str, inputs: int = 6, **values) -> System:
-    return layer_of(net, inputs, **values).outside
+    return layer_of(net, inputs, **values).external
 
 
 def quiet(net: str, inputs: int = 6, **values) -> System:
@@ -49,8 +49,8 @@ def inputs_of(system: System, rows: int, seed: int = 0) -> torch.Tensor:
 def test_autograd_cannot_reach_the_input(net: str):
     """Neither through the system itself nor through a layer of it, whose linear map does learn."""
     layer = layer_of(net)
-    x = inputs_of(layer.outside, 4).float().requires_grad_()
-    assert not layer.outside.measure(x).requires_grad
+    x = inputs_of(layer.external, 4).float().requires_grad_()
+    assert not layer.external.measure(x).requires_grad
     layer(x).sum().backward()
     assert x.grad is None
     assert layer.linear.weight.grad.abs().sum() > 0
@@ -293,9 +293,9 @@ def test_forwards_is_measured_whatever_the_gradient(route: str):
 def test_in_silico_trains_without_the_system_and_is_tested_on_it():
     layer = layer_of("acoustic", 8, route="in-silico", surrogate_steps=3, surrogate_pairs=20)
     layer(torch.randn(5, 8))
-    assert layer.outside.report()["physical_calls"] == {"train": 0, "inference": 0}
+    assert layer.external.report()["physical_calls"] == {"train": 0, "inference": 0}
     layer.eval()(torch.randn(5, 8))
-    assert layer.outside.report()["physical_calls"] == {"train": 0, "inference": 5}
+    assert layer.external.report()["physical_calls"] == {"train": 0, "inference": 5}
 
 
 def test_a_surrogate_costs_what_it_takes():
@@ -303,7 +303,7 @@ def test_a_surrogate_costs_what_it_takes():
     layer = layer_of("acoustic", 8, route="in-silico", surrogate_steps=7, surrogate_pairs=50)
     layer(torch.randn(5, 8))
     weights = 8 * 100 + 100 * 100 + 100 * 8
-    found = layer.outside.report()["surrogate"]
+    found = layer.external.report()["surrogate"]
     assert (found["physical_calls"], found["digital_macs"]) == (50, weights * (7 * 100 * 3 + 5 + 5))
 
 
@@ -349,12 +349,12 @@ def test_rules_of_physical_nets_refuse_others(algo: str):
 def test_other_rules_train_the_linear_maps_too():
     """Mono-Forward on a physical net: local heads, measured inputs."""
     loop = fit("mono-forward", tiny(), net="optics", hidden=(12, 12), epochs=2, batch_size=8)
-    assert loop.outside[0].report()["physical_calls"]["train"] == 2 * 2 * 22
+    assert loop.external[0].report()["physical_calls"]["train"] == 2 * 2 * 22
 
 
 def test_noise_drift_and_counts_resume_exactly(tmp_path: Path):
     """Stopped within an epoch and resumed: the same weights, the same box, the same counts as never stopped."""
-    from bpfree.training.checkpoint import CONFIG, RunFolder
+    from bpfree.training.run_folder import CONFIG, RunFolder
 
     class Stop:
         def on_batch(self, loop) -> None:
@@ -379,8 +379,8 @@ def test_noise_drift_and_counts_resume_exactly(tmp_path: Path):
     resumed = run(tmp_path / "run", resume=True)
     for name, tensor in unbroken.trainer.state_dict().items():
         assert tensor.equal(resumed.trainer.state_dict()[name]), name
-    assert resumed.outside[0].scatter["T"].equal(unbroken.outside[0].scatter["T"])
-    assert resumed.outside[0].report() == unbroken.outside[0].report()
+    assert resumed.external[0].scatter["T"].equal(unbroken.external[0].scatter["T"])
+    assert resumed.external[0].report() == unbroken.external[0].report()
     assert resumed.scores(resumed.data.test)[0].equal(unbroken.scores(unbroken.data.test)[0])
 
 
@@ -388,7 +388,7 @@ def test_the_best_state_does_not_bring_the_past_of_the_box_back():
     values = {"net": "optics", "bypass": "none", "hidden": (12,), "epochs": 3, "batch_size": 22, "keep": "best"}
     loop = fit("physical-ff", tiny(), **values, drift=0.3, lr=1e-9)
     assert loop.early.epoch < 3
-    assert loop.outside[0].drift.clock == 3
+    assert loop.external[0].drift.clock == 3
 
 
 PAIRS = Path(os.environ.get("BPFREE_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "acoustic_pairs.npz"

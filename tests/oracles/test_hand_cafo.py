@@ -180,7 +180,7 @@ def test_a_step_runs_the_blocks_as_often_as_the_record_says():
     calls: dict[str, int] = {}
 
     def count(module: nn.Module, inputs: tuple) -> None:
-        if len(inputs[0]) == B and loop._window[0] == "train":
+        if len(inputs[0]) == B and loop.windows.name == "train":
             calls[loop.trainer.phase.name] = calls.get(loop.trainer.phase.name, 0) + 1
 
     loop.trainer.blocks[0].register_forward_pre_hook(count)

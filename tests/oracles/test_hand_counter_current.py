@@ -136,7 +136,7 @@ def batch_and_trainer(data: Data | None = None, **values: Any) -> tuple[CounterC
     trainer = make("counter-current", **values)
     assert isinstance(trainer, CounterCurrent)
     loop = loop_of(trainer, data or data_of(X, Y), precision="fp64")
-    return trainer, loop._prepare(loop.cast(ready(loop)))
+    return trainer, loop.evaluator.prepare(loop.evaluator.cast(ready(loop)))
 
 
 def trained_by_level(trainer: CounterCurrent, batch: Batch) -> list[set[str]]:

@@ -21,7 +21,7 @@ PORTS = N + C  # the net's own choice: labels beside the input
 
 def box(loop) -> Array:
     """T of the simulated optics ``(8, 8)``; its values are the test's to know, not the rule's."""
-    return loop.outside[0].scatter["T"].numpy()
+    return loop.external[0].scatter["T"].numpy()
 
 
 def measured(h: Array, t: Array) -> Array:
@@ -104,7 +104,7 @@ def test_training_measures_two_streams_a_layer_and_prediction_one_for_each_label
     values = {**NET, "inner_steps": 5, "epochs": 3, "batch_size": 4}
     loop = loop_of(make("physical-ff", **values), data_of(X, Y), precision="fp64")
     loop.run()
-    calls = loop.outside[0].report()["physical_calls"]
+    calls = loop.external[0].report()["physical_calls"]
     assert calls == {"train": 3 * 2 * B * 2, "inference": 3 * C * B * 2}  # epochs, streams, rows, layers
 
 
@@ -114,7 +114,7 @@ def test_multiply_adds_are_those_of_the_paper():
     loop = loop_of(make("physical-ff", **NET, inner_steps=k, epochs=epochs), data_of(X, Y), precision="fp64")
     loop.run()
     products = 6 * (PORTS + PORTS) + 4 * (PORTS + 6)  # m n of both layers, with the bypass
-    macs = loop.outside[0].report()["digital_macs"]
+    macs = loop.external[0].report()["digital_macs"]
     assert macs["train"] == epochs * B * products * (k * 4 + 2)
     assert macs["inference"] == epochs * B * products * C
 
@@ -180,7 +180,7 @@ def test_reservoir_is_ridge_regression_on_the_last_measurement():
     """(S'S + lambda mean diag(S'S) I) V = S'Y, over ragged batches, with a constant feature."""
     net = {key: value for key, value in NET.items() if key != "theta"}
     loop = loop_of(make("reservoir", **net, ridge=0.1, batch_size=4), data_of(X, Y), precision="fp64")
-    v, t = values_of(loop.trainer), loop.outside[0].scatter["T"].numpy()
+    v, t = values_of(loop.trainer), loop.external[0].scatter["T"].numpy()
 
     def box_of(h: Array) -> Array:
         wide = np.concatenate([np.zeros((len(h), 6 - h.shape[1])), h], 1)

@@ -21,12 +21,12 @@ MUTANTS = {
     ),
     "gradient-noise: replicas averaged": Mutant(_GN, " * scores.shape[1]", "", [HAND_REPLICA]),
     "trainer: one clip for all replicas": Mutant(
-        "training/trainer.py", "ClipNorm(chosen.clip, len(copies))", "ClipNorm(chosen.clip)", [HAND_REPLICA]
+        "training/trainer.py", "ClipNorm(optim.clip, replicas)", "ClipNorm(optim.clip)", [HAND_REPLICA]
     ),
     "trainer: noise before the clip": Mutant(
         "training/trainer.py",
-        "found.append(AnnealedNoise(",
-        "found.insert(0, AnnealedNoise(",
+        "transforms.append(AnnealedNoise(",
+        "transforms.insert(0, AnnealedNoise(",
         [NOISE + "test_noise_comes_after_the_clip"],
     ),
     "transforms: variance for deviation": Mutant(

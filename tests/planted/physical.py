@@ -11,9 +11,9 @@ _FEWER_ROWS = "contract/test_processes.py::test_two_processes_equal_one[a last b
 FROZEN = "training/test_frozen_parts.py::test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training"
 
 MUTANTS = {
-    "system: a frozen prefix measured once": Mutant("training/loop.py", " and not self.outside:", ":", [FROZEN]),
+    "system: a frozen prefix measured once": Mutant("training/loop.py", " and not self.external:", ":", [FROZEN]),
     "system: training counted as inference": Mutant(
-        "nets/physical/layer.py", "self.training or self.outside.learning", "self.training", [FROZEN]
+        "nets/physical/layer.py", "self.training or self.external.learning", "self.training", [FROZEN]
     ),
     "physical-ff: sign flip": Mutant(_PFF, "yield Local(pff.pair", "yield Local(-pff.pair", [HAND_PFF]),
     "physical-ff: missing detach": Mutant(_PFF, "    @torch.no_grad()\n    def apply", "    def apply", [HAND_PFF]),
@@ -56,9 +56,9 @@ MUTANTS = {
         ["nets/test_instrument.py::test_training_goes_on_when_the_instrument_is_killed"],
     ),
     "system: state outside not restored": Mutant(
-        "training/loop.py",
-        "            thing.load_state_dict(saved)\n",
-        "            pass\n",
+        "training/checkpoint.py",
+        "        system.load_state_dict(saved)\n",
+        "        pass\n",
         [SYSTEMS + "test_noise_drift_and_counts_resume_exactly"],
     ),
     "system: joules of a simulation": Mutant(

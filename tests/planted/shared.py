@@ -15,7 +15,7 @@ MUTANTS = {
     ),
     "tasks: any rule for any task": Mutant(
         "training/contract.py",
-        "if spec.task not in trainer.tasks:",
+        "if spec.task not in tasks:",
         "if False:",
         ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
     ),
@@ -32,7 +32,7 @@ MUTANTS = {
         ["training/test_frozen_parts.py::test_bumps_of_layers_that_have_not_begun_stay_wide"],
     ),
     "loop: forgotten clearing of gradients": Mutant(
-        "training/loop.py",
+        "training/learner.py",
         "        owner.clear()\n",
         "",
         [STEPS + "test_gradients_are_forgotten_before_the_rule_goes_on", STEPS + "test_no_gradient_outlives_a_batch"],
@@ -59,24 +59,24 @@ MUTANTS = {
         [PREDICT + "test_prediction_runs_in_evaluation_mode[mono-forward, batch norm]"],
     ),
     "loop: optimizer state not restored": Mutant(
-        "training/loop.py", "            owner.load_state_dict(saved)\n", "            pass\n", _STATEFUL, ALL
+        "training/checkpoint.py", "        owner.load_state_dict(saved)\n", "        pass\n", _STATEFUL, ALL
     ),
     "loop: random state not restored": Mutant(
-        "training/loop.py",
-        'self.trainer.streams.load_state_dict(own["streams"])',
+        "training/checkpoint.py",
+        'trainer.streams.load_state_dict(process["streams"])',
         "pass",
         [RESUME[rule] for rule in DRAWING],
         DRAWING,
     ),
     "loop: early stop not restored": Mutant(
-        "training/loop.py",
-        'self.early.load_state_dict(state["early"])',
+        "training/checkpoint.py",
+        'loop.early.load_state_dict(state["early"])',
         "pass",
         [*_STATEFUL, RESUME_OF.format("forward-forward, mean goodness"), *_LATE],
         ALL,
     ),
     "loop: diagnostics not restored": Mutant(
-        "training/loop.py", 'self.monitor.load_state_dict(state["monitor"])', "pass", [*RESUME.values()], ALL
+        "training/checkpoint.py", 'loop.monitor.load_state_dict(state["monitor"])', "pass", [*RESUME.values()], ALL
     ),
     "loop: best state not restored": Mutant(
         "training/loop.py",
@@ -91,9 +91,9 @@ MUTANTS = {
         ["training/test_loop.py::test_frozen_blocks_are_in_evaluation_mode_and_training_ones_are_not"],
     ),
     "loop: a pass goes on without its sums": Mutant(
-        "training/loop.py",
-        "        if self.trainer.phase.restart:\n",
-        "        if False:\n",
+        "training/checkpoint.py",
+        "    if trainer.phase.restart:\n",
+        "    if False:\n",
         [RESUME_OF.format("cafo, mse")],
     ),
     "loop: sums of another pass": Mutant(
@@ -103,21 +103,21 @@ MUTANTS = {
         [HAND_CAFO + "test_mse_is_ridge_regression"],
     ),
     "loop: leaks not noticed": Mutant(
-        "training/loop.py",
+        "training/learner.py",
         "            if leaked:\n",
         "            leaked = False\n            if leaked:\n",
         ["training/test_loop.py::test_a_yield_inside_a_context_manager_is_an_error"],
     ),
     "loop: rate of the run, not of the phase": Mutant(
-        "training/loop.py",
+        "training/learner.py",
         "(self.cursor.epoch + self.cursor.batch",
         "(self.cursor.epochs + self.cursor.batch",
         ["training/test_phases.py::test_the_learning_rate_follows_the_progress_of_the_phase"],
     ),
     "loop: warm-up of the run, not of the phase": Mutant(
-        "training/loop.py",
-        "done = self.cursor.epoch * self.batches + self.cursor.batch",
-        "done = self.cursor.steps",
+        "training/learner.py",
+        "return self.cursor.epoch * self.batches + self.cursor.batch",
+        "return self.cursor.steps",
         ["training/test_phases.py::test_warm_up_counts_the_batches_of_the_phase"],
     ),
     "loop: answers given to predict": Mutant(
@@ -127,7 +127,7 @@ MUTANTS = {
         ["training/test_contract.py::test_a_rule_does_not_get_the_answers_when_it_predicts"],
     ),
     "loop: whoever is reached steps": Mutant(
-        "training/loop.py",
+        "training/learner.py",
         "                if not shared:\n",
         "                if False:\n",
         ["training/test_contract.py::test_a_wrong_local_loss_is_one_clear_line"],
@@ -151,7 +151,7 @@ MUTANTS = {
         ["training/test_owners.py::test_weight_decay_shrinks_matrices_and_kernels_but_no_bias"],
     ),
     "owners: processes weighted alike": Mutant(
-        "training/owners.py",
+        "training/distributed.py",
         "flat.mul_(share)",
         "flat.div_(world()[1])",
         ["contract/test_processes.py::test_two_processes_equal_one[a ragged last batch]"],
@@ -163,13 +163,13 @@ MUTANTS = {
         ["training/test_owners.py::test_half_linear_schedule_is_constant_to_half_then_falls_to_zero"],
     ),
     "monitor: any change is an improvement": Mutant(
-        "training/diagnostics.py",
+        "training/early_stopping.py",
         "> self.min_delta",
         "!= self.min_delta",
         ["training/test_diagnostics.py::test_early_stop_by_hand"],
     ),
     "monitor: best state by reference": Mutant(
-        "training/diagnostics.py",
+        "training/early_stopping.py",
         "tensor.detach().clone()",
         "tensor.detach()",
         ["training/test_diagnostics.py::test_the_best_state_is_a_copy"],

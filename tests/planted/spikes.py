@@ -19,7 +19,7 @@ MUTANTS = {
     "delay-snn: wrong owner": Mutant(
         _SNN, 'positions if name.endswith("synapses.position") else weights', "weights", [_CLAMPED]
     ),
-    "delay-snn: positions not clamped": Mutant("training/loop.py", "module.constrain()", "pass", [_CLAMPED]),
+    "delay-snn: positions not clamped": Mutant("training/learner.py", "module.constrain()", "pass", [_CLAMPED]),
     "delay-snn: positions decay": Mutant(
         _SNN,
         ', "weight_decay": 0.0}',
@@ -58,7 +58,7 @@ MUTANTS = {
     ),
     "delays: bumps never narrow": Mutant(
         "training/loop.py",
-        "            module.anneal(trainer.phase.epochs)  # type: ignore[operator]",
+        "            module.anneal(trainer.phase.epochs)",
         "            pass",
         [SNN + "test_bumps_narrow_epoch_by_epoch_whatever_the_rule[Backprop]"],
     ),

@@ -8,10 +8,9 @@ import pytest
 import yaml
 
 from bpfree import InputError
-from bpfree.studies import arms
-from bpfree.studies import compare
+from bpfree.runs import plan as plans
 from bpfree.runs import recipes
-from bpfree.runs import train
+from bpfree.studies import arms, compare
 from bpfree.training.data import Spec
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "examples" / "recipes").glob("*.yaml"))
@@ -23,7 +22,7 @@ NAMES = [path.stem for path in FILES if path.stem not in STUDIES]
 def test_recipe_is_checked_and_complete(name: str):
     recipe = recipes.load(name)
     values = dict(recipe.config)
-    chosen = train.plan(values.pop("algo"), values.pop("data"), values.pop("net", "mlp"), values)
+    chosen = plans.plan(values.pop("algo"), values.pop("data"), values.pop("net", "mlp"), values)
     assert {key: chosen.config[key] for key in values} == values
     assert len(set(recipe.seeds)) == len(recipe.seeds) > 0
 
@@ -58,11 +57,11 @@ SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 def test_study_is_checked_and_complete(name: str, monkeypatch: pytest.MonkeyPatch):
     """On what the data look like: they need not be here."""
 
-    def load_data(plan: train.Plan) -> SimpleNamespace:
+    def load_data(plan: plans.Plan) -> SimpleNamespace:
         about = ("classification", "accuracy", True, "0" * 64, "a stand-in")
         return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
 
-    monkeypatch.setattr(train.Plan, "load_data", load_data)
+    monkeypatch.setattr(plans.Plan, "load_data", load_data)
     found = recipes.study(name)
     options = set(inspect.signature(compare.compare).parameters)
     settings = {key: value for key, value in found.items() if key not in options}

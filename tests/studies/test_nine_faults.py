@@ -15,11 +15,12 @@ from conftest import SMALL
 from bpfree import InputError
 from bpfree.reports import study
 from bpfree.reports.validity import faults
+from bpfree.runs import plan as plans
 from bpfree.runs import record as records
 from bpfree.runs import train
 from bpfree.studies import arms, compare
 from bpfree.studies.tune import _sealed
-from bpfree.training import checkpoint
+from bpfree.training import run_folder
 from energy.labels import COUNTER
 from energy.sources.source import Point, Source
 
@@ -123,13 +124,13 @@ class Ink(Source):
 
 
 def test_4_checkpoints_are_outside_the_training_window(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    save = checkpoint.RunFolder.save
+    save = run_folder.RunFolder.save
 
     def costly(self, state: dict) -> None:
         save(self, state)
         Ink.spent += 1
 
-    monkeypatch.setattr(checkpoint.RunFolder, "save", costly)
+    monkeypatch.setattr(run_folder.RunFolder, "save", costly)
     monkeypatch.setattr("energy.meter.find", lambda *_: ([Ink("cpu")], {}))
     before = Ink.spent
     values = {**SMALL, "meter": "auto"}
@@ -202,7 +203,7 @@ def test_7_co2e_of_another_run_is_detected(copy: Path):
 
 
 def test_8_a_search_has_no_test_data_to_select_on(data: str):
-    plan = train.plan(MF, data, "mlp", {"hidden": (16,)})
+    plan = plans.plan(MF, data, "mlp", {"hidden": (16,)})
     assert plan.load_data().test is not None
     assert _sealed(plan.load_data()).test is None
 

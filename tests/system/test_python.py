@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import bpfree
 from bpfree.config import resolve
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.runs import provenance
-from bpfree.runs import train as run
+from bpfree.runs import metering, provenance
 from bpfree.runs.model import evaluate
+from bpfree.runs.plan import Plan
+from bpfree.runs.probe import Probe
 from bpfree.studies.compare import compare
-from bpfree.training.callbacks import Probe
 from bpfree.training.trainer import Local
 
 TINY = {"hidden": (32,), "epochs": 2, "threads": 1, "meter": "none"}
@@ -108,7 +108,7 @@ def test_model_says_what_shape_it_wants(trained):
 
 
 def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monkeypatch):
-    class Closing(run.Meter):
+    class Closing(metering.Meter):
         def close(self):
             super().close()
             self.closed = True
@@ -116,15 +116,15 @@ def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monk
         def describe(self):
             return {"closed": getattr(self, "closed", False)}
 
-    monkeypatch.setattr(run, "Meter", Closing)
+    monkeypatch.setattr(metering, "Meter", Closing)
     assert bpfree.train(Mine, arrays, out=tmp_path / "run", **TINY)["meter"] == {"closed": True}
 
 
 def test_meter_counts_the_gpu_of_the_run_alone(monkeypatch):
     uuids = {0: "aaaa-0", 1: "bbbb-1"}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device.index]))
-    assert run._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
-    assert run._gpus(torch.device("cpu")) == []
+    assert metering.gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
+    assert metering.gpus(torch.device("cpu")) == []
 
 
 def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
@@ -135,7 +135,7 @@ def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
 
 
 def test_raw_examples_are_let_go_when_training_begins(tmp_path, monkeypatch):
-    load, kept = run.Plan.load_data, []
+    load, kept = Plan.load_data, []
 
     def watched(plan):
         data = load(plan)
@@ -146,7 +146,7 @@ def test_raw_examples_are_let_go_when_training_begins(tmp_path, monkeypatch):
         def on_start(self, loop):
             assert kept[0]() is None
 
-    monkeypatch.setattr(run.Plan, "load_data", watched)
+    monkeypatch.setattr(Plan, "load_data", watched)
     bpfree.train(Mine, f"npz:{DIGITS}", out=tmp_path / "run", callbacks=[Look()], **TINY)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bpfree.training.callbacks import Probe
+from bpfree.runs.probe import Probe
 
 N, F, C = 40, 6, 3
 

@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 
 from bpfree.errors import InputError, RunFailed
 from bpfree.training import checkpoint
-from bpfree.training.checkpoint import (
-    BEST,
-    CONFIG,
-    HISTORY,
-    LAST,
-    NoFolder,
-    ReadOnlyFolder,
-    RunFolder,
-    write_atomically,
-)
+from bpfree.training.checkpoint import write_atomically
+from bpfree.training.run_folder import BEST, CONFIG, HISTORY, LAST, NoFolder, ReadOnlyFolder, RunFolder
 
 
 def state(value: float = 1.0) -> dict:
@@ -99,7 +91,7 @@ def test_a_new_run_starts_from_the_beginning(folder: RunFolder):
 
 def test_two_processes_cannot_own_one_folder(folder: RunFolder):
     script = (
-        "import sys; from pathlib import Path; from bpfree.training.checkpoint import RunFolder; "
+        "import sys; from pathlib import Path; from bpfree.training.run_folder import RunFolder; "
         "RunFolder(Path(sys.argv[1]), resume=True)"
     )
     other = subprocess.run([sys.executable, "-c", script, folder.path], capture_output=True, text=True)

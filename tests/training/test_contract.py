@@ -69,8 +69,8 @@ def no_generator(self, batch):
 
 
 LOSSES = {
-    chained: "a loss of another owner reaches owner 0: detach its block's input",
-    twice: "the loss of owner 1 reaches a graph that is gone: detach its block's input",
+    chained: "a loss of another owner has gradients for owner 0: detach its block's input",
+    twice: "the loss of owner 1 uses a graph that was already freed: detach its block's input",
     no_graph: "the loss of owner 0 depends on no parameter that trains",
     a_float: "the loss of owner 0 is a float: yield a tensor",
     a_list_as_owner: r"no owner \[0\]: choose from 0, 1",

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.training.diagnostics import EarlyStop, Monitor
+from bpfree.training.diagnostics import Monitor
+from bpfree.training.early_stopping import EarlyStop
 
 
 def told(values: list[float], patience: int | None, min_delta: float, maximize: bool = True) -> tuple[int, float, int]:

@@ -9,7 +9,7 @@ from torch import nn
 import bpfree
 import bpfree.data
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.training.callbacks import Probe
+from bpfree.runs.probe import Probe
 from bpfree.training.evaluation import evaluating
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def test_a_probe_leaves_frozen_blocks_in_evaluation_mode():
         def on_epoch(self, loop) -> None:
             seen[loop.trainer.phase.name] = [block.training for block in loop.trainer.blocks]
 
-    fit("mono-forward", tiny(), {"probe": True, "callbacks": [Look()]}, schedule="sequential", **SMALL)
+    fit("mono-forward", tiny(), {"callbacks": [Probe(), Look()]}, schedule="sequential", **SMALL)
     assert seen == {"block 0": [True, True], "block 1": [False, True]}
 
 
@@ -67,7 +67,7 @@ def test_a_probe_does_not_give_the_answers_away():
             assert batch.y is None
             return super().predict(batch)
 
-    run(Blind(**SMALL), probe=True)
+    run(Blind(**SMALL), callbacks=[Probe()])
 
 
 def test_counting_what_a_prediction_uses_leaves_modes_gradients_and_frozen_weights_as_they_were():

@@ -45,7 +45,7 @@ def test_a_measured_prefix_is_measured_in_every_step_and_counts_as_training():
     trainer = make("random-features", net="acoustic", hidden=(5,), epochs=2, batch_size=11)
     loop = loop_of(trainer, tiny(classes=3))
     loop.run()
-    (system,) = loop.outside
+    (system,) = loop.external
     assert loop.prefixes == {"readout": "recomputed"}
     assert (system.costs.calls["train"], system.costs.calls["inference"]) == (2 * 22, 2 * 8)
 
@@ -65,7 +65,7 @@ def test_bumps_of_layers_that_have_not_begun_stay_wide():
     trainer = make("delay-snn-local", hidden=(6, 6), max_delay_ms=40, epochs=1)
     loop = loop_of(trainer, tiny())
     last = [m for m in trainer.blocks[-1].modules() if isinstance(m, Synapses)]
-    loop._enter_phase(loop.phases[0]._replace(blocks=(0,)))
+    loop.enter_phase(loop.phases[0]._replace(blocks=(0,)))
     assert not set(last) & set(loop.annealed)
     assert {m for m in trainer.blocks[0].modules() if isinstance(m, Synapses)} <= set(loop.annealed)
 

@@ -15,10 +15,11 @@ from bpfree.data.augment import Augment
 from bpfree.data.sources import TensorSource
 from bpfree.errors import Diverged, InputError
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.training.checkpoint import CONFIG, LAST, RunFolder, read
+from bpfree.training.checkpoint import read
 from bpfree.training.data import Data
 from bpfree.training.device import pick_device
 from bpfree.training.loop import Loop
+from bpfree.training.run_folder import CONFIG, LAST, RunFolder
 from bpfree.training.trainer import Batch, Local
 
 SMALL = {"hidden": (12, 10), "epochs": 2, "batch_size": 8}
@@ -461,6 +462,6 @@ def test_a_stop_asked_for_while_the_processes_agree_waits_for_the_next_batch(mon
         loop.stop("a signal, after this process said that it goes on")
         return list(flags)
 
-    monkeypatch.setattr(loop, "_in_any_process", agree)
+    monkeypatch.setattr("bpfree.training.loop.in_any_process", agree)
     assert (loop._stopping(), loop.stop_reason) == (False, "")
     assert loop._stopping()

@@ -65,7 +65,7 @@ class Hoarder(Trainer):
 def peak(trainer: Trainer, rows: int = 22, **options) -> int:
     loop = loop_of(trainer, tiny(rows), **options)
     loop.run()
-    return loop.live.peak
+    return loop.memory.peak
 
 
 @pytest.mark.parametrize("batch_size", [8, 22])  # three steps an epoch, or one

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from bpfree.training.owners import OptimSettings, Owner, lr_factor, warmup_factor, world
+from bpfree.training.distributed import world
+from bpfree.training.owners import OptimSettings, Owner, lr_factor, warmup_factor
 
 PROGRESS = [0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9, 1.0]
 
@@ -203,7 +204,7 @@ def test_a_reduced_gradient_lies_in_memory_as_its_parameter_does(monkeypatch):
     kernel = nn.Parameter(torch.zeros(2, 3, 2, 2).to(memory_format=torch.channels_last))
     kernel.grad = torch.arange(24.0).view(2, 3, 2, 2)
     expected = kernel.grad.clone()
-    monkeypatch.setattr("bpfree.training.owners.world", lambda: (0, 2))
+    monkeypatch.setattr("bpfree.training.distributed.world", lambda: (0, 2))
     monkeypatch.setattr("torch.distributed.all_reduce", lambda flat, async_op: SimpleNamespace(wait=lambda: None))
     Owner([kernel], OptimSettings()).reduce(1.0)()
     assert kernel.grad.stride() == kernel.stride()

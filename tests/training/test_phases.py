@@ -72,7 +72,7 @@ def test_the_learning_rate_follows_the_progress_of_the_phase():
 
     class Noting(MonoForward):
         def on_step(self, owner):
-            rates.append(self.loop.owners[owner].optimizer.param_groups[0]["lr"])
+            rates.append(self.loop.learner.owners[owner].optimizer.param_groups[0]["lr"])
 
     rule = Noting(**SMALL, schedule="sequential", lr=1.0, optimizer="sgd", lr_schedule="half-linear")
     loop = loop_of(rule, tiny())
@@ -87,7 +87,7 @@ def test_warm_up_counts_the_batches_of_the_phase():
 
     class Noting(MonoForward):
         def on_step(self, owner):
-            rates.append(self.loop.owners[owner].optimizer.param_groups[0]["lr"])
+            rates.append(self.loop.learner.owners[owner].optimizer.param_groups[0]["lr"])
 
     rule = Noting(**SMALL, schedule="sequential", lr=1.0, optimizer="sgd", lr_schedule="constant", warmup_steps=4)
     loop = loop_of(rule, tiny())

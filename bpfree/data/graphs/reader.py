@@ -20,7 +20,7 @@ from bpfree.data.reader import Reader
 from bpfree.errors import InputError
 from bpfree.graphs.graph import Graph, geometric
 from bpfree.training.batch import Batch
-from bpfree.training.data import Data, Source, Spec
+from bpfree.training.data import Data, Pass, Source, Spec
 from bpfree.training.random_streams import derive, global_scope
 
 PARTS = ("training", "validation", "test")
@@ -109,18 +109,10 @@ class GraphSource(Source):
         batch = prepare(Batch(self.x, self.y, self.index, graph=self.graph))
         return None if batch.x.nbytes > budget else GraphSource(batch.x, batch.y, self.index, self.graph)
 
-    def batches(
-        self,
-        batch_size: int,
-        *,
-        order: Tensor | None = None,
-        start: int = 0,
-        rng: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Generator[Batch, None, None]:
-        if shard[1] > 1:
+    def visit(self, over: Pass) -> Generator[Batch, None, None]:
+        if over.shard[1] > 1:
             raise InputError("a graph cannot be shared out over processes: train it in one")
-        return self._produce(len(self) if self.whole else batch_size, order, start)
+        return self._produce(len(self) if self.whole else over.batch_size, over.order, over.start)
 
     def _produce(self, batch_size: int, order: Tensor | None, start: int) -> Generator[Batch, None, None]:
         if batch_size >= len(self):  # the same tensors every time, so that what follows from them can be kept

@@ -39,29 +39,29 @@ class PhysicalLayer(nn.Module):
 
     def __init__(self, system: System, width: int, outputs: int):
         super().__init__()
-        self.outside, self.width = system, width
+        self.external, self.width = system, width
         seen = {"none": system.outputs, "only": width, "beside": system.outputs + width}[system.settings.bypass]
         self.linear = CountedLinear(seen, outputs, system.costs)
 
     def sense(self, h: Tensor) -> Tensor:
         """s_t: what the linear map sees of ``h (B, …)``."""
         h = widen(h.flatten(1), self.width)
-        bypass = self.outside.settings.bypass
+        bypass = self.external.settings.bypass
         if bypass == "only":
             return h
-        with outside_autocast(h):  # what is outside knows no bfloat16
-            y = self.physics(widen(h.float() if h.dtype == torch.bfloat16 else h, self.outside.inputs))
+        with outside_autocast(h):  # an external system knows no bfloat16
+            y = self.physics(widen(h.float() if h.dtype == torch.bfloat16 else h, self.external.inputs))
         return y if bypass == "none" else torch.cat([y, h], 1)
 
     def physics(self, h: Tensor) -> Tensor:
         """P(h), as the route of the net says."""
-        route, learning = self.outside.settings.route, self.training or self.outside.learning
+        route, learning = self.external.settings.route, self.training or self.external.learning
         if route == "in-silico" and learning:
-            return self.outside.gradient_path(h)
-        y = self.outside.measure(h, "train" if learning else "inference")
+            return self.external.gradient_path(h)
+        y = self.external.measure(h, "train" if learning else "inference")
         if route == "blind" or not (torch.is_grad_enabled() and h.requires_grad):
             return y
-        path = self.outside.gradient_path(h)
+        path = self.external.gradient_path(h)
         return path + (y - path).detach()  # the value of y, the gradient of the path
 
     def forward(self, h: Tensor) -> Tensor:

@@ -5,16 +5,11 @@ y ~ sigma * MLP(e) + mu          SiLU between the layers; mean squared error of 
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from bpfree.training.random_streams import derive
-
-if TYPE_CHECKING:
-    from bpfree.nets.physical.system import System
 
 BATCH = 100
 
@@ -101,16 +96,3 @@ class Regressor:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-
-
-class Surrogate(Regressor):
-    """A regressor that measures its own pairs."""
-
-    def fit(self, system: "System") -> None:
-        """Measure ``surrogate_pairs`` random inputs and fit; calls and multiply-adds go to the system's accounts."""
-        chosen = system.settings
-        seed = derive(chosen.system_seed, "surrogate")
-        x = system.sample(chosen.surrogate_pairs, torch.Generator().manual_seed(seed))
-        y = system.measure(x, "fit")
-        width = max(100, 2 * system.inputs)
-        system.costs.macs["surrogate"] += self.learn(system.encode(x), y, (width, width), chosen.surrogate_steps, seed)

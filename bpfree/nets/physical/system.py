@@ -16,7 +16,7 @@ from bpfree.errors import InputError
 from bpfree.nets.physical.costs import Costs
 from bpfree.nets.physical.drift import Drift
 from bpfree.nets.physical.settings import PhysicalSettings
-from bpfree.nets.physical.surrogate import Surrogate
+from bpfree.nets.physical.surrogate import Regressor
 from bpfree.training.random_streams import derive
 
 PURPOSES = ("train", "inference", "fit")
@@ -37,7 +37,7 @@ class System(ABC):
         self.settings, self.inputs, self.outputs, self.learning = settings, inputs, outputs, False
         self.scatter: dict[str, Tensor] = {}  # double precision, on the CPU: what drifts
         self.scales: dict[str, float] = {}
-        self.costs, self.drift, self.surrogate = Costs(), Drift(settings, outputs), Surrogate()
+        self.costs, self.drift, self.surrogate = Costs(), Drift(settings, outputs), Regressor()
         self._rngs = {p: torch.Generator().manual_seed(derive(settings.system_seed, "noise", p)) for p in PURPOSES}
         self._at: dict[tuple, Tensor] = {}
 
@@ -79,9 +79,18 @@ class System(ABC):
         if self.settings.route == "oracle":
             return self.drift(self.respond(self.encode(x)))
         if not self.surrogate.fitted:
-            self.surrogate.fit(self)
+            self.fit_surrogate()
         self.costs.macs["surrogate"] += len(x) * self.surrogate.macs * (1 + x.requires_grad)
         return self.surrogate(self.encode(x))
+
+    def fit_surrogate(self) -> None:
+        """Measure ``surrogate_pairs`` random inputs and fit the surrogate; the costs go to the system's accounts."""
+        seed = derive(self.settings.system_seed, "surrogate")
+        x = self.sample(self.settings.surrogate_pairs, torch.Generator().manual_seed(seed))
+        y = self.measure(x, "fit")
+        width = max(100, 2 * self.inputs)
+        macs = self.surrogate.learn(self.encode(x), y, (width, width), self.settings.surrogate_steps, seed)
+        self.costs.macs["surrogate"] += macs
 
     def sample(self, rows: int, rng: torch.Generator) -> Tensor:
         """Inputs to fit a surrogate on: half signed, half positive, a random share of each row switched off."""
