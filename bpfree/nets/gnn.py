@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.graphs.graph import Fixed, Graph, Matrix, alone, gather, geometric, row_norm, sparse, times
+from bpfree.graphs.graph import Graph, alone, geometric
+from bpfree.graphs.sparse import Fixed, Matrix, gather, row_norm, sparse, times
 
 if TYPE_CHECKING:
     from bpfree.training.data import Spec

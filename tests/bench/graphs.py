@@ -28,8 +28,9 @@ from small import ready  # noqa: E402
 import bpfree.data  # noqa: E402
 from bpfree.config import resolve  # noqa: E402
 from bpfree.data.graphs.reader import GraphSource  # noqa: E402
-from bpfree.graphs import graph as graphs  # noqa: E402
-from bpfree.graphs.graph import SPARSE, Graph  # noqa: E402
+from bpfree.graphs import sparse as graphs  # noqa: E402
+from bpfree.graphs.graph import Graph  # noqa: E402
+from bpfree.graphs.sparse import SPARSE  # noqa: E402
 from bpfree.training.data import Data, Spec  # noqa: E402
 from bpfree.training.loop import Loop  # noqa: E402
 from bpfree.training.memory import LiveMemory  # noqa: E402

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch_geometric.nn import GATConv, GCNConv, SAGEConv
 
 from bpfree.errors import InputError
-from bpfree.graphs import graph
-from bpfree.graphs.graph import Graph, Matrix, Memo, row_norm
+from bpfree.graphs.graph import Graph
+from bpfree.graphs.memo import Memo
+from bpfree.graphs.sparse import Matrix, row_norm, sparse
 from bpfree.nets import gnn
 from bpfree.training.data import Spec
 
@@ -106,7 +107,7 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
     few[5:], above, rows = X[5:], X[:, :3], torch.tensor([4, 1, 6])
     found = []
     for limit in (0.0, 1.1):
-        monkeypatch.setattr(graph, "SPARSE", limit)
+        monkeypatch.setattr("bpfree.graphs.sparse.SPARSE", limit)
         narrow = layer(conv, row_norm=scale)
         narrow.load_state_dict({k: v[:, :5] if v.dim() > 1 else v for k, v in mine.state_dict().items()})
         h = few.clone()  # another tensor: the form of one is kept
@@ -123,12 +124,12 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
 
 def test_sparse_form_is_made_once_and_made_anew_when_the_features_change():
     h = torch.eye(10)
-    form = graph.sparse(h, scaled=False)
+    form = sparse(h, scaled=False)
     assert form is not None
-    assert graph.sparse(h, scaled=False) is form
-    assert graph.sparse(h, scaled=True) is not form
+    assert sparse(h, scaled=False) is form
+    assert sparse(h, scaled=True) is not form
     h[0, 0] = 2.0
-    changed = graph.sparse(h, scaled=False)
+    changed = sparse(h, scaled=False)
     assert changed is not None
     assert changed.times(torch.ones(10, 1))[:2, 0].tolist() == [2.0, 1.0]
 

@@ -8,8 +8,8 @@ import torch
 from graph_cases import BASE, K, N, data_of, features, trained
 from small import loop_of, make
 
-from bpfree.graphs import graph
-from bpfree.graphs.graph import Gathered, Matrix
+from bpfree.graphs import sparse
+from bpfree.graphs.sparse import Gathered, Matrix
 
 
 def sparse_features(virtual: int) -> np.ndarray:
@@ -42,10 +42,10 @@ def test_sparse_first_layer_gives_the_weights_of_the_dense_one(algo: str, monkey
     """12 steps of Adam, with features kept sparse and with none: to 1e-5. The baseline is as fast as it can be."""
     states = []
     for limit, kind in ((0.0, type(None)), (1.0, Matrix)):
-        monkeypatch.setattr(graph, "SPARSE", limit)
+        monkeypatch.setattr("bpfree.graphs.sparse.SPARSE", limit)
         data = data_of(x=sparse_features(K))
         _, _, loop = trained(algo, data, steps=12, optimizer="adam", lr=0.01, hidden=(8, 8), row_norm=True)
-        assert [type(form) for _, form in graph._forms[loop.data.train.x].values()] == [kind]
+        assert [type(form) for _, form in sparse._forms[loop.data.train.x].values()] == [kind]
         states.append(loop.trainer.state_dict())
     for name, dense in states[0].items():
         torch.testing.assert_close(dense, states[1][name], rtol=1e-5, atol=1e-5)

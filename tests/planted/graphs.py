@@ -8,7 +8,8 @@ HAND_VN = GNN + "test_virtual_nodes_are_the_hand_gradient_and_negatives_reuse_th
 HAND_TI = GNN + "test_top_to_input_steps_odd_layers_first_and_even_ones_see_the_new_states"
 HAND_TL = GNN + "test_top_to_loss_reads_classes_from_the_mean_with_the_states_above"
 _SF, _LA, _VN = "rules/graphs/forward_gnn.py", "rules/graphs/forward_gnn_ff_la.py", "rules/graphs/forward_gnn_ff_vn.py"
-_GG, _GL, _GR = "rules/graphs/_goodness.py", "rules/graphs/_judges.py", "graphs/graph.py"
+_GG, _GL = "rules/graphs/_goodness.py", "rules/graphs/_judges.py"
+_MEMO, _SPARSE = "graphs/memo.py", "graphs/sparse.py"
 _TI, _TL = "rules/graphs/forward_gnn_top_to_input.py", "rules/graphs/forward_gnn_top_to_loss.py"
 _NO_OTHER_GRADIENT = STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"
 _LABELS = "F.cross_entropy(self.logits(h, batch)[None], batch.y[None])"
@@ -80,25 +81,25 @@ MUTANTS = {
         [HAND_TL],
     ),
     "graphs: a prediction taken for the loss": Mutant(
-        _GR,
-        "key = (what, *",
+        _MEMO,
+        "key = (kind, *",
         "key = ('', *",
         [REUSE + "test_a_prediction_on_the_training_nodes_is_no_loss"],
     ),
     "graphs: reused for another graph": Mutant(
-        _GR,
+        _MEMO,
         "for source in sources)",
         "for source in sources[:1])",
         [REUSE + "test_nothing_is_reused_for_another_input_or_another_graph"],
     ),
     "graphs: reused for a changed state": Mutant(
-        _GR,
+        _MEMO,
         'getattr(source, "_version", 0)',
         "0",
         [REUSE + "test_a_loaded_state_is_not_answered_from_what_was_kept"],
     ),
     "graphs: the sparse form of other features": Mutant(
-        _GR,
+        _SPARSE,
         "if forms.get(scaled, (None,))[0] != h._version:",
         "if scaled not in forms:",
         ["graphs/test_graph.py::test_sparse_form_is_made_once_and_made_anew_when_the_features_change"],

@@ -3,7 +3,7 @@
 from torch import nn
 
 from bpfree.errors import InputError
-from bpfree.graphs.graph import Memo
+from bpfree.graphs.memo import Memo
 from bpfree.nets.gnn import Layer
 from bpfree.training.trainer import Phase, Trainer
 

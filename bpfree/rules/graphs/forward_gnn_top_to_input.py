@@ -31,7 +31,8 @@ from torch import Tensor
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.graphs.graph import Graph, Matrix
+from bpfree.graphs.graph import Graph
+from bpfree.graphs.sparse import Matrix
 from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.rules.graphs._judges import JudgeSettings, judge_of
 from bpfree.training.trainer import Batch, Local, Trainer

@@ -30,7 +30,8 @@ from torch import Tensor
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.graphs.graph import Graph, Matrix, row_norm
+from bpfree.graphs.graph import Graph
+from bpfree.graphs.sparse import Matrix, row_norm
 from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
 from bpfree.rules.graphs._judges import Prototypes, PrototypeSettings
 from bpfree.training.trainer import Batch, Local, Trainer
