@@ -170,18 +170,18 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def default_folder(chosen: Plan) -> Path:
-    """The folder of a run that names none: rule, data and seed under ``runs``, and a part that nobody else has."""
-    kind, _, where = chosen.config["data"].partition(":")
-    data = kind if isinstance(chosen.data, str) else "own"
-    file = registry.file_and_class(chosen.algo)
-    parts = [file[0].stem if file else chosen.algo, data, Path(where.strip()).stem]
+def default_folder(planned: Plan) -> Path:
+    """The folder of a run that names none: rule, data and seed under ``runs``, and random digits."""
+    kind, _, where = planned.config["data"].partition(":")
+    data = kind if isinstance(planned.data, str) else "own"
+    file = registry.file_and_class(planned.algo)
+    parts = [file[0].stem if file else planned.algo, data, Path(where.strip()).stem]
     name = "-".join(part for part in parts if part)
-    return Path("runs") / f"{name}-s{chosen.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
+    return Path("runs") / f"{name}-s{planned.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
 
 def new_folder(kind: str, data: str) -> Path:
-    """A folder under ``runs`` that nobody has yet.
+    """The folder of a study that names none, under ``runs``, with random digits.
 
     Args:
         kind: the first part of its name.

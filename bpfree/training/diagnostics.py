@@ -73,8 +73,8 @@ class Monitor:
                 whose = (
                     f"block {owner}" if isinstance(owner, int) else "all blocks" if owner is None else f"owner {owner}"
                 )
-                what = "loss" if name == "loss" else "gradient norm"
-                return f"the {what} of {whose} became {value} at step {batch + 1} of this epoch"
+                kind = "loss" if name == "loss" else "gradient norm"
+                return f"the {kind} of {whose} became {value} at step {batch + 1} of this epoch"
         return None
 
     def summary(self) -> dict[str, dict[str, float]]:

@@ -247,8 +247,8 @@ class Loop:
         self.early.update(value, cursor.epochs, trainer)
         entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
         spent = {**self.monitor.summary(), "train_s": cursor.train_s, "train_j": self.windows.train_j()}
-        own = contract.diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
-        self.history.append({**entry, **own, **spent})
+        figures = contract.diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
+        self.history.append({**entry, **figures, **spent})
         self._call("on_epoch")
 
     # Small things -----------------------------------------------------------------------------------------------------

@@ -23,9 +23,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-def _stored(thing: Any) -> bool:
-    """Whether it is a tensor with a storage of its own; the parts of a sparse one were counted when they were made."""
-    return isinstance(thing, Tensor) and thing.layout == torch.strided
+def _stored(value: Any) -> bool:
+    """True for a tensor with its own storage; the parts of a sparse one were counted when they were made."""
+    return isinstance(value, Tensor) and value.layout == torch.strided
 
 
 class LiveMemory(TorchDispatchMode):
@@ -44,10 +44,10 @@ class LiveMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = {id(t.untyped_storage()) for t in tree_leaves((args, kwargs)) if _stored(t)}
+        inputs = {id(t.untyped_storage()) for t in tree_leaves((args, kwargs)) if _stored(t)}
         out = func(*args, **kwargs)
         for tensor in tree_leaves(out):
-            if _stored(tensor) and id(tensor.untyped_storage()) not in given:
+            if _stored(tensor) and id(tensor.untyped_storage()) not in inputs:
                 self._count(tensor)
         return out
 

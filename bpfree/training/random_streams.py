@@ -19,9 +19,13 @@ _ONE = threading.RLock()
 
 @contextlib.contextmanager
 def global_scope(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators seeded inside, untouched outside: for operations that take no generator.
+    """Seed torch's global generators inside, leave them untouched outside: for operations that take no generator.
 
     They belong to the process, so that one thread at a time gets past here.
+
+    Args:
+        seed: of the generators.
+        device: that the run computes on.
     """
     with _ONE, torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -45,11 +49,16 @@ class Streams:
         return self._generators[purpose]
 
     def fresh(self, purpose: str, epoch: int) -> torch.Generator:
-        """A new CPU generator that depends on the seed, the purpose and the epoch alone: a resume needs no state."""
+        """A new CPU generator that depends on the seed and the arguments alone: a resume needs no state.
+
+        Args:
+            purpose: ``order``, ``augmentation``, …
+            epoch: since the beginning of the run.
+        """
         return self._make(torch.device("cpu"), purpose, epoch)
 
-    def own(self, *purpose: object) -> torch.Generator:
-        """A new generator on the training device, the same in every process; who asks for it saves its state."""
+    def generator(self, *purpose: object) -> torch.Generator:
+        """A new generator on the training device, the same in every process; the caller saves its state."""
         return self._make(self.device, "own", *purpose)
 
     def _make(self, device: torch.device, *purpose: object) -> torch.Generator:

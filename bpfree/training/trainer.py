@@ -130,7 +130,7 @@ class Trainer(nn.Module, ABC):
         if optim.clip:
             transforms.append(ClipNorm(optim.clip, replicas))
         if optim.noise_eta:
-            generators = [self.streams.own("gradient noise", self.phase.name, owner, r) for r in range(replicas)]
+            generators = [self.streams.generator("gradient noise", self.phase.name, owner, r) for r in range(replicas)]
             transforms.append(AnnealedNoise(optim.noise_eta, optim.noise_gamma, generators))
         return transforms
 

@@ -84,7 +84,8 @@ def test_a_replica_is_a_single_run_with_its_weights_and_stream(r: int):
     trainer = together.trainer
     for mine, theirs in zip(alone.trainer.parameters(), trainer.parameters(), strict=True):
         mine.data.copy_(theirs.detach().unflatten(0, (R, -1))[r].view_as(mine))
-    alone.owners["net"].transforms[1].generators = [trainer.streams.own("gradient noise", "all", "net", r)]
+    noise = alone.learner.owners["net"].transforms[1]
+    noise.generators = [trainer.streams.generator("gradient noise", "all", "net", r)]
     together.run()
     alone.run()
     batch = next(alone.data.test.batches(16))
