@@ -11,10 +11,12 @@ import torch
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from small import loop_of, make, tiny
 
 from bpfree.errors import InputError, RunFailed
 from bpfree.training import checkpoint
 from bpfree.training.checkpoint import write_atomically
+from bpfree.training.loop import Loop
 from bpfree.training.run_folder import BEST, CONFIG, HISTORY, LAST, NoFolder, ReadOnlyFolder, RunFolder
 
 
@@ -196,3 +198,19 @@ def test_a_write_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "replace", replace)
     write_atomically(path, lambda file: file.write(b"whole"))
     assert order == [5, "rename", "folder"]
+
+
+def test_a_checkpoint_of_version_0_1_brings_external_systems_back():
+    """There their states were kept under the name ``outside``."""
+
+    def loop() -> Loop:
+        values = {"net": "acoustic", "hidden": (5,), "epochs": 1, "batch_size": 11}
+        return loop_of(make("random-features", **values), tiny(classes=3))
+
+    finished, resumed = loop(), loop()
+    finished.run()
+    state = checkpoint.state_of(finished)
+    state["outside"] = state.pop("external")
+    checkpoint.restore(resumed, state)
+    assert finished.external[0].report()["physical_calls"]["train"] == 22
+    assert resumed.external[0].report() == finished.external[0].report()

@@ -1,0 +1,32 @@
+"""A plan: checked once, then handed on as it is."""
+
+import pytest
+
+import bpfree
+from bpfree.runs.plan import RunSettings, plan, settings_of
+from bpfree.runs.probe import Probe
+from bpfree.training.loop import Loop
+
+VALUES = {"hidden": (6,), "epochs": 1, "seed": 3, "device": "cpu"}
+
+
+def test_trainer_and_loop_get_the_settings_of_the_plan_themselves():
+    planned = plan("mono-forward", "vowels", "mlp", VALUES)
+    trainer = planned.build()
+    assert trainer.settings is planned.rule_settings
+    assert trainer._build_net.keywords["settings"] is planned.net_settings
+    loop = Loop(trainer, planned.load_data(), settings=planned.loop_settings)
+    assert loop.settings is planned.loop_settings
+    assert loop.trainer.features == [6]
+
+
+@pytest.mark.parametrize(("probe", "classes"), [(True, [Probe]), (False, [])])
+def test_the_probe_is_a_callback_of_runs_that_ask_for_one(probe, classes):
+    planned = plan("backprop", "mnist", None, {**VALUES, "probe": probe})
+    assert [type(callback) for callback in planned.callbacks()] == classes
+
+
+def test_the_probe_is_a_setting_of_runs_and_none_of_the_loop():
+    assert settings_of("backprop")["run"] is RunSettings
+    with pytest.raises(bpfree.InputError, match="probe"):
+        plan("backprop", "mnist", None, VALUES).build().fit(([[0.0], [1.0]], [0, 1]), probe=True)
