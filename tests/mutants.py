@@ -77,8 +77,8 @@ def rules() -> list[str]:
 def missing_cells() -> list[tuple[str, str]]:
     """Rules and faults without a mutant and without a reason."""
     shared = [(rule, fault) for rule in rules() for fault, name in SHARED.items() if rule not in MUTANTS[name].rules]
-    own = [(rule, fault) for rule in rules() for fault in OWN if f"{rule}: {fault}" not in MUTANTS]
-    return [cell for cell in shared + own if cell not in NOT_APPLICABLE]
+    of_a_rule = [(rule, fault) for rule in rules() for fault in OWN if f"{rule}: {fault}" not in MUTANTS]
+    return [cell for cell in shared + of_a_rule if cell not in NOT_APPLICABLE]
 
 
 def plant(mutant: Mutant | None, where: Path) -> None:
@@ -148,7 +148,7 @@ def attempt(mutant: Mutant | None, tests: Sequence[str]) -> tuple[int, list[str]
 
 
 def survivors(name: str) -> str:
-    """Why the mutant called ``name`` is not caught; empty when it is."""
+    """The reason why the mutant called ``name`` counts as not caught; empty when it is caught."""
     mutant = MUTANTS[name]
     code, failed, log = attempt(mutant, mutant.tests)
     if code != 1:
@@ -158,7 +158,7 @@ def survivors(name: str) -> str:
 
 
 def _is_of(node: str, rule: str) -> bool:
-    """Whether a node id such as ``…[mono-forward, joint-within an epoch]`` is of a row of ``rule``."""
+    """True for a node id such as ``…[mono-forward, joint-within an epoch]`` is of a row of ``rule``."""
     row = node.partition("[")[2]
     return row.startswith(rule) and row[len(rule) : len(rule) + 1] in (",", "-", "]")
 
@@ -170,15 +170,15 @@ def clean_tests() -> list[str]:
 
 def main(names: Sequence[str]) -> int:
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(survivors, names or MUTANTS))
-    for name, why in zip(names or MUTANTS, found, strict=True):
+        reasons = list(pool.map(survivors, names or MUTANTS))
+    for name, why in zip(names or MUTANTS, reasons, strict=True):
         print(f"{'SURVIVED' if why else 'caught':9} {name}")
-    for why in filter(None, found):
+    for why in filter(None, reasons):
         print("\n" + why)
     for cell, reason in NOT_APPLICABLE.items():
         print(f"{'n/a':9} {': '.join(cell)} ({reason})")
-    print(f"{sum(not why for why in found)} of {len(found)} caught")
-    return int(any(found) or bool(missing_cells()))
+    print(f"{sum(not why for why in reasons)} of {len(reasons)} caught")
+    return int(any(reasons) or bool(missing_cells()))
 
 
 if __name__ == "__main__":

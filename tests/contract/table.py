@@ -225,5 +225,5 @@ ROWS = {
 
 def rows(promise: str | None = None) -> pytest.MarkDecorator:
     """Run a test for every row, but for those that opt out of ``promise``; the test gets ``row``."""
-    chosen = [pytest.param(row, id=name) for name, row in ROWS.items() if promise not in row.but]
-    return pytest.mark.parametrize("row", chosen)
+    rows = [pytest.param(row, id=name) for name, row in ROWS.items() if promise not in row.but]
+    return pytest.mark.parametrize("row", rows)

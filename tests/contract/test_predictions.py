@@ -11,7 +11,7 @@ from bpfree.errors import InputError
 
 
 def everything(loop) -> dict:
-    """Whatever a prediction could disturb."""
+    """All that a prediction could disturb."""
     trainer = loop.trainer
     return {
         "state": {name: tensor.clone() for name, tensor in trainer.state_dict().items()},
@@ -118,7 +118,7 @@ def test_prediction_runs_in_evaluation_mode(row: Row):
 
 @rows()
 def test_a_phase_predicts_with_the_blocks_trained_so_far(row: Row):
-    """What lies above the phase's blocks, and their heads, may be anything."""
+    """Blocks above those of the phase, and their heads, may be anything."""
     loop = loop_of(make(row.algo, **row.tiny), tiny())
     for phase in loop.phases:
         loop.enter_phase(phase)

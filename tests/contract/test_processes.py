@@ -40,8 +40,8 @@ def test_what_a_rule_declares_is_what_its_rows_show():
     for row in ROWS.values():
         opted[row.algo] |= {row.but[SEPARATE]} if SEPARATE in row.but else set()
     for algo, reasons in opted.items():
-        own = {why for why in reasons if not why.startswith(("batch normalisation", "a graph"))}
+        of_the_rule = {why for why in reasons if not why.startswith(("batch normalisation", "a graph"))}
         if resolve.rule(algo).batch_separable:
-            assert not own, algo
+            assert not of_the_rule, algo
         else:
             assert reasons, algo

@@ -60,7 +60,7 @@ def run(row: Row, path: Path | None = None, callbacks: Any = (), resume: bool = 
 
 @lru_cache
 def unbroken(algo_and_variant: str) -> tuple[dict[str, Any], int, int]:
-    """What it comes to, its phases and its steps."""
+    """The outcome, the phases and the steps of a run."""
     loop = run(ROWS[algo_and_variant])
     return outcome(loop), len(loop.phases), loop.cursor.steps
 

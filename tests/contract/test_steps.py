@@ -1,4 +1,4 @@
-"""What one step does: only to its owner, in flat memory, for batches of any size, without waiting for the host."""
+"""The effect of one step: only on its owner, in flat memory, for batches of any size, without waiting for the host."""
 
 from collections.abc import Hashable, Iterator
 

@@ -1,4 +1,4 @@
-"""What the oracles compute with: plain numpy in float64, written from the papers and sharing nothing with bpfree."""
+"""The arithmetic of the oracles: plain numpy in float64, written from the papers and sharing nothing with bpfree."""
 
 import numpy as np
 from numpy.typing import NDArray

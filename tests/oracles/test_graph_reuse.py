@@ -1,4 +1,4 @@
-"""What is computed once gives the weights that recomputing gives."""
+"""Values that are computed once give the weights that recomputing gives."""
 
 from dataclasses import replace
 

@@ -23,7 +23,7 @@ DFA = {"variant": "dfa", "block_epochs": 1, "block_optimizer": "sgd", "block_lr"
 
 
 def features(v: dict[str, Array], depth: int) -> list[Array]:
-    """What each block of an MLP puts out."""
+    """The output of each block of an MLP."""
     h, found = X, []
     for k in range(depth):
         h = relu(h @ v[f"blocks.{k}.1.weight"].T + v[f"blocks.{k}.1.bias"])
@@ -191,7 +191,7 @@ def test_a_step_runs_the_blocks_as_often_as_the_record_says():
 
 
 def test_feedback_alignment_in_bfloat16_moves_every_block():
-    """Whatever autocast keeps from the pass without a graph. A unit near zero may change sides."""
+    """Autocast may keep copies from the pass without a graph. A unit near zero may change sides."""
     moved = []
     for precision in ("fp32", "bf16"):
         trainer = make("cafo", hidden=(32, 32), **DFA, predictor="mse", batch_size=22)

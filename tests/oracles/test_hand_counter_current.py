@@ -171,7 +171,7 @@ def test_feedback_is_over_the_prototypes():
 
 
 def test_the_pair_of_the_input_moves_no_other_weight():
-    """Whatever V_1 is, all else takes the same step."""
+    """All but V_1 takes the same step for any V_1."""
     steps = []
     for factor in (1.0, 3.0):
         trainer = make("counter-current", **FREE, optimizer="sgd", epochs=1, batch_size=B)

@@ -169,7 +169,7 @@ def test_a_prediction_depends_on_rounded_positions_alone(algo: str):
 
 @pytest.mark.parametrize("algo", RULES)
 def test_a_class_that_is_only_in_the_delays_needs_them(algo: str):
-    """Which of 1, 2, 3 steps lies between two spikes, at a random time; without delays tau forgets in one step."""
+    """The delay between two spikes, 1, 2 or 3 steps, is the class; without delays tau forgets in one step."""
     chosen = {**CHOSEN, "tau_ms": 10.05, "hidden": (24,), "epochs": 12, "batch_size": 20, "lr": 2e-2}
     data = spikes(600).data
     learned, none = fit(algo, data, **chosen), fit(algo, data, **{**chosen, "delays": "none", "epochs": 6})

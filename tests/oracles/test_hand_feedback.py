@@ -136,7 +136,7 @@ def test_fa_refuses_layers_that_it_cannot_align(layer: nn.Module):
 
 
 def test_no_gradient_crosses_blocks_in_dfa():
-    """When block k is about to step, its parameters hold gradients and no other ones do."""
+    """Only the parameters of block k hold gradients just before its step."""
     loop = convolutional(DFA)
     held: list[tuple[int, list[str]]] = []
     parameters = dict(loop.trainer.named_parameters())

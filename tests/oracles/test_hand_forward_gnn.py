@@ -85,7 +85,7 @@ def goodness_gradient(out: Array, positive: bool, share: float) -> Array:
 
 
 def shown(moved_from: dict[str, Array], m: int) -> dict[int, int]:
-    """Which class each training node is shown with in stream m."""
+    """The class that each training node is shown with in stream m."""
     return {i: (Y[i] + (0 if m == 0 else int(moved_from["offsets"][m - 1, i]))) % K for i in TRAIN}
 
 

@@ -1,4 +1,4 @@
-"""What a planted fault is, and the tests that many of them name."""
+"""A planted fault, and the tests that many of them name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

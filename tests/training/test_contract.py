@@ -1,4 +1,4 @@
-"""What a rule, a net or a caller gets wrong: one line that says so, and nothing trained on it."""
+"""Mistakes of a rule, a net or a caller: one line that says so, and nothing trained on it."""
 
 import copy
 import json
@@ -263,8 +263,8 @@ def test_helpers_that_cannot_help_are_refused(options, why):
 
 
 def test_diagnostics_are_plain_and_have_names_of_their_own():
-    for found, why in (({"size": torch.ones(())}, "JSON cannot hold"), ({"val": 1.0}, "the history has already")):
-        rule = type("Telling", (MonoForward,), {"diagnostics": lambda self, found=found: found})
+    for values, why in (({"size": torch.ones(())}, "JSON cannot hold"), ({"val": 1.0}, "the history has already")):
+        rule = type("Telling", (MonoForward,), {"diagnostics": lambda self, values=values: values})
         with pytest.raises(InputError, match=why):
             run(rule(**SMALL))
 

@@ -26,7 +26,7 @@ print(resident_mib() - before)
 
 
 def kept_mib(first: str) -> float:
-    """What stays of six freed blocks, in a process of its own."""
+    """Resident memory that stays of six freed blocks, in a new process."""
     done = subprocess.run([sys.executable, "-c", STEP.format(first=first)], capture_output=True, text=True, check=True)
     return float(done.stdout)
 

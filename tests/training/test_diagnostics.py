@@ -10,7 +10,9 @@ from bpfree.training.diagnostics import Monitor
 from bpfree.training.early_stopping import EarlyStop
 
 
-def told(values: list[float], patience: int | None, min_delta: float, maximize: bool = True) -> tuple[int, float, int]:
+def stopped(
+    values: list[float], patience: int | None, min_delta: float, maximize: bool = True
+) -> tuple[int, float, int]:
     """(epochs run, best value, epoch of the best) of a run whose validation metric goes through ``values``."""
     stop, trainer = EarlyStop(patience, min_delta, maximize), nn.Linear(1, 1)
     for epoch, value in enumerate(values, 1):
@@ -33,15 +35,15 @@ def told(values: list[float], patience: int | None, min_delta: float, maximize: 
     ],
 )
 def test_early_stop_by_hand(values, patience, min_delta, expected):
-    assert told(values, patience, min_delta) == expected
+    assert stopped(values, patience, min_delta) == expected
 
 
 def test_early_stop_of_a_metric_that_falls():
-    assert told([3.0, 2.0, 2.5, 2.1], 2, 0.0, maximize=False) == (4, 2.0, 2)
+    assert stopped([3.0, 2.0, 2.5, 2.1], 2, 0.0, maximize=False) == (4, 2.0, 2)
 
 
 def test_a_gain_of_exactly_min_delta_is_none():
-    assert told([0.5, 0.75], 1, 0.25) == (2, 0.5, 1)
+    assert stopped([0.5, 0.75], 1, 0.25) == (2, 0.5, 1)
 
 
 def test_the_best_state_is_restored():
@@ -69,7 +71,7 @@ def test_without_a_best_state_nothing_is_restored():
 
 
 def test_nan_is_never_an_improvement():
-    assert told([0.5, math.nan], 1, 0.0) == (2, 0.5, 1)
+    assert stopped([0.5, math.nan], 1, 0.0) == (2, 0.5, 1)
 
 
 def test_early_stop_goes_on_from_its_state():

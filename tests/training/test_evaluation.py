@@ -1,4 +1,4 @@
-"""Whoever asks a net for predictions outside of training does it in one way: `bpfree.training.evaluation`."""
+"""Predictions outside of training are made in one way: `bpfree.training.evaluation`."""
 
 import numpy as np
 import pytest
@@ -48,17 +48,17 @@ def test_a_probe_leaves_frozen_blocks_in_evaluation_mode():
 
 
 def test_a_probe_sees_what_the_blocks_put_out_in_the_precision_of_the_run():
-    found = set()
+    dtypes = set()
 
     class Noting(Probe):
         def _flat(self, out):
-            found.add(out.dtype)
+            dtypes.add(out.dtype)
             return super()._flat(out)
 
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32), ("fp64", torch.float64)):
-        found.clear()
+        dtypes.clear()
         fit("backprop", tiny(), {"precision": precision, "callbacks": [Noting()]}, **SMALL)
-        assert found == {dtype}
+        assert dtypes == {dtype}
 
 
 def test_a_probe_does_not_give_the_answers_away():

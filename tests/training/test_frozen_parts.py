@@ -1,4 +1,4 @@
-"""What never trains, or trains later: frozen blocks, physical systems, bumps that narrow, ranges."""
+"""Parts that never train, or train later: frozen blocks, physical systems, bumps that narrow, ranges."""
 
 from dataclasses import replace
 

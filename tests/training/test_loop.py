@@ -173,7 +173,7 @@ def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path: Path):
 
 
 def test_validation_data_decides_and_test_data_is_never_read():
-    """What `Loop.run` evaluates is the validation part, and the test part may not even be looked at."""
+    """`Loop.run` evaluates the validation part, and may not even look at the test part."""
 
     class Untouchable(TensorSource):
         def batches(self, *args, **options):
@@ -209,7 +209,7 @@ def test_the_validation_metric_in_the_history_is_the_accuracy_on_the_validation_
 
 
 def test_dropout_augmentation_momentum_and_early_stop_resume_exactly(tmp_path: Path):
-    """What a resume must restore besides the weights: the global random state above all."""
+    """A resume restores more than the weights: the global random state above all."""
 
     def blocks() -> list[nn.Module]:
         torch.manual_seed(0)
@@ -341,11 +341,11 @@ def test_threads_of_a_run_do_not_stay_for_the_next():
 
 def test_the_metric_told_is_that_of_the_state_that_is_kept():
     values = {"hidden": (12,), "epochs": 6, "batch_size": 8, "lr": 0.3}
-    for keep, pick in (("best", max), ("last", lambda found: found[-1])):
+    for keep, pick in (("best", max), ("last", lambda values: values[-1])):
         loop = fit("mono-forward", tiny(), {}, keep=keep, **values)
-        found = [entry["val"] for entry in loop.history]
-        assert found[-1] < max(found)  # else both would be one
-        assert loop.value == pick(found) == loop.evaluate(loop.data.val)
+        metrics = [entry["val"] for entry in loop.history]
+        assert metrics[-1] < max(metrics)  # else both would be one
+        assert loop.value == pick(metrics) == loop.evaluate(loop.data.val)
 
 
 def test_callbacks_need_only_the_methods_they_have():

@@ -75,8 +75,8 @@ def test_run_counts_the_second_step(batch_size):
     class Starting(Hoarder):
         sizes = (9000, 1000)
 
-    found = peak(Starting(batch_size=batch_size, epochs=2))
-    assert 1000 * KIB <= found < 1002 * KIB  # a few tensors of ten numbers beside it
+    measured = peak(Starting(batch_size=batch_size, epochs=2))
+    assert 1000 * KIB <= measured < 1002 * KIB  # a few tensors of ten numbers beside it
 
 
 def test_run_counts_what_the_end_of_an_epoch_takes():

@@ -40,8 +40,8 @@ def test_cosine_schedule_is_half_of_one_plus_cosine(progress: float):
 
 def test_steps_schedule_quarters_the_rate_four_times():
     """At 50, 75, 87.5 and 93.75 of 100, as 200, 300, 350 and 375 of 400 epochs in arXiv 1901.06656."""
-    found = [lr_factor("steps", percent / 100) for percent in (0, 49, 50, 74, 75, 87, 88, 93, 94, 100)]
-    assert found == [1, 1, *[4**-1] * 2, *[4**-2] * 2, *[4**-3] * 2, *[4**-4] * 2]
+    factors = [lr_factor("steps", percent / 100) for percent in (0, 49, 50, 74, 75, 87, 88, 93, 94, 100)]
+    assert factors == [1, 1, *[4**-1] * 2, *[4**-2] * 2, *[4**-3] * 2, *[4**-4] * 2]
 
 
 @pytest.mark.parametrize("progress", PROGRESS)
