@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from small_study import SMALL
 
 from bpfree import InputError, RunFailed
 from bpfree.functional.metrics import METRICS
 from bpfree.reports import study as studies
 from bpfree.reports.comparisons import POINTS
 from bpfree.runs import record as records
-from bpfree.studies import arms, compare, workers
+from bpfree.studies import arms, compare, notation, workers
 from bpfree.studies.workers import Isolated
 from energy import EnergyError
 
@@ -49,7 +49,7 @@ def of(found: dict, arm: str, budget: str) -> list[dict]:
     ],
 )
 def test_arms_are_told_apart(text, parts):
-    assert arms.separate(text) == parts
+    assert notation.separate(text) == parts
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_arms_are_told_apart(text, parts):
     [(MF, "mnist"), (BP, "mnist"), ("forward-gnn", "cora"), (f"forward-gnn:lr=0.1,{BP}:lr=0.1", "cora")],
 )
 def test_study_that_names_no_data_has_that_of_its_rules(algos, data):
-    assert arms.default_data(algos) == data
+    assert notation.default_data(algos) == data
 
 
 def test_reports_tell_every_metric_that_is_a_share_in_points():
@@ -121,15 +121,23 @@ BAD = {
     "seeds a fraction": ("mono-forward", {"seeds": 2.5}, "seeds 2.5 are not valid: expected how many"),
     "seeds of words": ("mono-forward", {"seeds": ["a"]}, "seeds ['a'] are not valid: expected how many"),
     "kept state of one arm": ("mono-forward:keep=last", {}, "keep belongs to the whole study"),
-    "trials without epochs": ("mono-forward", {"tune_epochs": 0}, "tune_epochs = 0 is not valid: expected 1 or more"),
-    "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
+    "trials without epochs": (
+        "mono-forward",
+        {"tune_epochs": 0},
+        "tune_epochs = 0 is not valid: expected >= 1 (epochs",
+    ),
+    "margin of nothing": (
+        "mono-forward",
+        {"margin_pp": 0},
+        "margin_pp = 0 is not valid: expected > 0 (percentage",
+    ),
     "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
     "target of another unit": ("mono-forward", {"target": 97}, "target = 97 is not valid: accuracy and ROC-AUC are"),
-    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle = -1 is not valid: expected seconds, 0 or more"),
+    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle_s = -1 is not valid: expected >= 0 (seconds"),
     "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
     "no seeds": ("mono-forward", {"seeds": 0}, "expected how many, such as 5"),
     "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
-    "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected 1 trial an arm or more"),
+    "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected >= 1 (trials of a search"),
     "jobs 0": ("mono-forward", {"jobs": 0}, "jobs = 0 is not valid"),
     "setting of no arm": ("mono-forward", {"peer": 0.1}, "unknown setting 'peer'"),
     "data": ("mono-forward", {"data": "minst"}, "unknown data 'minst': did you mean mnist"),
@@ -240,9 +248,9 @@ def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path
 
 def test_runs_side_by_side_are_told_whenever_they_began(finished, tmp_path, in_process, data):
     place = Path(shutil.copytree(finished, tmp_path / "study"))
-    assert studies.read(place)["together"] == 1
+    assert studies.read(place)["concurrent_runs"] == 1
     compare.compare(MF, data, out=place, seeds=3, controls=[], jobs=4, **SMALL)
-    assert studies.read(place)["together"] == 4
+    assert studies.read(place)["concurrent_runs"] == 4
 
 
 def test_data_without_a_test_part_are_refused(run_study, data, tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL
+from small_study import SMALL
 
 from bpfree import InputError
 from bpfree.reports import study
@@ -18,7 +18,7 @@ from bpfree.reports.validity import faults
 from bpfree.runs import record as records
 from bpfree.runs import train
 from bpfree.studies import arms, compare
-from bpfree.studies.tune import _sealed
+from bpfree.studies.trials import without_test
 from bpfree.training import checkpoint
 from energy.labels import COUNTER
 from energy.sources.source import Point, Source
@@ -204,7 +204,7 @@ def test_7_co2e_of_another_run_is_detected(copy: Path):
 def test_8_a_search_has_no_test_data_to_select_on(data: str):
     plan = train.plan(MF, data, "mlp", {"hidden": (16,)})
     assert plan.load_data().test is not None
-    assert _sealed(plan.load_data()).test is None
+    assert without_test(plan.load_data()).test is None
 
 
 def test_8_looking_at_test_data_while_training_is_detected(copy: Path):
