@@ -88,19 +88,19 @@ def compare(
     wanted = [] if wanted == ["none"] else wanted
     values = {"net": net, "tune": tune, "tune_epochs": tune_epochs, "quick": quick, "target": target}
     values |= {"margin_pp": margin_pp, "meter": meter, "jobs": jobs, "idle_s": idle_s, "question": question}
-    chosen: CompareOptions = build(CompareOptions, values)
+    options: CompareOptions = build(CompareOptions, values)
     device = pick_device(settings.get("device", "auto"))
     meter_for(meter, device, None, None).close()  # a meter that is not there shows before anything is written
 
-    defined = definition(chosen, algos=texts, data=data, seeds=seed_list(seeds), controls=wanted, settings=settings)
+    defined = definition(options, algos=texts, data=data, seeds=seed_list(seeds), controls=wanted, settings=settings)
     plan = earlier_plan(folder, defined)
     if plan is None:
-        arms, specs, notes = build_arms(texts, data, chosen.net, settings, controls=wanted, quick=chosen.quick)
-        plan = new_plan(folder.name, chosen, defined, arms, notes)
+        arms, specs, notes = build_arms(texts, data, options.net, settings, controls=wanted, quick=options.quick)
+        plan = new_plan(folder.name, options, defined, arms, notes)
     else:
         arms, specs = restore_arms(plan["arms"], data, settings)
-    check_target(chosen.target, (spec.metric for spec in specs.values()))
-    environs, notes = workers.slots(chosen.jobs, meter, settings.get("device", "auto"))
+    check_target(options.target, (spec.metric for spec in specs.values()))
+    environs, notes = workers.slots(options.jobs, meter, settings.get("device", "auto"))
     if meter == "none":
         plan["concurrent_runs"] = max(plan["concurrent_runs"], len(environs))
     plan["warnings"] = list(dict.fromkeys([*plan["warnings"], *notes]))
@@ -108,7 +108,7 @@ def compare(
     ledger = Ledger(folder, plan, arms, say)
     with _locked(folder) as lock:
         ledger.save()
-        idle_s = (QUICK_IDLE_S if chosen.quick else IDLE_S) if chosen.idle_s is None else chosen.idle_s
+        idle_s = (QUICK_IDLE_S if options.quick else IDLE_S) if options.idle_s is None else options.idle_s
         if meter != "none" and idle_s > 0 and plan["idle"] is None:  # before the workers begin to import torch
             say(f"idle power: {idle_s:g} s")
             with meter_for(meter, device, None, None) as idle:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree.config.flags import preferred
-from bpfree.config.settings import options, setting, settings
+from bpfree.config.settings import options as declarations
+from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 
 
@@ -40,13 +41,13 @@ DEFINING = (
 
 def help_text(name: str) -> str:
     """Help of one option for the command line, with its default."""
-    (option,) = [option for option in options(CompareOptions) if option.name == name]
+    (option,) = [option for option in declarations(CompareOptions) if option.name == name]
     shown = "" if option.default is None or option.type == "bool" else f"  [default: {preferred(option, {})}]"
     return option.help + shown
 
 
 def definition(
-    chosen: CompareOptions,
+    options: CompareOptions,
     *,
     algos: Sequence[str],
     data: str,
@@ -57,7 +58,7 @@ def definition(
     """The arguments that make a study what it is, as ``study.json`` keeps them (`bpfree.reports.study.Definition`).
 
     Args:
-        chosen: options.
+        options: of the comparison.
         algos: arms as typed.
         data: name of the data.
         seeds: one run of each arm and budget for each.
@@ -65,7 +66,7 @@ def definition(
         settings: of all arms that have them.
     """
     named = {"algos": algos, "data": data, "seeds": seeds, "controls": controls, "settings": settings}
-    return named | {name: getattr(chosen, name) for name in DEFINING}
+    return named | {name: getattr(options, name) for name in DEFINING}
 
 
 def check_target(target: float | None, metrics: Iterable[str]) -> None:

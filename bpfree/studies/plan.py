@@ -15,13 +15,13 @@ FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
 
 
 def new_plan(
-    name: str, chosen: CompareOptions, defined: Mapping[str, Any], arms: Sequence[Arm], notes: Sequence[str]
+    name: str, options: CompareOptions, defined: Mapping[str, Any], arms: Sequence[Arm], notes: Sequence[str]
 ) -> dict[str, Any]:
     """A new ``study.json``, but for the description of its arms.
 
     Args:
         name: of the study.
-        chosen: options.
+        options: of the comparison.
         defined: see `bpfree.studies.options.definition`.
         arms: in the order of the first seed.
         notes: for the reader of the report.
@@ -29,14 +29,14 @@ def new_plan(
     return {
         "schema": study.SCHEMA,
         "name": name,
-        "question": chosen.question,
+        "question": options.question,
         "created": now(),
         "seeds": defined["seeds"],
         "budgets": list(FOLDERS),
-        "quick": chosen.quick,
+        "quick": options.quick,
         "data": defined["data"],
-        "margin_pp": chosen.margin_pp,
-        "target": chosen.target,
+        "margin_pp": options.margin_pp,
+        "target": options.target,
         "idle": None,
         "concurrent_runs": 1,
         "warnings": list(notes),

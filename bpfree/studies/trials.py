@@ -115,13 +115,13 @@ class SearchWorker:
     def _train(self, trial: optuna.Trial, values: Mapping[str, Any]) -> Loop:
         """Train with some settings, and keep the cost with the trial. TrialPruned: the training diverged."""
         config = {key: value for key, value in self.base.config.items() if key not in ("algo", "data", "net")}
-        chosen = plan(self.base.cls, self.base.data, self.base.net, {**config, **values})
-        same_data = chosen.data_settings == self.base.data_settings
-        data = self.data if same_data else without_test(chosen.load_data())
+        trial_plan = plan(self.base.cls, self.base.data, self.base.net, {**config, **values})
+        same_data = trial_plan.data_settings == self.base.data_settings
+        data = self.data if same_data else without_test(trial_plan.load_data())
         began_s = time.perf_counter()
-        with closing(meter_for(self.meter, pick_device(chosen.loop_settings.device), None, None)) as meter:
-            loop_settings = dataclasses.asdict(chosen.loop_settings)
-            loop = Loop(chosen.build(), data, meter=meter, callbacks=[ReportToOptuna(trial)], **loop_settings)
+        with closing(meter_for(self.meter, pick_device(trial_plan.loop_settings.device), None, None)) as meter:
+            loop_settings = dataclasses.asdict(trial_plan.loop_settings)
+            loop = Loop(trial_plan.build(), data, meter=meter, callbacks=[ReportToOptuna(trial)], **loop_settings)
             try:
                 loop.run()
             except Diverged as error:

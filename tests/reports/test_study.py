@@ -35,6 +35,8 @@ def test_what_is_written_is_what_is_read(tmp_path):
         ({"seeds": [1, 2, 1]}, "seed 1 given twice"),
         ({"arms": plan()["arms"] * 2}, "arm mine given twice"),
         ({"margin_pp": 0}, "margin_pp"),
+        ({"extensions": {"co_tenants": 2}}, "extensions.co_tenants"),
+        ({"concurrent_runs": 0}, "concurrent_runs"),
         ({"arms": [{"name": "a", "algo": "a", "role": "boss"}]}, "arms.0.role"),
         ({"runs": [{"arm": "x", "seed": 0, "budget": "b", "path": "p", "status": "planned"}]}, "runs of x"),
     ],
@@ -45,6 +47,11 @@ def test_a_study_that_does_not_fit_is_refused_in_one_line(tmp_path, changes, nam
     assert named in str(error.value)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_extensions_are_kept_under_their_names(tmp_path):
+    written = study.write(plan(extensions={"co_tenants": {"count": 2}}), tmp_path)
+    assert study.read(tmp_path)["extensions"] == {"co_tenants": {"count": 2}} == written["extensions"]
 
 
 def test_a_record_edited_by_hand_is_named(tmp_path):

@@ -80,7 +80,7 @@ def test_study_of_version_1_goes_on_with_the_same_command(cut):
 
 
 def test_option_that_a_later_version_adds_makes_no_other_study(cut):
-    """Its default is what the study was made with: here the margin and the epochs of a trial, as if version 1 had not had them."""
+    """It was made with the default: here the margin and the epochs of a trial, as if version 1 had not had them."""
     saved = json.loads((cut / "study.json").read_text(encoding="utf-8"))
     del saved["definition"]["margin_pp"], saved["definition"]["tune_epochs"]
     (cut / "study.json").write_text(json.dumps(saved), encoding="utf-8")
