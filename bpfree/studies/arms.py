@@ -1,6 +1,7 @@
 """Arms: what a comparison runs, as checked plans.
 
-What all arms share (stopping rule, batches, seeds, device, checkpoints) belongs to the study, and no arm may set it.
+Settings that all arms share (stopping rule, batches, seeds, device, checkpoints) belong to the study, and no arm may
+set them.
 Every distinct net gets one twin, plain backpropagation on the same net and data, and the controls, among them those
 that the rules of its arms declare (`Trainer.controls`); the first arm is run once more, the A/A arm, whose differences
 are noise.

@@ -62,7 +62,7 @@ def test_a_record_edited_by_hand_is_named(tmp_path):
         study.load(tmp_path)
 
 
-def test_a_run_that_failed_and_one_whose_record_is_gone_are_told(tmp_path):
+def test_a_run_that_failed_and_one_whose_record_is_gone_leave_warnings(tmp_path):
     doubles.write(tmp_path, ARMS, lambda arm, seed: None if (arm, seed) == ("mine", 0) else doubles.run(arm, seed))
     (tmp_path / "runs" / "mine-s1" / "run.json").unlink()
     found = study.load(tmp_path)
@@ -295,7 +295,7 @@ def test_one_folder_cannot_be_two_runs(tmp_path):
     assert any("have one folder: they are one run" in text for text in faults(study.load(tmp_path)))
 
 
-def test_runs_that_failed_alike_are_told_in_one_line(tmp_path):
+def test_runs_that_failed_alike_make_one_warning(tmp_path):
     doubles.write(tmp_path, ARMS, lambda arm, seed: None if arm == "mine" else doubles.run(arm, seed))
     found = study.load(tmp_path)
     assert found.warnings == ["mine, own convergence, seeds 0, 1, 2: failed (the loss became NaN)"]

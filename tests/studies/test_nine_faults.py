@@ -1,6 +1,7 @@
 """The nine faults that spoiled the field's best-known energy study: each is committed here, and refused or detected.
 
-What the commands cannot make any more is forged: records are rewritten with valid hashes, as a careless script would.
+Faults that the commands cannot make any more are forged: records are rewritten with valid hashes, as a careless
+script would.
 """
 
 import json

@@ -61,7 +61,7 @@ def test_best_file_is_the_configuration_of_the_best_trial(searched):
     assert {name: config[name] for name in summary["space"]} == summary["best"]["params"]
 
 
-def test_best_trial_is_told_as_an_arm_of_a_comparison(searched, capsys):
+def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
@@ -200,7 +200,7 @@ def test_trial_below_the_median_is_pruned(tmp_path, monkeypatch):
     assert summary["cost"]["pruned"] == 1
 
 
-def test_diverged_trial_counts_and_is_told(tmp_path):
+def test_diverged_trial_counts_and_says_why(tmp_path):
     summary = tune.tune(
         "mono-forward", tiny(), trials=1, search=["weight_decay"], out=tmp_path / "out", lr=1e30, **BASE
     )
@@ -315,10 +315,10 @@ def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, t
     workers[0].kill()
     workers[1].join(120)
     assert workers[1].exitcode == 0
-    told = found(tmp_path / "b")["found"]
-    assert Counter(trial["state"] for trial in told) == {"complete": 4, "fail": 1}
-    lost = told[killed]
-    (again,) = [trial for trial in told if trial["retry_of"] == killed]
+    made = found(tmp_path / "b")["found"]
+    assert Counter(trial["state"] for trial in made) == {"complete": 4, "fail": 1}
+    lost = made[killed]
+    (again,) = [trial for trial in made if trial["retry_of"] == killed]
     assert (lost["state"], again["state"]) == ("fail", "complete")
     assert again["params"] == lost["params"]
     assert found(tmp_path / "b")["cost"]["lost"] == 1
