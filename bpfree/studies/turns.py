@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bpfree.reports.study import MATCHED
-from bpfree.runs.train import train
 from bpfree.studies.arms import Arm
+from bpfree.studies.jobs import TRAIN
 from bpfree.studies.ledger import Ledger
 from bpfree.studies.settings_search import search_settings
 from bpfree.studies.slot import Slot
@@ -27,12 +27,6 @@ from bpfree.training.signals import stop_on_signals
 
 WARM_UP = "warm-up"  # folder of the run that counts for nothing
 NO_TWIN = "the backprop twin of its net has no finished run whose passes it could match"
-
-
-def train_once(**arguments: Any) -> tuple[str, str | None]:
-    """Status and error of one run; the worker's process calls it."""
-    record = train(**arguments)
-    return record["status"], record["error"]
 
 
 class Turns:
@@ -134,7 +128,7 @@ class Turns:
         values = {**arm.values, **self.ledger.searched(arm), **changes, "seed": seed}
         place = {"out": str(folder), "meter": self.meter, "command": self.command}
         arguments = {"algo": arm.algo, "data": arm.data, "net": arm.net, **place, **values}
-        return slot.call("bpfree.studies.turns:train_once", arguments)
+        return slot.call(TRAIN, arguments)
 
     def _passes(self) -> dict[str, float | None]:
         """Net -> data passes of its twin at its own convergence, mean over the seeds."""
