@@ -16,7 +16,7 @@ GUESS = (("cpu", "modelled", "a load model", None), ("ram", "constant", "watts a
 
 
 def window(seconds: float, watts: Mapping[str, float], parts: Sequence[tuple] = (GPU,), fake: bool = False) -> dict:
-    """The reading of a window in which each part drew so many watts."""
+    """The reading of a window of so many seconds in which each part drew so many watts."""
     components = {
         name: {
             "energy_j": watts[name] * seconds,
@@ -117,8 +117,16 @@ def write(
     budget: str = study.OWN,
     **plan: Any,
 ) -> study.Study:
-    """Put a study into ``folder`` and load it. ``arms``: name -> what ``study.json`` says of it beside name, rule and
-    net; ``runs(arm, seed)``: the record, or None for a run that failed before it left one."""
+    """Put a study into a folder and load it.
+
+    Args:
+        folder: of the study.
+        arms: name -> entries of ``study.json`` other than name, rule and net.
+        runs: ``runs(arm, seed)`` is the record, or None for a run that failed before it left one.
+        seeds: of every arm.
+        budget: of every run.
+        **plan: entries of ``study.json``.
+    """
     listed = []
     for seed in seeds:
         for arm in arms:

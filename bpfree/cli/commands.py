@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bpfree.errors import BpfreeError, InputError
+from bpfree.studies.options import help_text
 
 _OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}  # settings are read by bpfree.config.flags
 _UsageError: Any = typer.BadParameter.__base__
@@ -215,13 +216,13 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="folder of the study  [default: runs/study-<a new one>]")] = None,
     config: Annotated[str | None, typer.Option(help="YAML file of a study, or a recipe by name")] = None,
     controls: Annotated[str | None, typer.Option(help="controls instead of the usual ones, or none")] = None,
-    tune: Annotated[int | None, typer.Option(help="search each arm's settings first, with this many trials")] = None,
-    tune_epochs: Annotated[int | None, typer.Option(help="epochs of a trial at most  [default: 20]")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="few rows, few passes, narrow layers, labelled so")] = False,
-    target: Annotated[float | None, typer.Option(help="test metric whose cost is asked for, such as 0.97")] = None,
-    margin: Annotated[float | None, typer.Option(help="points that count as equal  [default: 0.25]")] = None,
-    jobs: Annotated[int | None, typer.Option(help="runs at the same time, where the meter can tell them apart")] = None,
-    idle: Annotated[float | None, typer.Option(help="seconds of idle power, measured first  [default: 5]")] = None,
+    tune: Annotated[int | None, typer.Option(help=help_text("tune"))] = None,
+    tune_epochs: Annotated[int | None, typer.Option(help=help_text("tune_epochs"))] = None,
+    quick: Annotated[bool, typer.Option("--quick", help=help_text("quick"))] = False,
+    target: Annotated[float | None, typer.Option(help=help_text("target"))] = None,
+    margin: Annotated[float | None, typer.Option(help=help_text("margin_pp"))] = None,
+    jobs: Annotated[int | None, typer.Option(help=help_text("jobs"))] = None,
+    idle: Annotated[float | None, typer.Option(help=help_text("idle_s"))] = None,
     set_: Set = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
@@ -240,8 +241,8 @@ def compare(
     from bpfree.config import flags
     from bpfree.runs import recipes
     from bpfree.runs.plan import new_folder
-    from bpfree.studies import arms
     from bpfree.studies import compare as study
+    from bpfree.studies import notation
 
     named: dict[str, Any] = {"algos": algos, "data": data, "net": net, "seeds": seeds, "controls": controls}
     named |= {"tune": tune, "tune_epochs": tune_epochs, "target": target, "margin_pp": margin}
@@ -251,9 +252,9 @@ def compare(
     own = _own(context)
     if "algos" not in values:
         flags.misspelt(context.args, own)
-        raise InputError(arms.NO_ARMS)
-    values["data"] = values.get("data") or arms.default_data(values["algos"])
-    values |= flags.pairs(set_ or ()) | flags.parse(context.args, arms.settings_of(**values), own)
+        raise InputError(notation.NO_ARMS)
+    values["data"] = values.get("data") or notation.default_data(values["algos"])
+    values |= flags.pairs(set_ or ()) | flags.parse(context.args, notation.settings_of(**values), own)
     command = shlex.join(["bpfree", *sys.argv[1:]])
     say = _silent if quiet or as_json else _progress
     folder = out or new_folder("study", str(values["data"]))

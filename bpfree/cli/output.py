@@ -230,10 +230,10 @@ def search(found: Mapping[str, Any]) -> None:
 
 def as_arm(algo: str, params: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """The command that compares an arm of these settings; what was ``given`` to the search holds for all arms."""
-    from bpfree.studies.arms import OF_THE_STUDY
+    from bpfree.studies.arms import SHARED
 
-    own = ",".join(f"{key}={value}" for key, value in params.items() if key not in OF_THE_STUDY)
-    common = {**given, **{key: value for key, value in params.items() if key in OF_THE_STUDY}}
+    own = ",".join(f"{key}={value}" for key, value in params.items() if key not in SHARED)
+    common = {**given, **{key: value for key, value in params.items() if key in SHARED}}
     flags_ = [f"--{key.replace('_', '-')}={_flag(value)}" for key, value in common.items()]
     return shlex.join(["bpfree", "compare", "--algos", algo + (f":{own}" if own else ""), *flags_])
 

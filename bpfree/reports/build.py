@@ -9,7 +9,8 @@ from bpfree.errors import InputError
 from bpfree.reports import provenance, statistics
 from bpfree.reports.comparisons import POINTS, comparisons, sentences
 from bpfree.reports.measures import Basis, basis, joules, no_energy, values
-from bpfree.reports.study import Run, Study, faults
+from bpfree.reports.study import Run, Study
+from bpfree.reports.validity import faults
 from energy.carbon import Intensity, co2e
 from energy.labels import worst
 

@@ -100,7 +100,7 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
     left_out: list[str] = []
     rows: list[dict[str, Any]] = []
     for seed in sorted(a.keys() & b.keys()):
-        why = _not_comparable(a[seed], b[seed], measure, found, study.plan.get("together", 1))
+        why = _not_comparable(a[seed], b[seed], measure, found, study.plan["concurrent_runs"])
         x, y = (values(run, found)[measure.key] for run in (a[seed], b[seed]))
         if why or x is None or y is None:
             left_out.append(f"seed {seed}: {why or 'a value is missing'}")
@@ -138,11 +138,11 @@ def _compare(study: Study, found: Basis, budget: str, one: str, two: str, measur
     }
 
 
-def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis, together: int) -> str:
+def _not_comparable(a: Run, b: Run, measure: Measure, found: Basis, concurrent_runs: int) -> str:
     if measure in (TEST, MEMORY):  # bytes of tensors are the same on every machine
         return ""
-    if measure is not ENERGY and together > 1:
-        return f"{together} runs went on at the same time"
+    if measure is not ENERGY and concurrent_runs > 1:
+        return f"{concurrent_runs} runs went on at the same time"
     if resumed(a) or resumed(b):
         return resumed(a) or resumed(b)
     if measure is ENERGY and not found.ranked:

@@ -1,7 +1,7 @@
 """Reports: ``build(study)`` computes one JSON object, ``render(report, folder)`` draws every file from that alone.
 
     from bpfree.reports.report import build, render
-    from bpfree.reports.study import collect
+    from bpfree.reports.gathering import collect
 
     render(build(collect(["study/"])), "study/")  # report.json, report.html, report.md, CSV and LaTeX tables
 
@@ -15,8 +15,9 @@ from typing import Any
 
 from bpfree.errors import InputError
 from bpfree.reports.build import SCHEMA, build
+from bpfree.reports.gathering import collect
 from bpfree.reports.render import render
-from bpfree.reports.study import FILE, collect
+from bpfree.reports.study import FILE
 from energy.carbon import intensity
 
 __all__ = ["SCHEMA", "build", "render", "report"]

@@ -1,40 +1,47 @@
-"""A study: arms x seeds x budgets as separate runs, in a folder with ``study.json``, or gathered from loose runs.
+"""A study: arms x seeds x budgets as separate runs, in a folder with ``study.json``.
 
-``study.json`` says what was planned; every number is in the runs' own records, which carry a hash.
-Whoever reads a study gets both: ``load(folder)`` for a study that was planned, ``collect(paths)`` for anything else.
-What cannot be true of an honest study: `bpfree.reports.validity.faults`.
+``study.json`` says what was planned; every number is in the runs' own records, which carry a hash. `load` reads both.
+Studies that nobody planned, gathered from loose runs: `bpfree.reports.gathering`. What cannot be true of an honest
+study: `bpfree.reports.validity`.
 """
 
-import datetime
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
-from bpfree.reports.validity import MATCHED, OWN, faults
+from bpfree.reports.migrations import migrated
 from bpfree.runs.record import Open
 from bpfree.runs.record import read as read_record
 from bpfree.training.files import read_json, write_json
 
-SCHEMA = "bpfree-study/1"
+SCHEMA = "bpfree-study/2"
 FILE = "study.json"
 RECORD = "run.json"
+OWN, MATCHED = "own convergence", "matched passes"  # the budgets of a planned study
 AS_RUN = "as run"  # the budget of runs that no study planned
-BASELINE = "backprop"  # the rule that loose runs are held against
-__all__ = ["MATCHED", "OWN", "Run", "Study", "collect", "faults", "load", "read", "validated", "write"]
-
-INCIDENTAL = {"seed", "data_dir"}  # settings in which the runs of one arm may differ
+BASELINE = "backprop"  # the rule that the others are compared with
 
 
 class Arm(Open):
-    """One arm: a rule with settings. ``net_key``: a hash of net and data; differences need equal ones. ``search``: what
-    its tuning took, ``{"trials": n, "cost": {...}}``."""
+    """One arm: a rule with settings.
+
+    Attributes:
+        name: unique in the study, shown in reports.
+        algo: the rule, a name or ``FILE.py:Class``.
+        settings: of rule, net, data and loop, resolved, without the seed.
+        net_key: hash of net and data; differences are taken between arms with equal ones; None: unknown.
+        role: ``twin``: plain backpropagation on the same net; ``aa``: the first arm once more.
+        twin_of: the arm of which it is twin or repeat.
+        reference: the arm of which it is twin, control or repeat.
+        written: names of the settings in the arm's text.
+        search: the search before the runs: ``trials``, ``cost``, ``params``, ``space``; None: no search.
+    """
 
     name: str
     algo: str
@@ -42,6 +49,8 @@ class Arm(Open):
     net_key: str | None = None
     role: Literal["arm", "twin", "control", "aa"] = "arm"
     twin_of: str | None = None
+    reference: str | None = None
+    written: list[str] = []
     search: dict[str, Any] | None = None
 
 
@@ -57,10 +66,40 @@ class Listed(Open):
     error: str | None = None
 
 
-class Plan(Open):
-    """``study.json``."""
+class Definition(Open):
+    """The arguments with which a study was started, as typed: the same ones go on with it.
 
-    schema_: Literal["bpfree-study/1"] = Field(alias="schema")
+    A field that a later version adds needs a default, so that studies of today keep their definition.
+    """
+
+    algos: list[str]
+    data: str
+    net: str | None = None
+    seeds: list[int]
+    controls: list[str] | None = None
+    tune: int | None = None
+    tune_epochs: int = 20
+    quick: bool = False
+    settings: dict[str, Any] = {}
+    target: float | None = None
+    margin_pp: float = 0.25
+    meter: str = "auto"
+
+
+class Plan(Open):
+    """``study.json``.
+
+    Attributes:
+        margin_pp: percentage points of the metric within which two arms count as equivalent.
+        target: value of the test metric whose cost is compared.
+        idle: idle power, as `energy.idle.idle_power` gives it.
+        passes: net key -> data passes of the budget of matched passes.
+        concurrent_runs: the most runs that went on at the same time.
+        stopped: whether the study was cut short.
+        extensions: name -> JSON object, for later versions and plug-ins; readers ignore names that they do not know.
+    """
+
+    schema_: Literal["bpfree-study/2"] = Field(alias="schema")
     name: str
     question: str = ""
     created: str | None = None
@@ -74,14 +113,19 @@ class Plan(Open):
     runs: list[Listed] = []
     idle: dict[str, Any] | None = None
     warnings: list[str] = []
+    definition: Definition | None = None
+    passes: dict[str, float | None] = {}
+    concurrent_runs: int = Field(1, ge=1)
+    stopped: bool = False
+    extensions: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Plan":
         arms = [arm.name for arm in self.arms]
-        for what, given in (("seed", self.seeds), ("arm", arms), ("budget", self.budgets)):
-            twice = sorted(str(item) for item, count in Counter(given).items() if count > 1)
-            if twice:
-                raise ValueError(f"{what} {', '.join(twice)} given twice: each counts once")
+        for kind, values in (("seed", self.seeds), ("arm", arms), ("budget", self.budgets)):
+            repeated = sorted(str(item) for item, count in Counter(values).items() if count > 1)
+            if repeated:
+                raise ValueError(f"{kind} {', '.join(repeated)} given twice: each counts once")
         strangers = sorted({run.arm for run in self.runs} - set(arms))
         if strangers:
             raise ValueError(f"runs of {', '.join(strangers)}, which is no arm of this study")
@@ -103,12 +147,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
+        """True for a run that ended well and left its record."""
         return self.status == "finished" and self.record is not None
 
 
 @dataclass
 class Study:
-    """What was planned (``plan``: ``study.json`` as a dictionary) and all that came of it."""
+    """A plan (``study.json`` as a dictionary) with the records of its runs."""
 
     plan: dict[str, Any]
     runs: list[Run]
@@ -116,6 +161,7 @@ class Study:
 
     @property
     def arms(self) -> dict[str, dict[str, Any]]:
+        """Name -> arm, in the order of the plan."""
         return {arm["name"]: arm for arm in self.plan["arms"]}
 
     def of(self, arm: str, budget: str) -> list[Run]:
@@ -124,10 +170,14 @@ class Study:
 
 
 def validated(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """``study.json`` checked, with defaults filled in. InputError names what does not fit."""
-    found = plan.get("schema")
-    if found != SCHEMA:
-        raise InputError(f"the study has schema {found!r}; this version reads and writes {SCHEMA!r}")
+    """``plan`` checked against the schema, with defaults filled in.
+
+    Raises:
+        InputError: another schema, or the first field that does not fit.
+    """
+    schema = plan.get("schema")
+    if schema != SCHEMA:
+        raise InputError(f"the study has schema {schema!r}; this version reads and writes {SCHEMA!r}")
     try:
         return Plan.model_validate(plan).model_dump(mode="json", by_alias=True)
     except ValidationError as error:
@@ -137,21 +187,38 @@ def validated(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(plan: Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Check a plan and replace ``folder/study.json`` in one step; returned as written."""
+    """Check a plan and replace ``study.json`` in one step.
+
+    Args:
+        plan: content of ``study.json``, in the present schema.
+        folder: of the study; it exists.
+
+    Returns:
+        The plan as written, with defaults filled in.
+
+    Raises:
+        InputError: the plan does not fit the schema.
+        RunFailed: the file cannot be written; the one before stays.
+    """
     full = validated(plan)
     write_json(full, Path(folder) / FILE, "study")
     return full
 
 
 def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """``study.json`` of a folder. InputError when it is missing, no JSON, or of another schema."""
-    return validated(read_json(Path(folder) / FILE, "study"))
+    """``study.json`` of a folder, of this or an earlier schema, in the present one.
+
+    Raises:
+        InputError: it is missing, no JSON, or of an unknown schema.
+    """
+    return validated(migrated(read_json(Path(folder) / FILE, "study")))
 
 
 def load(folder: str | os.PathLike[str]) -> Study:
     """The study in ``folder`` with the record of every run that left one.
 
-    Raises InputError for a study or record that is damaged, of another schema, or was edited by hand.
+    Raises:
+        InputError: a study or record that is damaged, of an unknown schema, or was edited by hand.
     """
     plan, folder, runs = read(folder), Path(folder), []
     for listed in plan["runs"]:
@@ -165,101 +232,17 @@ def load(folder: str | os.PathLike[str]) -> Study:
         runs.append(
             Run(listed["arm"], listed["seed"], listed["budget"], listed["order"], listed["path"], status, error, record)
         )
-    return Study(plan, runs, [*plan["warnings"], *_not_finished(runs)])
+    return Study(plan, runs, [*plan["warnings"], *unfinished(runs)])
 
 
-def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
-    """One study from folders of studies, runs, or folders that hold runs, made anywhere.
-
-    Loose runs are grouped into arms by their configuration without the seed. A single study is returned as planned.
-    Raises InputError for a folder that holds no run, and for runs that share no data.
-    """
-    if not paths:
-        raise InputError("no folder given: give the folder of a study, or of runs")
-    if len(paths) == 1 and (Path(paths[0]) / FILE).exists():
-        return load(paths[0])
-    studies: dict[str, Study] = {}
-    found = [run for path in paths for run in _runs_under(Path(path), studies)]
-    unique = list({str(Path(run.path).resolve()): run for run in found}.values())
-    groups: dict[str, list[Run]] = {}
-    for run in unique:
-        groups.setdefault(_group(run), []).append(run)
-    names = _names([runs[0].record or {} for runs in groups.values()])
-    arms, runs = [], []
-    for name, group in zip(names, groups.values(), strict=True):
-        record = group[0].record or {}
-        config = {key: value for key, value in record["config"].items() if key not in INCIDENTAL}
-        arms.append({"name": name, "algo": record["algo"], "settings": config, "net_key": net_key(record)})
-        runs += [Run(name, r.seed, r.budget, None, r.path, r.status, r.error, r.record) for r in group]
-    plan = {
-        "schema": SCHEMA,
-        "name": "runs made elsewhere",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "arms": arms,
-        "budgets": sorted({run.budget for run in runs}),
-        "seeds": sorted({run.seed for run in runs}),
-        "data": sorted({run.record["data"]["name"] for run in runs if run.record}),
-        "quick": any(study.plan["quick"] for study in studies.values()),
-    }
-    notes = [
-        "these runs were gathered, not planned as one study: order, search and stopping were not under its control"
-    ]
-    notes += [f"study {study.plan['name']}: {text}" for study in studies.values() for text in study.warnings]
-    loose = [run for run in runs if run.budget == AS_RUN]
-    return Study(validated(plan), runs, [*notes, *_not_finished(loose)])
-
-
-def net_key(record: Mapping[str, Any]) -> str | None:
-    """The hash of net and data that a run states; None: unknown, so that no difference is taken."""
-    stated = record.get("extra", {}).get("net_key")
-    return str(stated) if stated else None
-
-
-def _runs_under(path: Path, seen: dict[str, Study]) -> Iterator[Run]:
-    """Runs in a folder; the studies that they were planned in come into ``seen``. Repeats for the A/A arm are left."""
-    if (path / FILE).exists():
-        study = seen[str(path.resolve())] = load(path)
-        for run in study.runs:
-            if run.record is not None and study.arms[run.arm]["role"] != "aa":
-                yield replace(run, path=str(path / run.path))
-        return
-    records = [path / RECORD] if (path / RECORD).exists() else sorted(path.glob(f"*/{RECORD}"))
-    studies = [] if records else sorted(file.parent for file in path.glob(f"*/{FILE}"))
-    if not records and not studies:
-        raise InputError(f"{path} holds no run: expected {FILE} or {RECORD} in it, or in the folders in it")
-    for folder in studies:
-        yield from _runs_under(folder, seen)
-    for file in records:
-        record = read_record(file)
-        yield Run("", record["seed"], AS_RUN, None, str(file.parent), record["status"], record["error"], record)
-
-
-def _group(run: Run) -> str:
-    record = run.record or {}
-    config = {key: value for key, value in record["config"].items() if key not in INCIDENTAL}
-    same = [config, record["algo_sha256"], record["data"]["sha256"]]
-    return json.dumps(same, sort_keys=True)
-
-
-def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A name for each group: its rule, and the settings in which it differs from the others of that rule."""
-    names = []
-    for record in records:
-        others = [other["config"] for other in records if other["algo"] == record["algo"]]
-        config = record["config"]
-        differ = [key for key in config if key not in INCIDENTAL and any(o.get(key) != config[key] for o in others)]
-        names.append(record["algo"] + (":" + ",".join(f"{key}={config[key]}" for key in differ) if differ else ""))
-    return [name if names.count(name) == 1 else f"{name}#{names[:k].count(name) + 1}" for k, name in enumerate(names)]
-
-
-def _not_finished(runs: Sequence[Run]) -> list[str]:
-    """A line for all runs of an arm and budget that ended in one way."""
-    ended: dict[tuple[str, str, str, str | None], list[int]] = {}
+def unfinished(runs: Sequence[Run]) -> list[str]:
+    """A sentence for all runs of an arm and budget that stopped or failed for the same reason."""
+    seeds_by_end: dict[tuple[str, str, str, str | None], list[int]] = {}
     for run in runs:
         if run.status not in ("finished", "planned", "running"):
-            ended.setdefault((run.arm, run.budget, run.status, run.error), []).append(run.seed)
+            seeds_by_end.setdefault((run.arm, run.budget, run.status, run.error), []).append(run.seed)
     return [
         f"{arm}, {budget}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, sorted(seeds)))}: {status}"
         + (f" ({error})" if error else "")
-        for (arm, budget, status, error), seeds in ended.items()
+        for (arm, budget, status, error), seeds in seeds_by_end.items()
     ]

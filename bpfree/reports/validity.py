@@ -7,15 +7,12 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bpfree.reports import statistics
+from bpfree.reports.study import MATCHED, OWN, Run, Study
 from energy.carbon import J_PER_KWH
 
-if TYPE_CHECKING:
-    from bpfree.reports.study import Run, Study
-
-OWN, MATCHED = "own convergence", "matched passes"
 STOPPING = ("patience", "min_delta", "keep", "validate_every")
 OF_THE_BUDGET = ("epochs", "patience")  # settings that another budget changes
 FEW_ROWS = 100  # two nets may well predict the same on fewer test rows

@@ -1,9 +1,10 @@
-"""Arms: what a comparison runs, from the text that a user types to checked plans.
+"""Arms: what a comparison runs, as checked plans.
 
-An arm is written ``rule`` or ``rule:key=value,…``. What all arms share (stopping rule, batches, seeds, device,
-checkpoints) belongs to the study, and no arm may set it. Every distinct net gets one twin, plain backpropagation on the
-same net and data, and the controls, among them those that the rules of its arms declare (`Trainer.controls`); the first
-arm is run once more, the A/A arm, whose differences are noise.
+Settings that all arms share (stopping rule, batches, seeds, device, checkpoints) belong to the study, and no arm may
+set them.
+Every distinct net gets one twin, plain backpropagation on the same net and data, and the controls, among them those
+that the rules of its arms declare (`Trainer.controls`); the first arm is run once more, the A/A arm, whose differences
+are noise.
 """
 
 import dataclasses
@@ -15,11 +16,12 @@ from typing import Any
 from bpfree.config import resolve
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
+from bpfree.reports.study import BASELINE
 from bpfree.runs import plan as plans
+from bpfree.studies.notation import NO_ARMS, parse
 from bpfree.training import contract
 from bpfree.training.data import Spec
 
-BASELINE = "backprop"
 PROTOCOL = {  # of arXiv 2511.01061's correction
     "epochs": 100,
     "patience": 20,
@@ -29,9 +31,8 @@ PROTOCOL = {  # of arXiv 2511.01061's correction
     "validate_every": 1,
 }
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
-OF_THE_STUDY = {*PROTOCOL, *(field.name for field in dataclasses.fields(plans.RunSettings))}
-INHERITED = ("lr_schedule",)  # what twins and controls take over from the arm that they stand beside
-NO_ARMS = "no arms given: write --algos mono-forward,forward-forward"
+SHARED = {*PROTOCOL, *(field.name for field in dataclasses.fields(plans.RunSettings))}  # settings that no arm may set
+INHERITED = ("lr_schedule",)  # settings of the rule that twins and controls take over from their reference
 SUPERVISED, UNTRAINED = f"{BASELINE}:deep_supervision=true", "random-features"  # controls of every net
 
 
@@ -40,11 +41,16 @@ class Arm:
     """One arm.
 
     Attributes:
-        name: as typed, or what it is beside another arm.
-        values: all its settings but for the seed; ``own``: those that were written behind its rule.
-        role: arm, twin, control or aa; ``reference``: the arm that it is twin, control or repeat of.
+        name: its text, with the net's arm behind it where the same text has several nets.
+        algo: its rule.
+        data: name of the data.
+        net: name of the net.
+        values: all its settings but for the seed.
+        written: names of the settings in its text.
+        role: ``arm``, ``twin``, ``control`` or ``aa``.
+        reference: name of the arm of which it is twin, control or repeat.
         net_key: hash of net and data.
-        search: what its tuning took and found.
+        search: cost and result of the search of its settings.
         slug: its name in paths.
     """
 
@@ -53,7 +59,7 @@ class Arm:
     data: str
     net: str
     values: dict[str, Any]
-    own: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    written: Sequence[str] = ()
     role: str = "arm"
     reference: str | None = None
     net_key: str | None = None
@@ -61,11 +67,17 @@ class Arm:
     slug: str = ""
 
     def plan(self, **changes: Any) -> plans.Plan:
+        """The checked plan of a run of this arm, with some settings changed."""
         return plans.plan(self.algo, self.data, self.net, {**self.values, **changes})
 
-    def matched(self, passes: float, spec: Spec, cached: Container[str]) -> int:
-        """Epochs of a phase with which this arm sees the data at least ``passes`` times in all its phases; those named
-        in ``cached`` have a pass more, that computes their frozen prefix."""
+    def matched_epochs(self, passes: float, spec: Spec, cached: Container[str]) -> int:
+        """Epochs of each phase with which all phases together see the data at least ``passes`` times.
+
+        Args:
+            passes: data passes to be reached.
+            spec: of the data.
+            cached: names of the phases with a pass more, which computes their frozen prefix.
+        """
         trainer = self.plan().build()
         trainer.build(spec)
         for epochs in range(1, math.ceil(passes)):
@@ -73,50 +85,6 @@ class Arm:
             if seen >= passes - 1e-9:
                 return epochs
         return math.ceil(passes)
-
-
-def separate(text: str | Iterable[str]) -> list[str]:
-    """The arms in ``a,b:k=v,l=w,c``: what holds ``=`` before any ``:``, or is a number, belongs to the arm before it.
-
-    Arms that are separate already stay so.
-
-    >>> separate("mono-forward,backprop:lr=0.1,hidden=64,32,cafo")
-    ['mono-forward', 'backprop:lr=0.1,hidden=64,32', 'cafo']
-    """
-    if not isinstance(text, str):
-        return list(text)
-    arms: list[str] = []
-    for part in (part.strip() for part in text.split(",")):
-        goes_on = re.fullmatch(r"[\w-]+=.*|[\d.eE+-]+", part)
-        if goes_on and arms and ":" in arms[-1]:
-            arms[-1] += "," + part
-        elif part:
-            arms.append(part)
-    return arms
-
-
-def parse(text: str) -> tuple[str, dict[str, str]]:
-    """Rule and settings of one arm.
-
-    >>> parse("mine.py:Rule:lr=0.1,hidden=64,32")
-    ('mine.py:Rule', {'lr': '0.1', 'hidden': '64,32'})
-    """
-    match = re.fullmatch(r"(?P<rule>.*?\.py(?::\w+(?=:|$))?|[^:]*)(?::(?P<rest>.*))?", text)
-    assert match is not None
-    values: dict[str, str] = {}
-    last = None
-    for part in (match["rest"] or "").split(",") if match["rest"] is not None else ():
-        key, equals, value = part.partition("=")
-        if equals and key:
-            last = key.strip().replace("-", "_")
-            if last in values:
-                raise InputError(f"arm {text}: {last} is given twice")
-            values[last] = value.strip()
-        elif last is not None and part:
-            values[last] += "," + part
-        else:
-            raise InputError(f"arm {text!r} is not valid: expected rule, or rule:key=value,key=value")
-    return match["rule"].strip(), values
 
 
 def build_arms(
@@ -128,128 +96,139 @@ def build_arms(
     controls: Sequence[str] | None = None,
     quick: bool = False,
 ) -> tuple[list[Arm], dict[str, Spec], list[str]]:
-    """The arms of a study in the order in which they run, what the data of each look like, what a reader must be told.
+    """The arms of a new study.
 
     Args:
         algos: arms as typed.
+        data: name of the data.
+        net: name of the net of arms that name none.
         common: settings of all arms that have them.
         controls: instead of the usual ones; a rule's own stand beside its arms only.
         quick: short runs on few rows with narrow layers, unless ``common`` says otherwise.
+
+    Returns:
+        The arms in the order in which they run, name -> the spec of its data, and notes for the reader of the report.
 
     Raises:
         InputError: an arm that does not exist, is given twice, sets what belongs to the study or does not fit the data.
     """
     if not algos:
         raise InputError(NO_ARMS)
-    for twice in {text for text in algos if list(algos).count(text) > 1}:
-        raise InputError(f"arm {twice} is given twice: its repeats are the seeds")
+    for repeated in {text for text in algos if list(algos).count(text) > 1}:
+        raise InputError(f"arm {repeated} is given twice: its repeats are the seeds")
     values = {**PROTOCOL, **(QUICK if quick else {}), **common}
-    typed = [_arm(text, data, net, values) for text in algos]
-    _all_known(common, typed)
-    loaded: dict[str, Spec] = {}
+    typed = [_typed(text, data, net, values) for text in algos]
+    _refuse_unknown(common, typed)
+    specs: dict[str, Spec] = {}
     try:
         for arm in typed:
-            _settle(arm, loaded)
+            _check(arm, specs)
     except InputError:
         if not quick or "subset" in common or "subset" not in typed[0].values:
             raise
-        few = {**common, "subset": None}  # of data with fewer rows all are quick
-        return build_arms(algos, data, net, few, controls=controls, quick=quick)
-    found: list[Arm] = []
+        all_rows = {**common, "subset": None}  # data with fewer rows than a quick study's subset are quick as they are
+        return build_arms(algos, data, net, all_rows, controls=controls, quick=quick)
+    arms: list[Arm] = []
     notes: list[str] = []
     keys = list(dict.fromkeys(arm.net_key for arm in typed))
     for key in keys:
         group = [arm for arm in typed if arm.net_key == key]
         first = next((arm for arm in group if arm.name != BASELINE), group[0])
         suffix = "" if len(keys) == 1 else f" (net of {first.name})"
-        found += [arm for arm in group if arm.name != BASELINE]  # plain backpropagation is the twin
+        arms += [arm for arm in group if arm.name != BASELINE]  # plain backpropagation is the twin
         rules = list(dict.fromkeys(arm.algo for arm in group))
         for text in [BASELINE, *_controls(rules, controls)]:
             added = _relative(text, first, values, "twin" if text == BASELINE else "control", text + suffix)
             try:
-                _settle(added, loaded)
+                _check(added, specs)
             except InputError as error:
                 notes.append(f"{text} cannot run beside {first.name} and was left out: {error}")
                 continue
-            if all(arm.plan().config != added.plan().config for arm in found):
-                found.append(added)
+            if all(arm.plan().config != added.plan().config for arm in arms):
+                arms.append(added)
     if len(keys) == len(typed) > 1:
         notes.append("the arms share no net: each is held against its own backprop twin, never against another arm")
-    again = dataclasses.replace(found[0], name=f"{found[0].name} again", role="aa", reference=found[0].name)
-    found.insert(1, again)
-    for k, arm in enumerate(found):
-        arm.slug = f"{k:02}-" + re.sub(r"[^\w.=-]+", "_", arm.name).strip("_")
-    return found, {arm.name: _settle(arm, loaded) for arm in found}, notes
+    again = dataclasses.replace(arms[0], name=f"{arms[0].name} again", role="aa", reference=arms[0].name)
+    arms.insert(1, again)
+    return arms, _prepared(arms, specs), notes
 
 
-def default_data(algos: str | Iterable[str]) -> str:
-    """The data of a study that names none: what its rules, but for the baseline, train on when none is named."""
-    rules = [parse(text)[0] for text in separate(algos)]
-    if not rules:
-        raise InputError(NO_ARMS)
-    names = {resolve.rule(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
-    if len(names) > 1:
-        different = ", ".join(f"{rule} on {data}" for data, rule in names.items())
-        raise InputError(f"no data given, and the arms would train on different ones ({different}): add --data NAME")
-    return next(iter(names))
+def restore_arms(
+    saved: Sequence[Mapping[str, Any]], data: str, common: Mapping[str, Any]
+) -> tuple[list[Arm], dict[str, Spec]]:
+    """The arms of a study that goes on, with the settings that they began with, whatever the defaults are today.
 
+    Args:
+        saved: arms as in ``study.json``.
+        data: name of the data.
+        common: settings of all arms that have them.
 
-def settings_of(algos: str | Iterable[str], data: str, net: str | None = None, **_: Any) -> list[type]:
-    """Who takes settings in a study of these arms."""
-    found: dict[type, None] = {}
-    for text in separate(algos):
-        rule, own = parse(text)
-        found |= dict.fromkeys(plans.settings_of(rule, data, own.get("net", net)).values())
-    return list(found)
+    Returns:
+        The arms in the order in which they run, and name -> the spec of its data.
+
+    Raises:
+        InputError: a rule, net or setting that does not exist any more, or data that cannot be read.
+    """
+    arms = []
+    for entry in saved:
+        settings, algo = dict(entry["settings"]), entry["algo"]
+        net = settings.pop("net")
+        values = {**_fitting(algo, data, net, common), **settings}
+        about = {key: entry[key] for key in ("written", "role", "reference", "search")}
+        arms.append(Arm(entry["name"], algo, data, net, values, **about))
+    return arms, _prepared(arms, {})
 
 
 def _controls(rules: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
-    """The controls of a net that arms of ``rules`` have: the usual ones, or those of ``wanted`` that belong there."""
+    """The controls beside the arms of ``rules``: the usual ones, or those of ``wanted`` that belong there."""
     if wanted is None:
-        own = [text for rule in rules for text in _own_controls(rule)]
-        return [SUPERVISED, *own, UNTRAINED]
-    return [text for text in wanted if (rule := parse(text)[0]) in rules or text not in _own_controls(rule)]
+        declared = [text for rule in rules for text in _declared_controls(rule)]
+        return [SUPERVISED, *declared, UNTRAINED]
+    return [text for text in wanted if (rule := parse(text)[0]) in rules or text not in _declared_controls(rule)]
 
 
-def _own_controls(rule: str) -> list[str]:
+def _declared_controls(rule: str) -> list[str]:
     """The controls that a rule declares, as arms."""
     return [f"{rule}:{values}" for values in resolve.rule(rule).controls]
 
 
-def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:
-    rule, own = parse(text)
-    name_of_net = str(own.pop("net", net or plans.default_net(rule, data)))
-    for key in own:
-        if key in OF_THE_STUDY:
+def _typed(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:
+    """The arm that a user typed."""
+    rule, written = parse(text)
+    net_name = str(written.pop("net", net or plans.default_net(rule, data)))
+    for key in written:
+        if key in SHARED:
             flag = "--" + key.replace("_", "-")
             raise InputError(f"arm {text}: {key} belongs to the whole study, so that all arms run alike: give {flag}")
-    arm = Arm(text, rule, data, name_of_net, {**_fitting(rule, data, name_of_net, common), **own}, own)
+    arm = Arm(text, rule, data, net_name, {**_fitting(rule, data, net_name, common), **written}, list(written))
     arm.plan()
     return arm
 
 
 def _relative(text: str, arm: Arm, common: Mapping[str, Any], role: str, name: str) -> Arm:
     """A twin or control on the net and data of ``arm``."""
-    rule, own = parse(text)
+    rule, written = parse(text)
     plan = arm.plan()
     same = as_dict(plan.net_settings, plan.data_settings)
     same |= {key: getattr(plan.rule_settings, key) for key in INHERITED if hasattr(plan.rule_settings, key)}
-    values = {**_fitting(rule, arm.data, arm.net, {**common, **same}), **own}
-    return Arm(name, rule, arm.data, arm.net, values, own, role, arm.name)
+    values = {**_fitting(rule, arm.data, arm.net, {**common, **same}), **written}
+    return Arm(name, rule, arm.data, arm.net, values, list(written), role, arm.name)
 
 
 def _fitting(rule: str, data: str, net: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``values`` that this rule, net, data and loop know."""
+    """The settings in ``values`` that this rule, net, data and loop have."""
     known = _known(rule, data, net)
     return {key: value for key, value in values.items() if key in known}
 
 
 def _known(rule: str, data: str, net: str) -> set[str]:
+    """Names of the settings of a rule, net, data and loop."""
     classes = plans.settings_of(rule, data, net).values()
     return {field.name for cls in classes for field in dataclasses.fields(cls)}
 
 
-def _all_known(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
+def _refuse_unknown(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
+    """InputError for a common setting that no arm has."""
     known: set[str] = set().union(*(_known(arm.algo, arm.data, arm.net) for arm in arms))
     for key in common:
         if key not in known:
@@ -258,19 +237,26 @@ def _all_known(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
         raise InputError("seed belongs to a single run: give --seeds 5, or --seeds 0,1,2")
 
 
-def _settle(arm: Arm, loaded: dict[str, Spec]) -> Spec:
-    """Read the data unless that was done, build the net once, and name what both are."""
+def _check(arm: Arm, specs: dict[str, Spec]) -> Spec:
+    """Set ``net_key``; InputError when the net does not fit the data. ``specs`` remembers data that were read."""
     plan = arm.plan()
     key = repr((plan.data, plan.data_settings))
-    if key not in loaded:
+    if key not in specs:
         data = plan.load_data()
         if data.test is None:
             raise InputError(f"data {arm.data} has no test part, on which a comparison is judged: add one")
-        loaded[key] = data.spec
-    spec = loaded[key]
+        specs[key] = data.spec
+    spec = specs[key]
     arm.net_key = plan.net_key(spec.sha256)
     if arm.net_key is None:
         raise InputError(f"data {arm.data} has no hash, so that nobody could tell whether two runs saw the same")
     with contract.net_fits():
         plan.build().build(spec)
     return spec
+
+
+def _prepared(arms: Sequence[Arm], specs: dict[str, Spec]) -> dict[str, Spec]:
+    """Set every arm's slug; name of each arm -> the spec of its data."""
+    for k, arm in enumerate(arms):
+        arm.slug = f"{k:02}-" + re.sub(r"[^\w.=-]+", "_", arm.name).strip("_")
+    return {arm.name: _check(arm, specs) for arm in arms}

@@ -9,6 +9,8 @@ import study_doubles as doubles
 
 from bpfree.errors import InputError
 from bpfree.reports import study
+from bpfree.reports.gathering import collect
+from bpfree.reports.validity import faults
 from bpfree.runs import record
 
 ARMS = {"mine": {}, "backprop": {"role": "twin"}}
@@ -29,10 +31,12 @@ def test_what_is_written_is_what_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"schema": "bpfree-study/9"}, "'bpfree-study/9'; this version reads and writes 'bpfree-study/1'"),
+        ({"schema": "bpfree-study/9"}, "'bpfree-study/9'; this version reads and writes 'bpfree-study/2'"),
         ({"seeds": [1, 2, 1]}, "seed 1 given twice"),
         ({"arms": plan()["arms"] * 2}, "arm mine given twice"),
         ({"margin_pp": 0}, "margin_pp"),
+        ({"extensions": {"co_tenants": 2}}, "extensions.co_tenants"),
+        ({"concurrent_runs": 0}, "concurrent_runs"),
         ({"arms": [{"name": "a", "algo": "a", "role": "boss"}]}, "arms.0.role"),
         ({"runs": [{"arm": "x", "seed": 0, "budget": "b", "path": "p", "status": "planned"}]}, "runs of x"),
     ],
@@ -45,6 +49,11 @@ def test_a_study_that_does_not_fit_is_refused_in_one_line(tmp_path, changes, nam
     assert not list(tmp_path.iterdir())
 
 
+def test_extensions_are_kept_under_their_names(tmp_path):
+    written = study.write(plan(extensions={"co_tenants": {"count": 2}}), tmp_path)
+    assert study.read(tmp_path)["extensions"] == {"co_tenants": {"count": 2}} == written["extensions"]
+
+
 def test_a_record_edited_by_hand_is_named(tmp_path):
     doubles.write(tmp_path, ARMS, doubles.run)
     path = tmp_path / "runs" / "mine-s1" / "run.json"
@@ -53,7 +62,7 @@ def test_a_record_edited_by_hand_is_named(tmp_path):
         study.load(tmp_path)
 
 
-def test_a_run_that_failed_and_one_whose_record_is_gone_are_told(tmp_path):
+def test_a_run_that_failed_and_one_whose_record_is_gone_leave_warnings(tmp_path):
     doubles.write(tmp_path, ARMS, lambda arm, seed: None if (arm, seed) == ("mine", 0) else doubles.run(arm, seed))
     (tmp_path / "runs" / "mine-s1" / "run.json").unlink()
     found = study.load(tmp_path)
@@ -84,7 +93,7 @@ def test_loose_runs_are_grouped_by_their_configuration_without_the_seed(tmp_path
         for lr in (0.1, 0.2):
             loose(tmp_path, f"mine-{lr}-{seed}", doubles.run("mine", seed, config={"lr": lr}))
         loose(tmp_path, f"backprop-{seed}", doubles.run("backprop", seed))
-    found = study.collect([tmp_path])
+    found = collect([tmp_path])
     assert set(found.arms) == {"mine:lr=0.1", "mine:lr=0.2", "backprop"}
     assert [run.seed for run in found.of("mine:lr=0.2", study.AS_RUN)] == [0, 1]
     assert found.arms["backprop"]["net_key"] == "net"
@@ -93,13 +102,13 @@ def test_loose_runs_are_grouped_by_their_configuration_without_the_seed(tmp_path
 
 def test_a_run_given_twice_counts_once(tmp_path):
     one = loose(tmp_path, "a", doubles.run("mine", 0))
-    assert len(study.collect([one, tmp_path, one]).runs) == 1
+    assert len(collect([one, tmp_path, one]).runs) == 1
 
 
 def test_studies_and_loose_runs_come_together(tmp_path):
     doubles.write(tmp_path / "study", ARMS, doubles.run)
     loose(tmp_path / "more", "x", doubles.run("other", 0))
-    found = study.collect([tmp_path / "study", tmp_path / "more"])
+    found = collect([tmp_path / "study", tmp_path / "more"])
     assert set(found.arms) == {"mine", "backprop", "other"}
     assert len(found.runs) == 7
 
@@ -113,21 +122,21 @@ def test_studies_together_keep_what_each_said_and_leave_repeats_out(tmp_path):
 
     doubles.write(tmp_path / "one", arms, run, quick=True)
     doubles.write(tmp_path / "two", {"backprop": {}}, doubles.run)
-    found = study.collect([tmp_path])
+    found = collect([tmp_path])
     assert sorted((run.arm, run.seed) for run in found.runs) == [
         *[("backprop", seed) for seed in (0, 1, 2)],
         *[("mine", seed) for seed in (0, 1)],
     ]
     assert found.plan["quick"]
     assert any("mine, own convergence, seed 2: failed (the loss became NaN)" in text for text in found.warnings)
-    assert not any("counts 2 times" in text for text in study.faults(found))
+    assert not any("counts 2 times" in text for text in faults(found))
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: (path / "empty").mkdir()])
 def test_a_folder_without_runs_is_refused(tmp_path, make):
     make(tmp_path)
     with pytest.raises(InputError, match=r"holds no run: expected study.json or run.json"):
-        study.collect([tmp_path])
+        collect([tmp_path])
 
 
 # Faults ---------------------------------------------------------------------------------------------------------------
@@ -143,7 +152,7 @@ def faults_of(folder: Path, change, arms=ARMS, **plan_changes) -> list[str]:
         change(made, arm, seed)
         return made
 
-    return study.faults(doubles.write(folder, arms, run, **plan_changes))
+    return faults(doubles.write(folder, arms, run, **plan_changes))
 
 
 def put(*path, value, arm=None, seed=None):
@@ -283,10 +292,10 @@ def test_one_folder_cannot_be_two_runs(tmp_path):
     written = json.loads((tmp_path / "study.json").read_text())
     written["runs"][2]["path"] = written["runs"][0]["path"]
     study.write(written, tmp_path)
-    assert any("have one folder: they are one run" in text for text in study.faults(study.load(tmp_path)))
+    assert any("have one folder: they are one run" in text for text in faults(study.load(tmp_path)))
 
 
-def test_runs_that_failed_alike_are_told_in_one_line(tmp_path):
+def test_runs_that_failed_alike_make_one_warning(tmp_path):
     doubles.write(tmp_path, ARMS, lambda arm, seed: None if arm == "mine" else doubles.run(arm, seed))
     found = study.load(tmp_path)
     assert found.warnings == ["mine, own convergence, seeds 0, 1, 2: failed (the loss became NaN)"]

@@ -388,7 +388,7 @@ def test_pairs_on_two_boards_count_and_a_pair_across_them_does_not(tmp_path):
 
 
 def test_times_of_runs_that_went_on_together_are_not_compared(tmp_path):
-    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s + len(a)), together=4)
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s + len(a)), concurrent_runs=4)
     assert "4 runs went on at the same time" in comparison(report, "train_s")["because"]
     assert comparison(report, "test")["n"] == 3
 

@@ -1,6 +1,5 @@
-"""A small study on real digits, run once; and a double that runs in this process what belongs in one of its own."""
+"""A small study on real digits, run once in this process."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,32 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from small import digits
+from small_study import SMALL, InProcess
 
-from bpfree.errors import BpfreeError
 from bpfree.studies import compare
-from energy import EnergyError
-
-SMALL = {"hidden": (16,), "epochs": 2, "threads": 1, "device": "cpu", "meter": "none", "idle_s": 0}
-
-
-class InProcess:
-    """`bpfree.studies.workers.Isolated` without a process."""
-
-    def __init__(self, inherit: Any = ()):
-        """There is nothing to start."""
-
-    def run(self, call: str, values: dict, environ: Any = None) -> dict:
-        module, _, name = call.partition(":")
-        try:
-            return {"value": getattr(importlib.import_module(module), name)(**values)}
-        except (BpfreeError, EnergyError) as error:
-            return {"error": str(error), "code": 1}
-
-    def stop(self) -> None:
-        """Nothing goes on beside the caller."""
-
-    def close(self) -> None:
-        """There is nothing to end."""
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from small_study import SMALL
 
 from bpfree import InputError, RunFailed
 from bpfree.functional.metrics import METRICS
@@ -36,75 +36,8 @@ def of(found: dict, arm: str, budget: str) -> list[dict]:
     return [run for run in found["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
 
 
-# Arms -----------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("a", ["a"]),
-        ("a,b:k=1,l=2,c", ["a", "b:k=1,l=2", "c"]),
-        ("a:hidden=10,20,b", ["a:hidden=10,20", "b"]),
-        ("x.py:R:lr=1e-3,y.py:S", ["x.py:R:lr=1e-3", "y.py:S"]),
-    ],
-)
-def test_arms_are_told_apart(text, parts):
-    assert arms.separate(text) == parts
-
-
-@pytest.mark.parametrize(
-    ("algos", "data"),
-    [(MF, "mnist"), (BP, "mnist"), ("forward-gnn", "cora"), (f"forward-gnn:lr=0.1,{BP}:lr=0.1", "cora")],
-)
-def test_study_that_names_no_data_has_that_of_its_rules(algos, data):
-    assert arms.default_data(algos) == data
-
-
 def test_reports_tell_every_metric_that_is_a_share_in_points():
     assert set(POINTS) == METRICS.keys() - {"mse"}
-
-
-def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
-    found, _, notes = arms.build_arms([MF, f"{MF}:hidden=8"], data, None, {"hidden": (16,)}, controls=[])
-    assert [(arm.name, arm.role, arm.reference) for arm in found] == [
-        (MF, "arm", None),
-        (AGAIN, "aa", MF),
-        (f"{BP} (net of {MF})", "twin", MF),
-        (f"{MF}:hidden=8", "arm", None),
-        (f"{BP} (net of {MF}:hidden=8)", "twin", f"{MF}:hidden=8"),
-    ]
-    for arm in found[2], found[4]:
-        other = next(a for a in found if a.name == arm.reference)
-        mine, theirs = arm.plan().config, other.plan().config
-        assert arm.net_key == other.net_key
-        shared = (mine.keys() & theirs.keys()) - {"algo"}
-        assert {key for key in shared if mine[key] != theirs[key]} == set()
-    assert len({arm.net_key for arm in found}) == 2
-    assert notes == ["the arms share no net: each is held against its own backprop twin, never against another arm"]
-
-
-def test_usual_controls_stand_beside_the_arms_they_belong_to(data):
-    found, _, _ = arms.build_arms([MF, BP], data, None, {"hidden": (16,)})
-    names = {"backprop:deep_supervision=true", "mono-forward:schedule=joint", "random-features"}
-    assert {arm.name for arm in found if arm.role == "control"} == names
-    assert [arm.name for arm in found if arm.role == "twin"] == [BP]  # typed or not, it is there once
-    found, _, _ = arms.build_arms(["forward-forward"], data, None, {"hidden": (16,)})
-    assert "mono-forward:schedule=joint" not in {arm.name for arm in found}
-
-
-def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from bpfree.rules.dfa import DFA\n\n\nclass Mine(DFA):\n    controls = ('clip=1', 'clip=2,centralise=true')\n"
-    )
-    declared = [f"{file}:clip=1", f"{file}:clip=2,centralise=true"]
-    found, _, _ = arms.build_arms([str(file), "dfa"], data, None, {"hidden": (16,)})
-    mine = [arm for arm in found if arm.role == "control" and arm.algo == str(file)]
-    assert [arm.name for arm in mine] == declared
-    assert mine[1].plan().rule_settings.clip == 2
-    assert mine[1].plan().rule_settings.centralise is True
-    found, _, _ = arms.build_arms(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
-    assert [arm.name for arm in found if arm.role == "control"] == ["dfa:clip=3"]
 
 
 BAD = {
@@ -121,15 +54,23 @@ BAD = {
     "seeds a fraction": ("mono-forward", {"seeds": 2.5}, "seeds 2.5 are not valid: expected how many"),
     "seeds of words": ("mono-forward", {"seeds": ["a"]}, "seeds ['a'] are not valid: expected how many"),
     "kept state of one arm": ("mono-forward:keep=last", {}, "keep belongs to the whole study"),
-    "trials without epochs": ("mono-forward", {"tune_epochs": 0}, "tune_epochs = 0 is not valid: expected 1 or more"),
-    "margin of nothing": ("mono-forward", {"margin_pp": 0}, "margin = 0 is not valid: expected percentage points"),
+    "trials without epochs": (
+        "mono-forward",
+        {"tune_epochs": 0},
+        "tune_epochs = 0 is not valid: expected >= 1 (epochs",
+    ),
+    "margin of nothing": (
+        "mono-forward",
+        {"margin_pp": 0},
+        "margin_pp = 0 is not valid: expected > 0 (percentage",
+    ),
     "target of nothing": ("mono-forward", {"target": float("nan")}, "target = nan is not valid"),
     "target of another unit": ("mono-forward", {"target": 97}, "target = 97 is not valid: accuracy and ROC-AUC are"),
-    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle = -1 is not valid: expected seconds, 0 or more"),
+    "idle below nothing": ("mono-forward", {"idle_s": -1}, "idle_s = -1 is not valid: expected >= 0 (seconds"),
     "meter": ("mono-forward", {"meter": "nvmll"}, "no energy backend 'nvmll': did you mean nvml"),
     "no seeds": ("mono-forward", {"seeds": 0}, "expected how many, such as 5"),
     "seed as a setting": ("mono-forward", {"seed": 3}, "give --seeds 5"),
-    "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected 1 trial an arm or more"),
+    "tune 0": ("mono-forward", {"tune": 0}, "tune = 0 is not valid: expected >= 1 (trials of a search"),
     "jobs 0": ("mono-forward", {"jobs": 0}, "jobs = 0 is not valid"),
     "setting of no arm": ("mono-forward", {"peer": 0.1}, "unknown setting 'peer'"),
     "data": ("mono-forward", {"data": "minst"}, "unknown data 'minst': did you mean mnist"),
@@ -177,7 +118,7 @@ def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finis
     assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
 
 
-def test_arm_that_begins_elsewhere_than_its_twin_is_told(tmp_path, run_study):
+def test_arm_that_begins_elsewhere_than_its_twin_leaves_a_warning(tmp_path, run_study):
     (tmp_path / "other.py").write_text(
         "import torch\nfrom bpfree.rules.mono_forward import MonoForward as Base\n\n\nclass Other(Base):\n"
         "    def setup(self):\n        super().setup()\n        torch.nn.init.ones_(self.blocks[0][1].weight)\n"
@@ -215,9 +156,9 @@ def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
     """With shifted images a frozen prefix is computed batch by batch: no pass of its own counts."""
     found = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
     for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
-        told = record(tmp_path / "study", run)
-        assert set(told["extra"]["prefixes"].values()) == {"none", "recomputed"}
-        assert told["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
+        made = record(tmp_path / "study", run)
+        assert set(made["extra"]["prefixes"].values()) == {"none", "recomputed"}
+        assert made["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
 
 
 def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path, in_process, data):
@@ -238,11 +179,11 @@ def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path
         assert json.loads(path.read_bytes())["resumes"] == 0
 
 
-def test_runs_side_by_side_are_told_whenever_they_began(finished, tmp_path, in_process, data):
+def test_runs_side_by_side_are_counted_whenever_they_began(finished, tmp_path, in_process, data):
     place = Path(shutil.copytree(finished, tmp_path / "study"))
-    assert studies.read(place)["together"] == 1
+    assert studies.read(place)["concurrent_runs"] == 1
     compare.compare(MF, data, out=place, seeds=3, controls=[], jobs=4, **SMALL)
-    assert studies.read(place)["together"] == 4
+    assert studies.read(place)["concurrent_runs"] == 4
 
 
 def test_data_without_a_test_part_are_refused(run_study, data, tmp_path):
@@ -307,7 +248,7 @@ def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_
     assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
 
 
-def test_search_in_which_all_trials_diverge_is_told(run_study):
+def test_search_in_which_all_trials_diverge_leaves_a_warning(run_study):
     found = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
     assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in found["warnings"]
 
@@ -320,11 +261,6 @@ def test_quick_study_is_small_and_says_so(in_process, tmp_path):
     assert found["arms"][0]["settings"]["subset"] == 20  # what is given counts more than what quick says
     assert found["arms"][0]["settings"]["hidden"] == [256, 256]
     assert "budget reached, not converged" in (tmp_path / "study" / "report.md").read_text()
-
-
-def test_quick_study_takes_all_rows_of_small_data(data):
-    found, _, _ = arms.build_arms([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
-    assert {arm.values["subset"] for arm in found} == {None}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

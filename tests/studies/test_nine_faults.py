@@ -1,6 +1,7 @@
 """The nine faults that spoiled the field's best-known energy study: each is committed here, and refused or detected.
 
-What the commands cannot make any more is forged: records are rewritten with valid hashes, as a careless script would.
+Faults that the commands cannot make any more are forged: records are rewritten with valid hashes, as a careless
+script would.
 """
 
 import json
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SMALL
+from small_study import SMALL
 
 from bpfree import InputError
 from bpfree.reports import study
@@ -19,7 +20,7 @@ from bpfree.runs import plan as plans
 from bpfree.runs import record as records
 from bpfree.runs import train
 from bpfree.studies import arms, compare
-from bpfree.studies.tune import _sealed
+from bpfree.studies.trials import without_test
 from bpfree.training import run_folder
 from energy.labels import COUNTER
 from energy.sources.source import Point, Source
@@ -205,7 +206,7 @@ def test_7_co2e_of_another_run_is_detected(copy: Path):
 def test_8_a_search_has_no_test_data_to_select_on(data: str):
     plan = plans.plan(MF, data, "mlp", {"hidden": (16,)})
     assert plan.load_data().test is not None
-    assert _sealed(plan.load_data()).test is None
+    assert without_test(plan.load_data()).test is None
 
 
 def test_8_looking_at_test_data_while_training_is_detected(copy: Path):

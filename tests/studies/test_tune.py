@@ -19,7 +19,8 @@ from bpfree import InputError
 from bpfree.cli import output
 from bpfree.config.settings import options, setting, settings
 from bpfree.data.sources import TensorSource
-from bpfree.studies import arms, tune
+from bpfree.runs.plan import plan
+from bpfree.studies import arms, sampler, space, trials, tune
 from bpfree.training.data import Data
 
 BASE = {"hidden": (12,), "epochs": 2, "batch_size": 8, "device": "cpu", "threads": 1, "meter": "none"}
@@ -60,7 +61,7 @@ def test_best_file_is_the_configuration_of_the_best_trial(searched):
     assert {name: config[name] for name in summary["space"]} == summary["best"]["params"]
 
 
-def test_best_trial_is_told_as_an_arm_of_a_comparison(searched, capsys):
+def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
@@ -126,7 +127,7 @@ def test_rules_are_searched_at_the_same_points_and_these_fill_the_range(tmp_path
 def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
     """So that a search that was cut visits the same points."""
     whole = tune.tune("mono-forward", tiny(), trials=3, search=["lr"], out=tmp_path / "whole", prune=False, **BASE)
-    watch, steps = tune._Watch.on_epoch, []
+    watch, steps = trials.ReportToOptuna.on_epoch, []
 
     def stop(self, loop):
         steps.append(loop)
@@ -135,7 +136,7 @@ def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
         watch(self, loop)
 
     cut = {"trials": 3, "search": ["lr"], "out": tmp_path / "cut", "prune": False, **BASE}
-    monkeypatch.setattr(tune._Watch, "on_epoch", stop)
+    monkeypatch.setattr(trials.ReportToOptuna, "on_epoch", stop)
     assert tune.tune("mono-forward", tiny(), **cut)["status"] == "stopped"
     monkeypatch.undo()
     complete = [t for t in tune.tune("mono-forward", tiny(), **cut)["found"] if t["state"] == "complete"]
@@ -152,7 +153,7 @@ def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
     ],
 )
 def test_share_of_a_range_is_the_value_below_which_it_lies(distribution, expected):
-    assert [tune._value(share, distribution) for share in (0.0, 0.5, 1 - 1e-12)] == pytest.approx(expected)
+    assert [sampler.value_at(share, distribution) for share in (0.0, 0.5, 1 - 1e-12)] == pytest.approx(expected)
 
 
 def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
@@ -166,9 +167,9 @@ def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
             raise AssertionError("test data in a search")
 
     seen = []
-    original = tune.Loop.__init__
+    original = trials.Loop.__init__
     monkeypatch.setattr(
-        tune.Loop,
+        trials.Loop,
         "__init__",
         lambda self, trainer, data, **o: (seen.append(data.test), original(self, trainer, data, **o))[1],
     )
@@ -185,21 +186,21 @@ def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
 def test_trial_below_the_median_is_pruned(tmp_path, monkeypatch):
     """Validation metrics are scripted: the first five trials are good, the sixth is bad from its first epoch on."""
     trial = {"number": -1}
-    original = tune.Loop.__init__
+    original = trials.Loop.__init__
 
     def begin(self, *args, **options):
         trial["number"] += 1
         original(self, *args, **options)
 
-    monkeypatch.setattr(tune.Loop, "__init__", begin)
-    monkeypatch.setattr(tune.Loop, "evaluate", lambda self, source: 0.9 if trial["number"] < 5 else 0.1)
+    monkeypatch.setattr(trials.Loop, "__init__", begin)
+    monkeypatch.setattr(trials.Loop, "evaluate", lambda self, source: 0.9 if trial["number"] < 5 else 0.1)
     summary = tune.tune("mono-forward", tiny(), trials=6, out=tmp_path / "out", **{**BASE, "epochs": 4})
     assert [t["state"] for t in summary["found"]] == ["complete"] * 5 + ["pruned"]
     assert summary["found"][5]["cost"]["data_passes"] == 1
     assert summary["cost"]["pruned"] == 1
 
 
-def test_diverged_trial_counts_and_is_told(tmp_path):
+def test_diverged_trial_counts_and_says_why(tmp_path):
     summary = tune.tune(
         "mono-forward", tiny(), trials=1, search=["weight_decay"], out=tmp_path / "out", lr=1e30, **BASE
     )
@@ -219,7 +220,7 @@ def test_ranges_become_the_distributions_they_say():
 
     trial = optuna.create_study().ask()
     for option in options(Some):
-        tune.suggest(trial, option)
+        space.suggest(trial, option)
     made = trial.distributions
     assert made["width"] == optuna.distributions.IntDistribution(4, 64, log=True)
     assert made["rate"] == optuna.distributions.FloatDistribution(0.0, 1.0)
@@ -238,9 +239,9 @@ def test_nothing_is_searched_for_an_optimizer_that_never_steps(tmp_path):
 
 
 def test_setting_without_effect_is_not_searched():
-    plain, deep = (tune.plan("backprop", "mnist", "mlp", {"deep_supervision": on}) for on in (False, True))
-    assert "auxiliary_weight" not in tune.searchable(plain.rule_settings)
-    assert "auxiliary_weight" in tune.searchable(deep.rule_settings)
+    plain, deep = (plan("backprop", "mnist", "mlp", {"deep_supervision": on}) for on in (False, True))
+    assert "auxiliary_weight" not in space.searchable(plain.rule_settings)
+    assert "auxiliary_weight" in space.searchable(deep.rule_settings)
 
 
 BAD = {
@@ -287,7 +288,7 @@ def storage(request, tmp_path):
 def work(out: str, storage: str, hang: bool, pipe) -> None:
     """A worker in a process of its own; it tells of every epoch, and one that hangs never comes back from its first."""
     torch.set_num_threads(1)
-    report = tune._Watch.on_epoch
+    report = trials.ReportToOptuna.on_epoch
 
     def on_epoch(self, loop) -> None:
         report(self, loop)
@@ -295,7 +296,7 @@ def work(out: str, storage: str, hang: bool, pipe) -> None:
         if hang:
             time.sleep(600)
 
-    tune._Watch.on_epoch = on_epoch
+    trials.ReportToOptuna.on_epoch = on_epoch
     tune.tune("mono-forward", tiny(), trials=4, storage=storage, name="shared", out=out, prune=False, **BASE, **PATIENT)
 
 
@@ -314,10 +315,10 @@ def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, t
     workers[0].kill()
     workers[1].join(120)
     assert workers[1].exitcode == 0
-    trials = found(tmp_path / "b")["found"]
-    assert Counter(trial["state"] for trial in trials) == {"complete": 4, "fail": 1}
-    lost = trials[killed]
-    (again,) = [trial for trial in trials if trial["retry_of"] == killed]
+    made = found(tmp_path / "b")["found"]
+    assert Counter(trial["state"] for trial in made) == {"complete": 4, "fail": 1}
+    lost = made[killed]
+    (again,) = [trial for trial in made if trial["retry_of"] == killed]
     assert (lost["state"], again["state"]) == ("fail", "complete")
     assert again["params"] == lost["params"]
     assert found(tmp_path / "b")["cost"]["lost"] == 1

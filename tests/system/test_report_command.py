@@ -54,7 +54,7 @@ def edited(folder: Path) -> None:
 def of_another_schema(folder: Path) -> None:
     study(folder)
     path = folder / "study.json"
-    path.write_text(path.read_text().replace("bpfree-study/1", "bpfree-study/7"))
+    path.write_text(path.read_text().replace("bpfree-study/2", "bpfree-study/7"))
 
 
 @pytest.mark.parametrize(

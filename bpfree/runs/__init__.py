@@ -1,0 +1,1 @@
+"""Runs: from one configuration to one folder with its record, and back to a model."""

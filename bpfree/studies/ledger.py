@@ -1,0 +1,106 @@
+"""The ledger of a study on its way: ``study.json``, rewritten after every change, and the records of its runs."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bpfree.errors import RunFailed
+from bpfree.reports import study
+from bpfree.runs import record as records
+from bpfree.studies.arms import Arm
+from bpfree.training.run_folder import MODEL, RECORD
+
+Say = Callable[[str], None]
+
+
+class Ledger:
+    """The plan, the arms, and the state of each run.
+
+    Several threads may use it, one for each run that goes on at the same time.
+
+    Args:
+        folder: of the study.
+        plan: content of ``study.json`` but for the arms.
+        arms: in the order in which they run.
+        say: called with a line of progress.
+    """
+
+    def __init__(self, folder: Path, plan: dict[str, Any], arms: Sequence[Arm], say: Say):
+        self.folder, self.plan, self.say = folder, plan, say
+        self.arms = {arm.name: arm for arm in arms}
+        self._lock = threading.RLock()
+
+    def save(self, **changes: Any) -> None:
+        """Change entries of the plan and write ``study.json``.
+
+        Raises:
+            RunFailed: it cannot be written.
+        """
+        with self._lock:
+            self.plan |= changes
+            self.plan["arms"] = [self._described(arm) for arm in self.arms.values()]
+            try:
+                self.plan = study.write(self.plan, self.folder)
+            except RunFailed as error:
+                raise RunFailed(f"{error}; finished runs are kept, go on with the same command") from error
+
+    def warn(self, text: str) -> None:
+        """Keep a warning for the reader of the report, once."""
+        with self._lock:
+            if text not in self.plan["warnings"]:
+                self.save(warnings=[*self.plan["warnings"], text])
+
+    def set_status(self, run: Mapping[str, Any], status: str, error: str | None = None) -> None:
+        """Keep the status of a run, and report the end of one as a line of progress."""
+        with self._lock:  # the plan is replaced whenever it is written, so that `run` may be an entry of an earlier one
+            entry = next(item for item in self.plan["runs"] if item["order"] == run["order"])
+            entry |= {"status": status, "error": error}
+            self.save()
+        if status != "running":
+            self._report(run, status, error)
+
+    def searched(self, arm: Arm) -> dict[str, Any]:
+        """The settings found by an arm's search; the A/A arm repeats those of the arm that it repeats."""
+        source = self.arms[arm.reference] if arm.role == "aa" and arm.reference else arm
+        return dict((source.search or {}).get("params", {}))
+
+    def is_finished(self, run: Mapping[str, Any]) -> bool:
+        """True for a run whose own record says so, checked against its hash, and whose model is there."""
+        folder = self.folder / run["path"]
+        return (folder / RECORD).exists() and self.record(run)["status"] == "finished" and (folder / MODEL).exists()
+
+    def record(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of a run."""
+        return records.read(self.folder / run["path"] / RECORD)
+
+    def converged(self, arm: Arm) -> Iterator[dict[str, Any]]:
+        """The records of an arm's finished runs at their own convergence."""
+        for run in self.plan["runs"]:
+            if (run["arm"], run["budget"]) == (arm.name, study.OWN) and self.is_finished(run):
+                yield self.record(run)
+
+    def _described(self, arm: Arm) -> dict[str, Any]:
+        """An arm as ``study.json`` has it."""
+        config = arm.plan(**self.searched(arm)).config
+        return {
+            "name": arm.name,
+            "algo": config["algo"],
+            "settings": {k: value for k, value in config.items() if k not in ("algo", "data", "seed", "data_dir")},
+            "net_key": arm.net_key,
+            "role": arm.role,
+            "twin_of": arm.reference if arm.role in ("twin", "aa") else None,
+            "reference": arm.reference,
+            "written": list(arm.written),
+            "search": arm.search,
+        }
+
+    def _report(self, run: Mapping[str, Any], status: str, error: str | None) -> None:
+        ended = sum(item["status"] in ("finished", "failed") for item in self.plan["runs"])
+        text = f"[{ended}/{len(self.plan['runs'])}] {run['budget']}, {run['arm']}, seed {run['seed']}: "
+        if status == "finished":
+            result = self.record(run)["result"]
+            text += f"{result['metric']} {result['test']:.4g} after {result['epochs']} epochs"
+        else:
+            text += status + (f": {error}" if error else "")
+        self.say(text)

@@ -1,0 +1,83 @@
+"""Options of a comparison: one declaration for checks, messages, the command line's help and ``study.json``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bpfree.config.flags import preferred
+from bpfree.config.settings import options as declarations
+from bpfree.config.settings import setting, settings
+from bpfree.errors import InputError
+
+
+@settings
+class CompareOptions:
+    """Options of `bpfree.compare` with one value each; arms, data, seeds, controls and settings stand beside them."""
+
+    net: str | None = setting(None, "net of arms that name none; none: each rule's own")
+    tune: int | None = setting(None, "trials of a search of each arm's settings before the runs; none: no search", ge=1)
+    tune_epochs: int = setting(20, "epochs of a trial of that search at most", ge=1)
+    quick: bool = setting(False, "few rows, few passes, narrow layers, labelled so in every report")
+    target: float | None = setting(None, "value of the test metric whose cost is compared, such as 0.97")
+    margin_pp: float = setting(0.25, "percentage points of the metric within which two arms count as equivalent", gt=0)
+    meter: str = setting("auto", "energy meter: auto, nvml, nvml-sampled, rapl, codecarbon or none")
+    jobs: int = setting(1, "runs at the same time, where the meter can tell them apart", ge=1)
+    idle_s: float | None = setting(
+        None, "seconds of idle power measured before the runs; none: 5, or 1 in a quick study", ge=0
+    )
+    question: str = setting("", "question that the study answers, shown in its report")
+
+
+DEFAULTS = CompareOptions()
+DEFINING = (
+    "net",
+    "tune",
+    "tune_epochs",
+    "quick",
+    "target",
+    "margin_pp",
+    "meter",
+)  # others may change from call to call
+
+
+def help_text(name: str) -> str:
+    """Help of one option for the command line, with its default."""
+    (option,) = [option for option in declarations(CompareOptions) if option.name == name]
+    shown = "" if option.default is None or option.type == "bool" else f"  [default: {preferred(option, {})}]"
+    return option.help + shown
+
+
+def definition(
+    options: CompareOptions,
+    *,
+    algos: Sequence[str],
+    data: str,
+    seeds: Sequence[int],
+    controls: Sequence[str] | None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The arguments that make a study what it is, as ``study.json`` keeps them (`bpfree.reports.study.Definition`).
+
+    Args:
+        options: of the comparison.
+        algos: arms as typed.
+        data: name of the data.
+        seeds: one run of each arm and budget for each.
+        controls: instead of the usual ones.
+        settings: of all arms that have them.
+    """
+    named = {"algos": algos, "data": data, "seeds": seeds, "controls": controls, "settings": settings}
+    return named | {name: getattr(options, name) for name in DEFINING}
+
+
+def check_target(target: float | None, metrics: Iterable[str]) -> None:
+    """Refuse percentages where the metric is a share.
+
+    Args:
+        target: value of the test metric; None: no target.
+        metrics: names of the metrics of the arms' data.
+
+    Raises:
+        InputError: a target outside 0..1 for accuracy or ROC-AUC.
+    """
+    if target is not None and not 0 <= target <= 1 and any(metric != "mse" for metric in metrics):
+        raise InputError(f"target = {target:g} is not valid: accuracy and ROC-AUC are shares, 0..1, such as 0.97")

@@ -1,0 +1,96 @@
+"""The storage of a search: a database, any URL that Optuna's RDB storage takes, in which workers share the trials."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import optuna
+import sqlalchemy
+
+from bpfree.config.settings import Option
+from bpfree.errors import InputError
+from bpfree.runs import provenance
+from bpfree.runs.plan import Plan
+from bpfree.training.data import Spec
+
+HEARTBEAT_S, GRACE_S = 10, 60
+
+
+def open_study(url: str, name: str, *, maximize: bool, prune: bool, heartbeat_s: int, grace_s: int) -> optuna.Study:
+    """The search called ``name`` in a database, made unless it is there.
+
+    Args:
+        url: of the database.
+        name: of the search, which workers share.
+        maximize: direction of the validation metric.
+        prune: give up trials below the median.
+        heartbeat_s: seconds between a worker's signs of life.
+        grace_s: seconds without one after which a trial is tried again by another worker.
+
+    Raises:
+        InputError: a database that cannot be opened, or whose driver is not installed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with no_experimental_warnings():
+        try:
+            storage = optuna.storages.RDBStorage(
+                url,
+                heartbeat_interval=heartbeat_s,
+                grace_period=grace_s,
+                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+            )
+            return optuna.create_study(
+                storage=storage,
+                study_name=name,
+                direction="maximize" if maximize else "minimize",
+                pruner=optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner(),
+                load_if_exists=True,
+            )
+        except ImportError as error:
+            raise InputError(
+                f"the storage {without_password(url)} needs a driver that is not installed ({error}): for PostgreSQL, "
+                f"pip install 'psycopg[binary]'"
+            ) from None
+        except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError) as error:
+            why = str(error.__cause__ or error).strip().splitlines()[0]
+            raise InputError(f"cannot open the storage {without_password(url)}: {why}") from None
+
+
+def claim(study: optuna.Study, url: str, base: Plan, spec: Spec, space: Mapping[str, Option]) -> None:
+    """Note in the storage what is searched, so that no worker with other settings joins.
+
+    Args:
+        study: the search.
+        url: of its database.
+        base: plan whose settings are searched.
+        spec: of its data.
+        space: name -> declaration of each setting that is searched.
+
+    Raises:
+        InputError: the search was started with other settings, other data or another space.
+    """
+    values = {key: value for key, value in base.config.items() if key not in (*space, "data_dir")}
+    ranges = {key: option.search for key, option in space.items()}
+    same = provenance.sha256_of({"config": values, "data": spec.sha256, "space": ranges})
+    if study.user_attrs.get("definition_sha256") not in (None, same):
+        where = without_password(url)
+        raise InputError(
+            f"the search {study.study_name!r} in {where} was started with other settings: give another --name"
+        )
+    study.set_user_attr("definition_sha256", same)
+
+
+def without_password(url: str) -> str:
+    """The URL without its password."""
+    try:
+        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except sqlalchemy.exc.ArgumentError:
+        return url.partition("@")[2] or url
+
+
+@contextmanager
+def no_experimental_warnings() -> Iterator[None]:
+    """Leave out Optuna's warnings that heartbeats and plots are experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield

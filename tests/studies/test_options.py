@@ -1,0 +1,48 @@
+"""Options of a comparison: one declaration for the function's defaults, the checks and the command line's help."""
+
+import inspect
+
+import pytest
+from typer.testing import CliRunner
+
+from bpfree.cli.commands import app
+from bpfree.config.settings import options
+from bpfree.errors import InputError
+from bpfree.reports import study
+from bpfree.studies.compare import compare
+from bpfree.studies.options import CompareOptions, check_target, definition, help_text
+
+FLAGS = {"margin_pp": "--margin", "idle_s": "--idle"}  # the others are called like their option
+
+
+def test_defaults_of_the_function_are_those_of_the_declaration():
+    parameters = inspect.signature(compare).parameters
+    for option in options(CompareOptions):
+        assert parameters[option.name].default == option.default
+
+
+@pytest.mark.parametrize("name", ["tune", "tune_epochs", "quick", "target", "margin_pp", "jobs", "idle_s"])
+def test_help_of_the_command_is_that_of_the_declaration(name):
+    shown = CliRunner().invoke(app, ["compare", "--help"], terminal_width=1000).output
+    flag = FLAGS.get(name, "--" + name.replace("_", "-"))
+    (line,) = [line for line in shown.splitlines() if line.split()[:1] == [flag]]
+    assert line.endswith(help_text(name))
+
+
+def test_definition_has_every_field_of_the_study_and_no_other():
+    given = {"algos": ["cafo"], "data": "mnist", "seeds": [0], "controls": None, "settings": {"hidden": (8,)}}
+    defined = definition(CompareOptions(), **given)
+    assert defined.keys() == study.Definition.model_fields.keys()
+    assert study.Definition(algos=["cafo"], data="mnist", seeds=[0]).model_dump() == {**defined, "settings": {}}
+
+
+@pytest.mark.parametrize(
+    ("target", "metrics", "valid"),
+    [(None, ["accuracy"], True), (0.97, ["accuracy"], True), (97, ["roc-auc"], False), (97, ["mse"], True)],
+)
+def test_target_is_a_share_where_the_metric_is_one(target, metrics, valid):
+    if valid:
+        assert check_target(target, metrics) is None
+        return
+    with pytest.raises(InputError, match=r"target = 97 is not valid: .* are shares, 0\.\.1"):
+        check_target(target, metrics)
