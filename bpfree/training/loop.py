@@ -54,6 +54,7 @@ class Loop:
         external: systems that the net works with and that are no part of it.
         memory: of one training step, in bytes.
         prefixes: by phase, how its input came about: none (it is the data), cached, recomputed.
+        limit: the setting that has ended the run, ``max_steps`` or ``max_minutes``; or "".
         stop_reason: in words, when the run ends before its last phase; all processes have the same.
 
     Raises:
@@ -77,6 +78,7 @@ class Loop:
         contract.helpers(self.folder, meter, self.callbacks, HOOKS)
         self.cursor = Cursor()
         self._stop_request = self.stop_reason = ""  # requested in this process; agreed on by all
+        self.limit = ""
         self.history: list[dict] = []
         self.windows = Windows(meter, self.cursor)
         self.windows.enter("setup")
@@ -147,9 +149,13 @@ class Loop:
             saved = self.folder.load()
             if saved:
                 checkpoint.restore(self, saved)
+            (limited,) = in_any_process(bool(self._limit_reached()))
+            self.limit = (self._limit_reached() or "max_minutes") if limited else ""  # resuming does not extend it
             self._call("on_start")
             while self.cursor.phase < len(self.phases) and not self._stopping():
                 self._run_phase()
+                if self.limit:
+                    break
             self._save()
         self._call("on_end")
         self.trainer.eval()
@@ -175,12 +181,14 @@ class Loop:
         with self.memory:
             source = self.prepared_source()
         self._call("on_phase")
-        while cursor.epoch < phase.epochs and not self.early.done:
+        while cursor.epoch < phase.epochs and not self.early.done and not self.limit:
             self._run_epoch(source)
             if self._stopping():
                 return
         if self.rule.keep == "best":
             self.early.restore(self.trainer)
+        if self.limit:
+            return
         cursor.end_phase()
         if cursor.phase < len(self.phases):
             self.enter_phase(self.phases[cursor.phase])
@@ -217,7 +225,11 @@ class Loop:
                 cursor.steps += 1
                 self._call("on_batch")
                 old = time.monotonic() - self.saved_at > self.settings.checkpoint_every
-                requested, old = in_any_process(bool(self._stop_request), old)
+                limit = self._limit_reached()
+                requested, old, limited = in_any_process(bool(self._stop_request), old, bool(limit))
+                if limited:  # before a stop: the state at the limit is validated whatever else happens
+                    self.limit = limit or "max_minutes"
+                    break
                 if self._stopping(requested):
                     return
                 if old:
@@ -228,8 +240,9 @@ class Loop:
         for module in self.annealed:  # nets that change with the epochs do so under any rule
             module.anneal(trainer.phase.epochs)
         average_buffers(trainer)
-        cursor.end_epoch()
-        if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
+        if not self.limit or cursor.batch == self.learner.batches:  # else the limit has ended the pass early
+            cursor.end_epoch()
+        if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs and not self.limit:
             return
         self._validate()
 
@@ -244,8 +257,9 @@ class Loop:
         self.learner.check_finite()
         self.windows.enter("validate")
         value = self.evaluate(self.data.val)
-        self.early.update(value, cursor.epochs, trainer)
-        entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
+        epoch = cursor.epochs + bool(cursor.batch)
+        self.early.update(value, epoch, trainer)
+        entry = {"epoch": epoch, "phase": trainer.phase.name, "val": value, "best": self.early.value}
         spent = {**self.monitor.summary(), "train_s": cursor.train_s, "train_j": self.windows.train_j()}
         figures = contract.diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
         self.history.append({**entry, **figures, **spent})
@@ -276,6 +290,13 @@ class Loop:
         if requested:
             self.stop_reason = self._stop_request or "another process was stopped"
         return bool(self.stop_reason)
+
+    def _limit_reached(self) -> str:
+        """The setting whose limit the run has reached, or ""."""
+        steps, minutes = self.settings.max_steps, self.settings.max_minutes
+        if steps is not None and self.cursor.steps >= steps:
+            return "max_steps"
+        return "max_minutes" if minutes is not None and self.windows.train_s() >= 60 * minutes else ""
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:

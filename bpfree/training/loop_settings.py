@@ -21,3 +21,7 @@ class LoopSettings:
     cache_mb: int = setting(4096, "inputs of a frozen prefix are computed once if they fit into this", unit="MB", ge=0)
     checkpoint_every: float = setting(60.0, "write a checkpoint when the last is older than this", unit="s", ge=0)
     observe_every: int = setting(50, "batches between two looks at gradients, dead units and finite losses", ge=1)
+    max_steps: int | None = setting(None, "end the run after this many batches, as an early stop would", ge=1)
+    max_minutes: float | None = setting(
+        None, "end the run after this much training, validation not counted", unit="min", gt=0
+    )

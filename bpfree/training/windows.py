@@ -49,6 +49,10 @@ class Windows:
             self.cursor.train_s += now - self.began_s
         self.name, self.began_s = name, now
 
+    def train_s(self) -> float:
+        """Seconds of training so far, those of a window that is not over included."""
+        return self.cursor.train_s + (time.perf_counter() - self.began_s if self.name == "train" else 0.0)
+
     def train_j(self) -> dict[str, float | None]:
         """Joules of each component in the training windows so far: the axis of the energy-to-accuracy curve."""
         train = self.meter.readings().get("train", {"components": {}})
