@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bpfree.config import resolve
 from bpfree.training.checkpoint import MODEL, RECORD
 from bpfree.data import reader_of
 from bpfree.data import verification
@@ -27,6 +26,7 @@ from bpfree.training.device import pick_device
 from bpfree.errors import InputError, unknown
 from bpfree.training.evaluation import without_targets, evaluating
 from bpfree.functional.metrics import METRICS
+from bpfree.rules import RULES
 from bpfree.runs.train import GIVEN, plan, read_config
 from bpfree.config.settings import build
 from bpfree.training.random_streams import Streams
@@ -147,9 +147,9 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     readout = overrides.pop("readout", None)
     values = {**config, **overrides}
     name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
-    if algo is None and name.isidentifier() and name not in {*resolve.names("rules"), *resolve.plugins()}:
+    if algo is None and name.isidentifier() and name not in RULES.choices():
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
-    if record["algo_sha256"] != (found := resolve.source_hash(name)) and None not in (record["algo_sha256"], found):
+    if record["algo_sha256"] != (found := RULES.source_hash(name)) and None not in (record["algo_sha256"], found):
         warnings.warn(f"the rule file {name} has changed since {path} was trained with it", stacklevel=2)
     chosen = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
     device = pick_device(chosen.loop_settings.device)

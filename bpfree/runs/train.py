@@ -21,7 +21,9 @@ from torch import Tensor
 
 from bpfree.training import contract
 from bpfree.runs import provenance
-from bpfree.config import resolve as registry
+from bpfree.config.user_files import absolute, short_name
+from bpfree import nets
+from bpfree.rules import RULES
 from bpfree import data as data_room
 from bpfree.training.callbacks import HistoryFile
 from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
@@ -82,7 +84,7 @@ class Plan:
 def _class_of(algo: str | type[Trainer]) -> type[Trainer]:
     """The rule, by name or as it is. InputError: it is no subclass of Trainer."""
     if isinstance(algo, str):
-        return registry.rule(algo)
+        return RULES.load(algo)
     if isinstance(algo, type) and issubclass(algo, Trainer):
         return algo
     what = f"a {type(algo).__name__}" if not isinstance(algo, type) else algo.__name__
@@ -97,7 +99,7 @@ def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = N
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
     net = net or default_net(cls, data)
-    return {"rule": cls.Settings, f"net {net}": registry.net(net)[1], "data": source, "run": LoopSettings}
+    return {"rule": cls.Settings, f"net {net}": nets.net(net)[1], "data": source, "run": LoopSettings}
 
 
 def default_net(algo: str | type[Trainer], data: Any) -> str:
@@ -167,7 +169,7 @@ def train(
         if resume is not None:
             return _resume(Path(resume), given, out, meter, callbacks, command)
         if "algo" not in given:
-            raise InputError(f"no rule given: choose algo from {', '.join(registry.names('rules'))}")
+            raise InputError(f"no rule given: choose algo from {', '.join(RULES.choices())}")
         algo, data, net = (given.pop(name, None) for name in ("algo", "data", "net"))
         chosen = plan(algo, data, net, given)
         return _Run(chosen, Path(out) if out else _default_folder(chosen), meter, callbacks, command).go()
@@ -463,8 +465,7 @@ def is_first_process() -> bool:
 def _default_folder(chosen: Plan) -> Path:
     kind, _, where = chosen.config["data"].partition(":")
     data = kind if isinstance(chosen.data, str) else "own"
-    file = registry.file_and_class(chosen.algo)
-    parts = [file[0].stem if file else chosen.algo, data, Path(where.strip()).stem]
+    parts = [short_name(chosen.algo), data, Path(where.strip()).stem]
     name = "-".join(part for part in parts if part)
     return Path("runs") / f"{name}-s{chosen.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
@@ -477,10 +478,9 @@ def new_folder(kind: str, data: str) -> Path:
 
 
 def _algo_name(algo: str | type[Trainer]) -> str:
-    """The name under which `registry.rule` finds a rule again from anywhere: files by their absolute path."""
+    """The name under which `bpfree.rules.rule` finds a rule again from anywhere: files by their absolute path."""
     if isinstance(algo, str):
-        file = registry.file_and_class(algo)
-        return ":".join(filter(None, (str(file[0].resolve()), file[1]))) if file else algo
+        return absolute(algo)
     cls = algo
     if cls.__module__.startswith("bpfree.rules."):
         return cls.__module__.rpartition(".")[2].replace("_", "-")
@@ -492,7 +492,7 @@ def _algo_name(algo: str | type[Trainer]) -> str:
 
 
 def _source_hash(chosen: Plan) -> str | None:
-    return registry.source_hash(chosen.algo)
+    return RULES.source_hash(chosen.algo, chosen.cls)
 
 
 def now() -> str:

@@ -12,9 +12,9 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree.config import resolve
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
+from bpfree.rules import RULES
 from bpfree.runs import train
 from bpfree.training import contract
 from bpfree.training.data import Spec
@@ -188,7 +188,7 @@ def default_data(algos: str | Iterable[str]) -> str:
     rules = [parse(text)[0] for text in separate(algos)]
     if not rules:
         raise InputError(NO_ARMS)
-    names = {resolve.rule(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
+    names = {RULES.load(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
     if len(names) > 1:
         different = ", ".join(f"{rule} on {data}" for data, rule in names.items())
         raise InputError(f"no data given, and the arms would train on different ones ({different}): add --data NAME")
@@ -214,7 +214,7 @@ def _controls(rules: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
 
 def _own_controls(rule: str) -> list[str]:
     """The controls that a rule declares, as arms."""
-    return [f"{rule}:{values}" for values in resolve.rule(rule).controls]
+    return [f"{rule}:{values}" for values in RULES.load(rule).controls]
 
 
 def _arm(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:

@@ -26,7 +26,7 @@ import sqlalchemy
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from bpfree.config import resolve
+from bpfree.config import user_files
 from bpfree.config.settings import Option, options
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.runs import provenance
@@ -492,5 +492,4 @@ def _text(values: Mapping[str, Any]) -> str:
 def _slug(algo: "str | type[Trainer]") -> str:
     if not isinstance(algo, str):
         return algo.__name__
-    file = resolve.file_and_class(algo)
-    return file[0].stem if file else algo
+    return user_files.short_name(algo)

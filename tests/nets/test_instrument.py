@@ -13,7 +13,7 @@ from small import loop_of, make, tiny
 from small_instrument import answer
 
 import bpfree
-from bpfree.config import resolve
+from bpfree import nets
 from bpfree.errors import InputError
 from bpfree.training.data import Spec
 
@@ -27,7 +27,7 @@ def command(*arguments: object) -> str:
 
 
 def system_of(instrument: str, **values):
-    build, settings = resolve.net("instrument")
+    build, settings = nets.net("instrument")
     chosen = settings(**{"instrument": instrument, "hidden": (6,), "bypass": "none", "outputs": 4, **values})
     return build(SPEC, chosen, hidden_only=True)[0].outside
 

@@ -16,7 +16,7 @@ from command import DIGITS, one_line
 from torch.utils.data import DataLoader, TensorDataset
 
 import bpfree
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.runs import provenance
 from bpfree.runs import train as run
@@ -246,7 +246,7 @@ def test_a_rule_file_may_import_its_neighbours(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path)
-    assert resolve.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
+    assert rules.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
     assert sys.path == ["of the file itself", *before]
 
 
