@@ -12,5 +12,6 @@ Every component (each GPU, CPU, RAM) carries a label: ``measured:counter`` > ``m
 
 from energy.labels import METHODS, EnergyError, show, worst
 from energy.meter import Meter
+from energy.sources.source import Point, Source
 
-__all__ = ["METHODS", "EnergyError", "Meter", "show", "worst"]
+__all__ = ["METHODS", "EnergyError", "Meter", "Point", "Source", "show", "worst"]

@@ -37,7 +37,8 @@ from bpfree.training.loop import Loop, LoopSettings
 from bpfree.training.owners import world
 from bpfree.config.settings import as_dict, resolve
 from bpfree.training.trainer import Trainer
-from energy import EnergyError, Meter
+from energy import EnergyError
+from bpfree.runs.meters import meter_for
 from bpfree.runs import record as energy_record
 
 _NAMES = ("algo", "data", "net")
@@ -152,7 +153,8 @@ def train(
         net: name of a net; None: the rule's own if it has one, else the data's (``mlp``, ``gnn`` for graphs, …).
         out: the run's folder, which must not exist; None: ``runs/<algo>-<data>-s<seed>-<id>``.
         resume: folder of a run to go on with; its configuration counts, and one that is finished is only read.
-        meter: ``auto``, or the backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …
+        meter: ``auto`` or another backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …; or a meter
+            of one's own, ``FILE.py:Class`` or a plug-in (see `bpfree.runs.meters`).
         callbacks: see `bpfree.training.callbacks.Callback`.
         command: for the record: what the user typed.
         **settings: of rule, net, data and loop, in one flat namespace.
@@ -386,23 +388,6 @@ class _Run:
             },
         }
         return energy_record.write(record, self.path / RECORD) if self.writes else energy_record.validated(record)
-
-
-def meter_for(backend: str, device: torch.device, sync: Callable[[], object] | None, earlier: Any) -> Meter:
-    """A meter that counts no GPU but the run's own."""
-    try:
-        return Meter(backend, sync, earlier, gpus=_gpus(device))
-    except EnergyError:
-        if backend != "auto":
-            raise
-        return Meter(backend, sync, earlier)  # NVML is not there, or does not know this GPU: the record says so
-
-
-def _gpus(device: torch.device) -> list[str] | None:
-    """UUIDs of the GPUs that the run computes on; None, all visible ones, when it is spread over several."""
-    if device.type != "cuda":
-        return []
-    return None if world()[1] > 1 else [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
 
 
 def _tested(loop: Loop) -> dict[str, Any]:
