@@ -376,6 +376,7 @@ class _Run:
             "history": loop.history,
             "extra": {
                 "prefixes": loop.prefixes,
+                "limit": loop.limit or None,  # the setting that has ended the run, max_steps or max_minutes
                 "phase": loop.phases.index(loop.trainer.phase),
                 "phases": {phase.name: phase.epochs for phase in loop.phases},
                 "processes": world()[1],

@@ -48,6 +48,10 @@ class LoopSettings:
     cache_mb: int = setting(4096, "inputs of a frozen prefix are computed once if they fit into this", unit="MB", ge=0)
     checkpoint_every: float = setting(60.0, "write a checkpoint when the last is older than this", unit="s", ge=0)
     observe_every: int = setting(50, "batches between two looks at gradients, dead units and finite losses", ge=1)
+    max_steps: int | None = setting(None, "end the run after this many batches, as an early stop would", ge=1)
+    max_minutes: float | None = setting(
+        None, "end the run after this much training, validation not counted", unit="min", gt=0
+    )
     probe: bool = setting(False, "fit a linear readout on every block after each epoch and record its accuracy")
 
 
@@ -88,6 +92,7 @@ class Loop:
         contract.helpers(self.folder, self.meter, self.callbacks)
         self.cursor = Cursor()
         self._stop_request = self.stop_reason = ""  # asked for here; agreed on by all processes
+        self.limit = ""  # the setting, max_steps or max_minutes, that has ended the run
         self.history: list[dict] = []
         self._window = ("", 0.0)
         self._enter("setup")
@@ -166,9 +171,13 @@ class Loop:
             saved = self.folder.load()
             if saved:
                 self.load_state_dict(saved)
+            (limited,) = self._in_any_process(bool(self._limit_reached()))
+            self.limit = (self._limit_reached() or "max_minutes") if limited else ""  # resuming does not extend it
             self._call("on_start")
-            while self.cursor.phase < len(self.phases) and not self._stopping():
+            while self.cursor.phase < len(self.phases) and not self._stopping() and not self.limit:
                 self._run_phase()
+            if self.limit and self.rule.keep == "best":
+                self.early.restore(self.trainer)
             self._save()
         self._call("on_end")
         self.trainer.eval()
@@ -182,7 +191,7 @@ class Loop:
         self._call("on_phase")
         while cursor.epoch < phase.epochs and not self.early.done:
             self._run_epoch(source)
-            if self._stopping():
+            if self._stopping() or self.limit:
                 return
         if self.rule.keep == "best":
             self.early.restore(self.trainer)
@@ -209,7 +218,11 @@ class Loop:
                 cursor.steps += 1
                 self._call("on_batch")
                 old = time.monotonic() - self.saved_at > self.settings.checkpoint_every
-                asked, old = self._in_any_process(bool(self._stop_request), old)
+                limit = self._limit_reached()
+                asked, old, limited = self._in_any_process(bool(self._stop_request), old, bool(limit))
+                if limited:  # before a stop: the state at the limit is validated whatever else happens
+                    self.limit = limit or "max_minutes"
+                    break
                 if self._stopping(asked):
                     return
                 if old:
@@ -220,14 +233,17 @@ class Loop:
         for module in self.annealed:  # nets that change with the epochs do so under any rule
             module.anneal(trainer.phase.epochs)  # type: ignore[operator]
         self._share_buffers()
-        cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
-        if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs:
+        if not self.limit or cursor.batch == self.batches:  # else the limit has ended the pass early
+            cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
+        due = cursor.epoch % self.settings.validate_every == 0 or cursor.epoch == trainer.phase.epochs
+        if not due and not self.limit:
             return
         self._check_finite()
         self._enter("validate")
         value = self.evaluate(self.data.val)
-        self.early.update(value, cursor.epochs, trainer)
-        entry = {"epoch": cursor.epochs, "phase": trainer.phase.name, "val": value, "best": self.early.value}
+        epoch = cursor.epochs + bool(cursor.batch)
+        self.early.update(value, epoch, trainer)
+        entry = {"epoch": epoch, "phase": trainer.phase.name, "val": value, "best": self.early.value}
         spent = {**self.monitor.summary(), "train_s": cursor.train_s, "train_j": self._train_j()}
         self.history.append({**entry, **contract.diagnostics(trainer, [*entry, *spent]), **spent})
         self._call("on_epoch")
@@ -443,6 +459,14 @@ class Loop:
         if self._window[0] == "train":
             self.cursor.train_s += now - self._window[1]
         self._window = (window, now)
+
+    def _limit_reached(self) -> str:
+        """The setting whose limit the run has reached, or ""."""
+        steps, minutes = self.settings.max_steps, self.settings.max_minutes
+        if steps is not None and self.cursor.steps >= steps:
+            return "max_steps"
+        running_s = time.perf_counter() - self._window[1] if self._window[0] == "train" else 0.0
+        return "max_minutes" if minutes is not None and self.cursor.train_s + running_s >= 60 * minutes else ""
 
     def _train_j(self) -> dict[str, float | None]:
         """Joules of each component in the training windows so far: what the energy-to-accuracy curve is drawn from."""

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import bpfree
 from bpfree import rules
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.runs import provenance
+from bpfree.runs import meters, provenance
 from bpfree.runs import train as run
 from bpfree.runs.model import evaluate
 from bpfree.studies.compare import compare
@@ -108,7 +108,7 @@ def test_model_says_what_shape_it_wants(trained):
 
 
 def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monkeypatch):
-    class Closing(run.Meter):
+    class Closing(meters.Meter):
         def close(self):
             super().close()
             self.closed = True
@@ -116,15 +116,15 @@ def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monk
         def describe(self):
             return {"closed": getattr(self, "closed", False)}
 
-    monkeypatch.setattr(run, "Meter", Closing)
+    monkeypatch.setattr(meters, "Meter", Closing)
     assert bpfree.train(Mine, arrays, out=tmp_path / "run", **TINY)["meter"] == {"closed": True}
 
 
 def test_meter_counts_the_gpu_of_the_run_alone(monkeypatch):
     uuids = {0: "aaaa-0", 1: "bbbb-1"}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device.index]))
-    assert run._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
-    assert run._gpus(torch.device("cpu")) == []
+    assert meters._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
+    assert meters._gpus(torch.device("cpu")) == []
 
 
 def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
