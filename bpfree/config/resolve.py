@@ -152,7 +152,7 @@ def modules_in(package: str, *, deep: bool = False) -> dict[str, str]:
         deep: its subfolders too; else those hold what several of its modules share.
     """
     folder = _path(package)
-    files = sorted(folder.glob("**/[!_]*.py" if deep else "[!_]*.py"))
+    files = sorted(folder.glob("**/[!_]*.py" if deep else "[!_]*.py"), key=lambda path: path.stem)
     parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in files}
     return {path.stem.replace("_", "-"): ".".join(parts[path]) for path in files}
 

@@ -1,4 +1,4 @@
-"""What the command line says about itself."""
+"""The command line's descriptions of itself and of rules, data and the machine."""
 
 import json
 import subprocess

@@ -17,7 +17,7 @@ def train(out, algo="mono-forward", **values):
 
 
 def figures(record):
-    """What a run has reached, without times."""
+    """Results of a run, without times."""
     result = record["result"]
     return {key: result[key] for key in ("test", "val", "predictions_sha256", "data_passes", "epochs")}
 

@@ -21,13 +21,14 @@ def print_names(as_json: bool) -> None:
     from bpfree.nets import NETS
     from bpfree.rules import RULES
     from bpfree.runs import recipes
+    from bpfree.runs.meters import METERS
     from energy.sources.find import BACKENDS
 
     kinds = {
         "rules": RULES.names(),
         "nets": NETS.names(),
         "data": {name: _data_line(where) for name, where in SOURCES.items()},
-        "meters": BACKENDS,
+        "meters": BACKENDS | METERS.names(),
         "recipes": recipes.names(),
     }
     if as_json:
