@@ -2,8 +2,8 @@
 
     bpfree train --algo mono-forward --data mnist --meter examples/your_own_meter.py:Battery
 
-Unplug the machine first. A meter is a subclass of `energy.Source`: it names one component and how its joules come about,
-and `read` gives the joules since any fixed moment. The record then says which file metered the run, with its SHA-256.
+Unplug the machine first. A meter is a subclass of `energy.Source`: it names one component and where its joules come
+from, and `read` gives the joules since any fixed moment. The record says which file metered the run, with its SHA-256.
 """
 
 from pathlib import Path

@@ -174,10 +174,10 @@ class Loop:
             (limited,) = self._in_any_process(bool(self._limit_reached()))
             self.limit = (self._limit_reached() or "max_minutes") if limited else ""  # resuming does not extend it
             self._call("on_start")
-            while self.cursor.phase < len(self.phases) and not self._stopping() and not self.limit:
+            while self.cursor.phase < len(self.phases) and not self._stopping():
                 self._run_phase()
-            if self.limit and self.rule.keep == "best":
-                self.early.restore(self.trainer)
+                if self.limit:
+                    break
             self._save()
         self._call("on_end")
         self.trainer.eval()
@@ -189,12 +189,14 @@ class Loop:
         with self.live:
             source = self._prepared_source()
         self._call("on_phase")
-        while cursor.epoch < phase.epochs and not self.early.done:
+        while cursor.epoch < phase.epochs and not self.early.done and not self.limit:
             self._run_epoch(source)
-            if self._stopping() or self.limit:
+            if self._stopping():
                 return
         if self.rule.keep == "best":
             self.early.restore(self.trainer)
+        if self.limit:
+            return
         cursor.phase, cursor.epoch = cursor.phase + 1, 0
         if cursor.phase < len(self.phases):
             self._enter_phase(self.phases[cursor.phase])
@@ -235,8 +237,7 @@ class Loop:
         self._share_buffers()
         if not self.limit or cursor.batch == self.batches:  # else the limit has ended the pass early
             cursor.epoch, cursor.epochs, cursor.batch = cursor.epoch + 1, cursor.epochs + 1, 0
-        due = cursor.epoch % self.settings.validate_every == 0 or cursor.epoch == trainer.phase.epochs
-        if not due and not self.limit:
+        if cursor.epoch % self.settings.validate_every and cursor.epoch < trainer.phase.epochs and not self.limit:
             return
         self._check_finite()
         self._enter("validate")
