@@ -10,11 +10,14 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from bpfree.errors import BpfreeError, Diverged, InputError, RunFailed
+from bpfree.config import moved
+from bpfree.errors import BpfreeError, Diverged, EnergyError, InputError, RunFailed
 
 # Waiting threads of torch's OpenMP pool sleep instead of spinning: on a busy machine spinning slows everybody down
 # several times over, and it would count in every energy figure.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+moved.install()
 
 if TYPE_CHECKING:
     from bpfree import data
@@ -51,6 +54,7 @@ __all__ = [
     "BpfreeError",
     "Callback",
     "Diverged",
+    "EnergyError",
     "InputError",
     "Local",
     "Model",

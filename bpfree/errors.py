@@ -1,7 +1,21 @@
-"""The errors a user can meet. The command line prints their message, one line, and no traceback."""
+"""Errors that a user can meet, all of them. The command line prints their message on one line, without a traceback.
+
+=============  ====  ===================================================================================
+class          exit  cause
+=============  ====  ===================================================================================
+`InputError`   2     an argument, setting, file or data set that does not fit; nothing was written
+`RunFailed`    1     a run that had begun cannot go on
+`Diverged`     1     a loss, gradient or prediction became NaN or infinite
+`EnergyError`  2     an energy meter that is not there, or misused (of the package ``energy``, which stands alone)
+=============  ====  ===================================================================================
+"""
 
 import difflib
 from collections.abc import Iterable
+
+from energy.labels import EnergyError
+
+__all__ = ["BpfreeError", "Diverged", "EnergyError", "InputError", "RunFailed", "exit_code", "unknown"]
 
 
 class BpfreeError(Exception):
@@ -11,7 +25,7 @@ class BpfreeError(Exception):
 
 
 class InputError(BpfreeError):
-    """What was asked for cannot be done: says what is wrong and what would be right."""
+    """A request that cannot be met: the message says what is wrong and what would be right."""
 
 
 class RunFailed(BpfreeError):
@@ -24,9 +38,20 @@ class Diverged(RunFailed):
     """A loss or gradient became NaN or infinite."""
 
 
-def unknown(what: str, name: str, choices: Iterable[str]) -> InputError:
-    """The error for a name that does not exist: nearest names first, else all of them."""
+def exit_code(error: BpfreeError | EnergyError) -> int:
+    """Exit code of the command line for an error."""
+    return error.exit_code if isinstance(error, BpfreeError) else InputError.exit_code
+
+
+def unknown(noun: str, name: str, choices: Iterable[str]) -> InputError:
+    """The error for a name that does not exist.
+
+    Args:
+        noun: kind of thing, such as ``rule``.
+        name: the name that was given.
+        choices: the names that exist: the message has the nearest of them, or all where none is near.
+    """
     choices = sorted(choices)
     near = difflib.get_close_matches(name, choices, n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(choices)}"
-    return InputError(f"unknown {what} {name!r}: {hint}")
+    return InputError(f"unknown {noun} {name!r}: {hint}")

@@ -12,5 +12,9 @@ Every component (each GPU, CPU, RAM) carries a label: ``measured:counter`` > ``m
 
 from energy.labels import METHODS, EnergyError, show, worst
 from energy.meter import Meter
+from energy.moved import ENERGY, Moved
+from energy.sources.source import Point, Source
 
-__all__ = ["METHODS", "EnergyError", "Meter", "show", "worst"]
+__all__ = ["METHODS", "EnergyError", "Meter", "Point", "Source", "show", "worst"]
+
+Moved(ENERGY).install()

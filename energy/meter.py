@@ -17,7 +17,7 @@ from typing import Any
 from energy.labels import EnergyError
 from energy.readings import Reading, add, component, compose
 from energy.sources import rapl
-from energy.sources.find import find
+from energy.sources.find import complete, find
 from energy.sources.source import Point, Source
 
 _ALIGN_TICKS = 5
@@ -90,6 +90,8 @@ class Meter:
         gpus: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all.
         rapl_root: the powercap folder, which containers may mount elsewhere.
         nvml: a double for the ``pynvml`` module in tests; readings are then marked fake.
+        sources: read these, one a component, instead of looking for any; ``backend`` is then only their name.
+        origin: facts about where ``sources`` come from, for `describe`.
 
     Raises:
         EnergyError: unknown backend or GPU, or a backend asked for by name that can read nothing here.
@@ -104,12 +106,18 @@ class Meter:
         gpus: Sequence[int | str] | None = None,
         rapl_root: str | os.PathLike[str] = rapl.ROOT,
         nvml: Any = None,
+        sources: Sequence[Source] | None = None,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         began_s = time.perf_counter()
         self.backend = backend
         self._sync = sync or _nothing
         self._earlier = dict(earlier or {})
-        self._sources, self._notes = find(backend, gpus, rapl_root, nvml)
+        self._origin = dict(origin or {})
+        if sources is None:
+            self._sources, self._notes = find(backend, gpus, rapl_root, nvml)
+        else:
+            self._sources, self._notes = complete(sources, f"{backend} does not read it"), {}
         self._windows: dict[str, Window] = {}
         self._current: Stretch | None = None
         self._nested: list[Stretch] = []
@@ -176,6 +184,7 @@ class Meter:
         """JSON: what reads each component, what was tried before it and why not, and what starting has cost in s."""
         return {
             "backend": self.backend,
+            "origin": self._origin,
             "start_s": self.start_s,
             "model_start_s": next((source.start_s for source in self._sources if source.start_s is not None), None),
             "fake": any(source.fake for source in self._sources),

@@ -15,7 +15,7 @@ import sys
 import matplotlib
 import torch
 
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.data import load
 from bpfree.training.loop import Loop
 
@@ -50,7 +50,7 @@ def curve(algo, values, seed):
     """One run; an epoch is one batch, so the box changes after half of the epochs."""
     watch = Watch()
     data = load("vowels", {"normalize": "positive", "val_fraction": 0.05}, seed)
-    trainer = resolve.rule(algo)(**BOX, **values, hit_at=values["epochs"] // 2)
+    trainer = rules.rule(algo)(**BOX, **values, hit_at=values["epochs"] // 2)
     Loop(trainer, data, seed=seed, threads=1, device="cpu", callbacks=[watch]).run()
     return watch.seen
 

@@ -18,7 +18,7 @@ import sys
 import scipy.stats
 import torch
 
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.data import load
 from bpfree.functional.classical import discriminant, nearest
 from bpfree.training.loop import Loop
@@ -56,7 +56,7 @@ def accuracies(data, seed):
     found = {name: (float((method(x, y, test) == true).double().mean()), None) for name, method in PLAIN.items()}
     for name, (algo, values) in METHODS.items():
         whole = {"net": NET, "batch_size": 10_000, "keep": "last", **values}
-        loop = Loop(resolve.rule(algo)(**whole), data, seed=seed, threads=1, device="cpu")
+        loop = Loop(rules.rule(algo)(**whole), data, seed=seed, threads=1, device="cpu")
         loop.run()
         found[name] = loop.evaluate(loop.data.test), loop.external[0].report()
     return found

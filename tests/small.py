@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import bpfree.data
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.data.graphs.reader import GraphSource
 from bpfree.data.sources import TensorSource
 from bpfree.graphs.graph import Graph
@@ -48,7 +48,7 @@ def tiny(train: int = 22, val: int = 8, test: int = 16, classes: int = 10) -> Da
 
 def make(algo: str, **values: Any) -> Trainer:
     """A trainer of the rule called ``algo``."""
-    return resolve.rule(algo)(**values)
+    return rules.rule(algo)(**values)
 
 
 def on_graph(data: Data, virtual: bool = False, neighbours: int = 6) -> Data:

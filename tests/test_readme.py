@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bpfree import Local, Trainer
-from bpfree.config import resolve
+from bpfree import Local, Trainer, rules
 from bpfree.rules.mono_forward import MonoForward
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +43,6 @@ def test_rule_to_copy_is_the_tested_example_and_short():
     assert len(lines) <= 15
 
 
-@pytest.mark.parametrize("name", resolve.names("rules"))
+@pytest.mark.parametrize("name", rules.RULES.builtin)
 def test_table_has_every_rule(name: str):
     assert f"| `{name}` |" in README

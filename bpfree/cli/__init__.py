@@ -1,5 +1,5 @@
 """The command line."""
 
-from bpfree.cli.commands import main
+from bpfree.cli.commands.application import main
 
 __all__ = ["main"]

@@ -1,4 +1,4 @@
-"""``bpfree doctor``: what this machine offers, and why something is missing."""
+"""``bpfree doctor``: devices, energy meters, folders and versions of this machine, and why one is missing."""
 
 import json
 import os
@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpfree.cli import output as screen
+from bpfree.cli.output.tables import print_table
 from bpfree.runs import provenance
-from energy import Meter
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +18,8 @@ def examine(meter: str = "auto") -> dict[str, Any]:
     """Devices, energy meters, folders and versions as plain JSON."""
     import torch
 
+    from bpfree.runs.meters import make_meter
+
     devices = {
         "cpu": f"{provenance.cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch"
     }
@@ -27,8 +28,8 @@ def examine(meter: str = "auto") -> dict[str, Any]:
     if not torch.cuda.is_available():
         built = "torch sees no GPU" if torch.version.cuda else "this torch is built for the CPU only"
         devices["cuda"] = f"not available: {built}"
-    with Meter(meter) as found:
-        meters = found.describe()
+    with make_meter(meter) as readable:
+        meters = readable.describe()
     fp32, bf16 = (_gflops(dtype) for dtype in (torch.float32, torch.bfloat16))
     devices["cpu products"] = (
         f"{fp32:.3g} GFLOP/s in fp32, {bf16:.3g} in bf16{' (emulated: use fp32)' if bf16 < fp32 else ''}, one thread"
@@ -46,19 +47,20 @@ def examine(meter: str = "auto") -> dict[str, Any]:
     }
 
 
-def show(found: dict[str, Any], as_json: bool) -> None:
+def show(machine: dict[str, Any], as_json: bool) -> None:
+    """Print what `examine` returned, as tables or as JSON."""
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(machine, indent=1))
         return
-    screen.table(found["devices"].items(), "devices")
+    print_table(machine["devices"].items(), "devices")
     rows = []
-    for name, part in found["meters"]["components"].items():
+    for name, part in machine["meters"]["components"].items():
         rows.append((name, part["method"], part["source"] or part["reason"]))
         rows += [("", "not better because", reason) for reason in part["refused"]]
-    rows += [(name, "none", reason) for name, reason in found["meters"]["notes"].items()]
-    screen.table(rows, "energy meters")
-    screen.table(found["folders"].items(), "folders")
-    screen.table(found["versions"].items(), "versions")
+    rows += [(name, "none", reason) for name, reason in machine["meters"]["notes"].items()]
+    print_table(rows, "energy meters")
+    print_table(machine["folders"].items(), "folders")
+    print_table(machine["versions"].items(), "versions")
 
 
 def _gflops(dtype: "torch.dtype") -> float:
@@ -90,7 +92,7 @@ def _missing(name: str) -> str:
 
 
 def _writable(path: Path) -> str:
-    """Whether runs can be written there, and how much fits."""
+    """Free space there, or the reason why nothing can be written."""
     import shutil
 
     existing = next(parent for parent in (path, *path.parents) if parent.exists())

@@ -1,143 +1,167 @@
-"""Names to classes. The folder is the registry: rule ``mono-forward`` is the file ``rules/mono_forward.py``."""
+"""One resolver for everything that has a name: a built-in NAME, ``FILE.py:object``, or another package's entry point.
+
+A `Kind` says where each is looked for. It is declared in the room that the things are in (``bpfree.rules.RULES``,
+``bpfree.nets.NETS``, ``bpfree.runs.meters.METERS``), so that nothing here knows any of them.
+"""
 
 import ast
+import dataclasses
 import functools
-import hashlib
 import importlib
 import importlib.metadata
-import importlib.util
 import inspect
-import re
-import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bpfree.config.user_files import file_and_object, module_of, sha256_of
 from bpfree.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from bpfree.training.trainer import Trainer
 
 PACKAGE = Path(__file__).parents[1]
 
 
-def names(folder: str) -> dict[str, str]:
-    """Name -> first line of the docstring for every file in ``rules`` or ``nets``, without importing any."""
-    return {name: first_line(path) for name, path in files(folder).items()}
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of thing that users name: rules, nets, meters.
+
+    Args:
+        noun: its name in messages: ``rule``.
+        group: entry-point group in which other packages offer theirs: ``bpfree.rules``.
+        builtin: name -> ``module`` or ``module:object`` of those that come with bpfree; see `modules_in`.
+        base: ``module:Class`` of which each is a subclass, imported when first needed; "": any object.
+        functions: a function that makes them is accepted too.
+    """
+
+    noun: str
+    group: str
+    builtin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    base: str = ""
+    functions: bool = False
+
+    def names(self) -> dict[str, str]:
+        """Every name -> first line of its module's docstring, without importing any."""
+        lines = {name: first_line(where.partition(":")[0]) for name, where in self.builtin.items()}
+        return lines | {name: f"plug-in {point.value}" for name, point in self.plugins().items()}
+
+    def plugins(self) -> dict[str, importlib.metadata.EntryPoint]:
+        """Entry points of other packages, by name."""
+        return {point.name: point for point in importlib.metadata.entry_points(group=self.group)}
+
+    def choices(self) -> list[str]:
+        """Every name, without reading the docstrings."""
+        return [*self.builtin, *self.plugins()]
+
+    def load(self, text: str) -> Any:
+        """The object that ``text`` names: a subclass of ``base``, a function, or any object, as the kind has it.
+
+        Args:
+            text: a name, ``FILE.py:object``, or ``FILE.py`` where the file holds only one.
+
+        Raises:
+            InputError: no such name (with the nearest), no such file, or something else than this kind of thing.
+        """
+        if file := file_and_object(text):
+            thing = self._from_file(text, *file)
+        elif text in self.builtin:
+            module, _, name = self.builtin[text].partition(":")
+            thing = self._in_module(importlib.import_module(module), text, name)
+        elif text in (plugins := self.plugins()):
+            thing = self._from_plugin(plugins[text])
+        else:
+            raise unknown(self.noun, text, self.choices())
+        if inspect.isabstract(thing):
+            missing = " and ".join(sorted(thing.__abstractmethods__))
+            raise InputError(f"{text} is not complete: it must define {missing}")
+        return thing
+
+    def source_hash(self, text: str, loaded: object = None) -> str | None:
+        """SHA-256 of the file in ``FILE.py:object``; None for a name.
+
+        Args:
+            text: as for `load`.
+            loaded: what `load` returned for it: the hash is of the bytes that were executed then.
+        """
+        file = file_and_object(text)
+        return sha256_of(file[0], loaded) if file else None
+
+    def _from_file(self, text: str, file: Path, name: str) -> Any:
+        module = module_of(file, self.noun, f"FILE.py:{'Class' if self.base else 'object'}")
+        if not name:
+            return self._in_module(module, str(file), "")
+        thing = getattr(module, name, None)
+        if thing is None and self.base and not self._subclasses(module):
+            raise InputError(f"{file} defines no {self._base_name}: subclass {self._base_path} in it")
+        if thing is None:
+            raise unknown(f"{'class' if self.base else 'object'} in {file}", name, self._subclasses(module))
+        return self._checked(thing, text)
+
+    def _from_plugin(self, point: importlib.metadata.EntryPoint) -> Any:
+        try:
+            thing = point.load()
+        except Exception as error:  # another package's code may fail in any way
+            why = f"{type(error).__name__}: {error}"
+            raise InputError(f"{self.noun} plug-in {point.name} does not import: {why}") from error
+        return self._checked(thing, point.name)
+
+    def _in_module(self, module: ModuleType, text: str, name: str) -> Any:
+        """The object ``name`` of a module; without a name its only public subclass of ``base``, or the module."""
+        if name or not self.base:
+            return getattr(module, name) if name else module
+        classes = self._subclasses(module)
+        if len(classes) != 1:
+            names = ", ".join(classes) or "none"
+            raise InputError(
+                f"{text} must define exactly one public {self._base_name} subclass, it has {names}:"
+                " name it as FILE.py:Class"
+            )
+        return next(iter(classes.values()))
+
+    def _checked(self, thing: Any, text: str) -> Any:
+        if not self.base or self._is_subclass(thing) or (self.functions and inspect.isroutine(thing)):
+            return thing
+        function = " or write a function that returns a list of them" if self.functions else ""
+        raise InputError(f"{text} is not a {self._base_name}: subclass {self._base_path}{function}")
+
+    def _subclasses(self, module: ModuleType) -> dict[str, type]:
+        """Public subclasses of ``base`` (without one, all public classes) that the module itself defines."""
+        classes = inspect.getmembers(module, self._is_subclass)
+        return {name: cls for name, cls in classes if cls.__module__ == module.__name__ and not name.startswith("_")}
+
+    def _is_subclass(self, thing: object) -> bool:
+        if not self.base:
+            return isinstance(thing, type)
+        module, _, name = self.base.partition(":")
+        base = getattr(importlib.import_module(module), name)
+        return isinstance(thing, type) and issubclass(thing, base) and thing is not base
+
+    @property
+    def _base_name(self) -> str:
+        return self.base.rpartition(":")[2]
+
+    @property
+    def _base_path(self) -> str:
+        return self.base.replace(":", ".")
 
 
-def files(folder: str) -> dict[str, Path]:
-    """Name -> file of everything in ``rules`` or ``nets``; a rule may lie in the folder of its family."""
-    depth = "[!_]*.py" if folder == "nets" else "**/[!_]*.py"
-    return {path.stem.replace("_", "-"): path for path in sorted((PACKAGE / folder).glob(depth))}
+def modules_in(package: str, *, deep: bool = False) -> dict[str, str]:
+    """Name -> module of every file in a folder of bpfree: ``mono-forward`` is ``bpfree.rules.mono_forward``.
 
-
-def builtin(folder: str, name: str) -> ModuleType:
-    """The module of a built-in name."""
-    path = files(folder)[name].relative_to(PACKAGE.parent).with_suffix("")
-    return importlib.import_module(".".join(path.parts))
+    Args:
+        package: the folder, as Python imports it.
+        deep: its subfolders too; else those hold what several of its modules share.
+    """
+    folder = _path(package)
+    files = sorted(folder.glob("**/[!_]*.py" if deep else "[!_]*.py"), key=lambda path: path.stem)
+    parts = {path: path.relative_to(PACKAGE.parent).with_suffix("").parts for path in files}
+    return {path.stem.replace("_", "-"): ".".join(parts[path]) for path in files}
 
 
 @functools.cache  # parsing is slow, and not meant for several threads at once
-def first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+def first_line(module: str) -> str:
+    """First line of the docstring of one of bpfree's modules, which is not imported."""
+    return (ast.get_docstring(ast.parse(_path(module).with_suffix(".py").read_text("utf-8"))) or "").partition("\n")[0]
 
 
-def plugins() -> dict[str, importlib.metadata.EntryPoint]:
-    """Other packages' rules, by entry points in the group ``bpfree.rules``."""
-    return {point.name: point for point in importlib.metadata.entry_points(group="bpfree.rules")}
-
-
-def rule(name: str) -> type["Trainer"]:
-    """The Trainer subclass called ``name``: a built-in rule, a plug-in, or ``FILE.py:Class``.
-
-    Raises:
-        InputError: no such rule (with the nearest names), or a file that does not hold one.
-    """
-    if file := file_and_class(name):
-        found = _from_file(name, *file)
-    elif name in names("rules"):
-        found = _only_trainer(builtin("rules", name), name)
-    elif name in plugins():
-        found = plugins()[name].load()
-    else:
-        raise unknown("rule", name, [*names("rules"), *plugins()])
-    if inspect.isabstract(found):
-        raise InputError(f"{name} is not complete: it must define {' and '.join(sorted(found.__abstractmethods__))}")
-    return found
-
-
-def file_and_class(name: str) -> tuple[Path, str] | None:
-    """The parts of ``FILE.py:Class``, the class "" when it is left out; None: not the name of a file."""
-    match = re.fullmatch(r"(.*\.py)(?::(\w+))?", name)
-    return (Path(match[1]), match[2] or "") if match else None
-
-
-def net(name: str) -> tuple[Callable[..., list], type]:
-    """(build, Settings) of the net called ``name``."""
-    if name not in names("nets"):
-        raise unknown("net", name, names("nets"))
-    module = builtin("nets", name)
-    return module.build, module.Settings
-
-
-def source_hash(name: str) -> str | None:
-    """SHA-256 of a rule that comes as ``FILE.py:Class``; None for one that has a name."""
-    file = file_and_class(name)
-    return hashlib.sha256(file[0].read_bytes()).hexdigest() if file else None
-
-
-def module_of(file: Path, what: str, give: str) -> ModuleType:
-    """A user's Python file as a module; ``what`` it is and what to ``give`` instead are words of the error."""
-    if not file.is_file():
-        raise InputError(f"{what} {file} does not exist: give {give}")
-    running = sys.modules["__main__"]
-    if (own := getattr(running, "__file__", None)) and Path(own).resolve() == file.resolve():
-        return running  # a script that asks for its own rule is not run a second time
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-    folder = str(file.resolve().parent)
-    sys.path.insert(0, folder)  # as Python does for a script: it may import its neighbours
-    try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
-    except Exception as error:
-        raise InputError(f"{what} {file} does not import: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)  # and nothing that the file itself put before it
-    return module
-
-
-def _from_file(name: str, file: Path, wanted: str) -> type["Trainer"]:
-    module = module_of(file, "rule file", "FILE.py:Class")
-    if not wanted:
-        return _only_trainer(module, str(file))
-    found: Any = getattr(module, wanted, None)
-    if found is None and not _trainers(module):
-        raise InputError(f"{file} defines no Trainer: subclass bpfree.Trainer in it")
-    if found is None:
-        raise unknown(f"class in {file}", wanted, _trainers(module))
-    if not _is_trainer(found):
-        raise InputError(f"{name} is not a Trainer: subclass bpfree.Trainer")
-    return found
-
-
-def _only_trainer(module: ModuleType, name: str) -> type["Trainer"]:
-    found = _trainers(module)
-    if len(found) != 1:
-        has = ", ".join(found) or "none"
-        raise InputError(
-            f"{name} must define exactly one public Trainer subclass, it has {has}: name it as FILE.py:Class"
-        )
-    return next(iter(found.values()))
-
-
-def _trainers(module: ModuleType) -> dict[str, type["Trainer"]]:
-    classes = inspect.getmembers(module, _is_trainer)
-    return {name: cls for name, cls in classes if cls.__module__ == module.__name__ and not name.startswith("_")}
-
-
-def _is_trainer(thing: object) -> bool:
-    from bpfree.training.trainer import Trainer
-
-    return isinstance(thing, type) and issubclass(thing, Trainer) and thing is not Trainer
+def _path(module: str) -> Path:
+    return PACKAGE.parent.joinpath(*module.split("."))

@@ -35,8 +35,8 @@ def setting(
     """Declare one setting.
 
     Args:
-        default: value when nothing is said.
-        help: one line for people.
+        default: default value.
+        help: one line of explanation.
         unit: printed beside the value, for example ``"s"``.
         search: ``(low, high)``, ``(low, high, "log")`` or a list of choices: the range a search may use.
         search_if: other settings -> the value with which this one has an effect, so that a search may try it.
@@ -48,7 +48,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """One setting as a reader sees it: ``range`` is text such as ``> 0`` or ``sgd | adam``."""
+    """One setting, described: ``range`` is text such as ``> 0`` or ``sgd | adam``."""
 
     name: str
     type: str
@@ -65,7 +65,7 @@ class Option:
 
     @property
     def span(self) -> tuple[float, float, bool] | None:
-        """Low, high and whether logarithmic, of a range to search; None: ``search`` lists choices, or is None."""
+        """Low, high and scale (logarithmic or not) of a range to search; None: ``search`` lists choices, or is None."""
         match self.search:
             case (int() | float() as low, int() | float() as high):
                 return low, high, False
@@ -75,15 +75,15 @@ class Option:
 
 
 def options(cls: type) -> list[Option]:
-    """What can be set on ``cls``, in the order of declaration."""
+    """Settings that a class declares, in the order of declaration."""
     hints = typing.get_type_hints(cls)
-    found = []
+    declared = []
     for field in dataclasses.fields(cls):
         info: Any = field.default
         limits = [f"{sign} {getattr(m, key):g}" for m in info.metadata for key, sign in _SIGNS if hasattr(m, key)]
         extra = info.json_schema_extra
         kind, choices = _kind(hints[field.name])
-        found.append(
+        declared.append(
             Option(
                 field.name,
                 kind,
@@ -95,7 +95,7 @@ def options(cls: type) -> list[Option]:
                 extra["search_if"],
             )
         )
-    return found
+    return declared
 
 
 _SIGNS = (("ge", ">="), ("gt", ">"), ("le", "<="), ("lt", "<"))
@@ -115,7 +115,15 @@ def _kind(hint: Any) -> tuple[str, list[str]]:
 
 
 def build(cls: type, values: Mapping[str, Any]) -> Any:
-    """An instance of ``cls`` from values that may be text; one clear line when one is wrong."""
+    """Make an instance of a settings class.
+
+    Args:
+        cls: the settings class.
+        values: name -> value, which may be text.
+
+    Raises:
+        InputError: an unknown setting, or a value out of range; one line that names type, range and unit.
+    """
     by_name = {option.name: option for option in options(cls)}
     for name in values:
         if name not in by_name:
@@ -125,11 +133,11 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         option = by_name[str(first["loc"][0])]
-        given = values.get(option.name, option.default)
+        value = values.get(option.name, option.default)
         other_kind = first["type"].endswith(("_parsing", "_from_float", "_type"))  # rather than out of range
         kind = option.type if not option.range or (other_kind and option.type != "choice") else ""
         expected = " ".join(filter(None, (kind, option.range, option.unit)))
-        raise InputError(f"{option.name} = {given!r} is not valid: expected {expected} ({option.help})") from None
+        raise InputError(f"{option.name} = {value!r} is not valid: expected {expected} ({option.help})") from None
 
 
 def _from_text(value: Any, option: Option) -> Any:
@@ -144,7 +152,15 @@ def _from_text(value: Any, option: Option) -> Any:
 
 
 def resolve(classes: Iterable[type], values: Mapping[str, Any], prefer: Mapping[str, Any] | None = None) -> list[Any]:
-    """Share flat ``values`` out over several settings classes; ``prefer`` are a rule's own defaults.
+    """Share flat values out over several settings classes.
+
+    Args:
+        classes: the settings classes.
+        values: name -> value, which may be text.
+        prefer: defaults of a rule, which count before those of the classes.
+
+    Returns:
+        An instance of each class.
 
     Raises:
         InputError: a key that none of the classes knows, or a value out of range.
@@ -157,11 +173,11 @@ def resolve(classes: Iterable[type], values: Mapping[str, Any], prefer: Mapping[
             raise unknown("setting", key, known)
     merged = {**(prefer or {}), **values}
     return [
-        build(cls, {k: v for k, v in merged.items() if k in mine}) for cls, mine in zip(classes, names, strict=True)
+        build(cls, {k: v for k, v in merged.items() if k in fields}) for cls, fields in zip(classes, names, strict=True)
     ]
 
 
 def as_dict(*instances: Any) -> dict[str, Any]:
-    """Several settings as one flat dictionary that a config file can hold."""
+    """Join several settings into one flat dictionary that a configuration file can hold."""
     flat = {key: value for instance in instances for key, value in dataclasses.asdict(instance).items()}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in flat.items()}

@@ -49,19 +49,19 @@ def reader_of(name: str) -> "Reader":
             raise InputError(f"unknown data {name!r}: write {form}:{name}")
         raise unknown("data", kind, SOURCES)
     module, _, cls = SOURCES[kind].partition(":")
-    found: type[Reader] = getattr(importlib.import_module(module), cls)
-    if found.wants and not where:
-        raise InputError(f"data {kind!r} needs to know where: write {kind}:{found.wants}")
-    if colon and not found.wants:
+    reader: type[Reader] = getattr(importlib.import_module(module), cls)
+    if reader.wants and not where:
+        raise InputError(f"data {kind!r} needs to know where: write {kind}:{reader.wants}")
+    if colon and not reader.wants:
         raise InputError(f"data {kind!r} takes nothing after its name: write {kind}, not {name}")
-    return found(name, where)
+    return reader(name, where)
 
 
 def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":
     """Read, check, split and normalise the data called ``name``.
 
     Args:
-        name: a key of `SOURCES`; ``npz:FILE`` and ``folder:DIR`` say where.
+        name: a key of `SOURCES`; ``npz:FILE`` and ``folder:DIR`` with the path.
         settings: the reader's settings, or a mapping of some of them.
         seed: of the run; seeds the splits unless ``split_seed`` is set.
 
@@ -72,17 +72,39 @@ def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, 
 
 
 def describe(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> dict[str, Any]:
-    """What ``bpfree data NAME`` prints: rows, shape, classes, counts, pixel statistics, hash, origin and licence."""
+    """Describe the data called ``name``: rows, shape, classes, counts, pixel statistics, hash, origin and licence.
+
+    Args:
+        name: as for `load`.
+        settings: the reader's settings, or a mapping of some of them.
+        seed: of the run; seeds the splits unless ``split_seed`` is set.
+    """
     return reader_of(name).describe(settings, seed)
 
 
 def picture(name: str, file: "Path", settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> None:
-    """Draw some of the data called ``name`` into ``file``, as PNG. InputError: there is no picture of such data."""
+    """Draw some of the data called ``name``.
+
+    Args:
+        name: as for `load`.
+        file: where to, as PNG.
+        settings: the reader's settings, or a mapping of some of them.
+        seed: of the run; seeds the splits unless ``split_seed`` is set.
+
+    Raises:
+        InputError: there is no picture of such data.
+    """
     reader_of(name).picture(file, settings, seed)
 
 
 def as_data(data: Any, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":
-    """What ``Trainer.fit`` was given, as a `Data`; see `bpfree.data.convert` for all that is accepted."""
+    """Turn arrays, tensors, a Dataset or a DataLoader into a `Data`.
+
+    Args:
+        data: see `bpfree.data.convert` for all that is accepted.
+        settings: of the splits and the normalisation, or a mapping of some of them.
+        seed: of the run; seeds the splits unless ``split_seed`` is set.
+    """
     from bpfree.data.convert import as_data as convert
 
     return convert(data, settings, seed)

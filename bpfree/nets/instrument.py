@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bpfree.config.resolve import file_and_class, module_of
 from bpfree.config.settings import setting, settings
+from bpfree.config.user_files import file_and_object, module_of
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.process import Failed, Process
@@ -58,7 +58,7 @@ class Instrument(System):
         chosen = self.settings
         if chosen.replay is not None:
             return replayed(Path(chosen.replay))
-        file = file_and_class(chosen.instrument)
+        file = file_and_object(chosen.instrument)
         if file and file[1]:  # else a command, which may end in .py as well
             return function_of(*file)
         process = self.process = Process(chosen.instrument)
@@ -107,7 +107,7 @@ class Instrument(System):
 
 def function_of(file: Path, name: str) -> Ask:
     """The function ``name`` of a Python file."""
-    found = getattr(module_of(file, "instrument file", "FILE.py:function"), name, None)
+    found = getattr(module_of(file, "instrument", "FILE.py:function"), name, None)
     if not callable(found):
         raise InputError(f"{file} has no function {name!r}: give FILE.py:function")
 

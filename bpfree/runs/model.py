@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bpfree.config import resolve
 from bpfree.config.settings import build
 from bpfree.data import reader_of, verification
 from bpfree.data.damaged import DAMAGED
@@ -23,6 +22,7 @@ from bpfree.data.images.folder import opened
 from bpfree.data.rows import Normalise
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
+from bpfree.rules import RULES
 from bpfree.runs import record as energy_record
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.training.data import Spec
@@ -148,9 +148,9 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     readout = overrides.pop("readout", None)
     values = {**config, **overrides}
     name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
-    if algo is None and name.isidentifier() and name not in {*resolve.names("rules"), *resolve.plugins()}:
+    if algo is None and name.isidentifier() and name not in RULES.choices():
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
-    if record["algo_sha256"] != (found := resolve.source_hash(name)) and None not in (record["algo_sha256"], found):
+    if record["algo_sha256"] != (found := RULES.source_hash(name)) and None not in (record["algo_sha256"], found):
         warnings.warn(f"the rule file {name} has changed since {path} was trained with it", stacklevel=2)
     chosen = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
     device = pick_device(chosen.loop_settings.device)

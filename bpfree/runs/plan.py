@@ -11,11 +11,13 @@ from typing import Any
 import yaml
 
 from bpfree import data as data_room
-from bpfree.config import resolve as registry
+from bpfree import nets
 from bpfree.config.settings import as_dict, resolve, setting, settings
+from bpfree.config.user_files import absolute, short_name
 from bpfree.data import locations
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
+from bpfree.rules import RULES
 from bpfree.runs import provenance
 from bpfree.runs.probe import Probe
 from bpfree.training.callbacks import Callback
@@ -91,7 +93,7 @@ class Plan:
 def _class_of(algo: str | type[Trainer]) -> type[Trainer]:
     """The rule, by name or as it is. InputError: it is no subclass of Trainer."""
     if isinstance(algo, str):
-        return registry.rule(algo)
+        return RULES.load(algo)
     if isinstance(algo, type) and issubclass(algo, Trainer):
         return algo
     kind = f"a {type(algo).__name__}" if not isinstance(algo, type) else algo.__name__
@@ -115,7 +117,7 @@ def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = N
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
     source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
     net = net or default_net(cls, data)
-    return {"rule": cls.Settings, f"net {net}": registry.net(net)[1], "data": source, "run": RunSettings}
+    return {"rule": cls.Settings, f"net {net}": nets.net(net)[1], "data": source, "run": RunSettings}
 
 
 def default_net(algo: str | type[Trainer], data: Any) -> str:
@@ -174,8 +176,7 @@ def default_folder(planned: Plan) -> Path:
     """The folder of a run that names none: rule, data and seed under ``runs``, and random digits."""
     kind, _, where = planned.config["data"].partition(":")
     data = kind if isinstance(planned.data, str) else "own"
-    file = registry.file_and_class(planned.algo)
-    parts = [file[0].stem if file else planned.algo, data, Path(where.strip()).stem]
+    parts = [short_name(planned.algo), data, Path(where.strip()).stem]
     name = "-".join(part for part in parts if part)
     return Path("runs") / f"{name}-s{planned.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
@@ -193,10 +194,9 @@ def new_folder(kind: str, data: str) -> Path:
 
 
 def algo_name(algo: str | type[Trainer]) -> str:
-    """The name under which `registry.rule` finds a rule again from anywhere: files by their absolute path."""
+    """The name under which `bpfree.rules.rule` finds a rule again from anywhere: files by their absolute path."""
     if isinstance(algo, str):
-        file = registry.file_and_class(algo)
-        return ":".join(filter(None, (str(file[0].resolve()), file[1]))) if file else algo
+        return absolute(algo)
     cls = algo
     if cls.__module__.startswith("bpfree.rules."):
         return cls.__module__.rpartition(".")[2].replace("_", "-")

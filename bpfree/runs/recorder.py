@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bpfree.config import resolve as registry
+from bpfree.rules import RULES
 from bpfree.runs import provenance
 from bpfree.runs import record as energy_record
 from bpfree.runs.plan import Plan
@@ -67,7 +67,7 @@ class Recorder:
             "config": config,
             "config_sha256": provenance.sha256_of(config),
             "algo": plan.algo,
-            "algo_sha256": registry.source_hash(plan.algo),
+            "algo_sha256": RULES.source_hash(plan.algo, plan.cls),
             "git": provenance.git(),
             "data": provenance.data(data),
             "seed": seed,

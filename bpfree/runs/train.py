@@ -12,12 +12,12 @@ import safetensors.torch
 import torch
 import yaml
 
-from bpfree.config import resolve as registry
 from bpfree.errors import InputError, RunFailed
+from bpfree.rules import RULES
 from bpfree.runs import provenance
 from bpfree.runs import record as energy_record
 from bpfree.runs.history_file import HistoryFile
-from bpfree.runs.metering import meter_for
+from bpfree.runs.meters import meter_for
 from bpfree.runs.plan import NAMES, Plan, algo_name, default_folder, plan, read_config
 from bpfree.runs.recorder import Recorder
 from bpfree.runs.results import keep_best_so_far, tested
@@ -55,7 +55,8 @@ def train(
         net: name of a net; None: the rule's default if it has one, else the data's (``mlp``, ``gnn`` for graphs, …).
         out: the run's folder, which must not exist; None: ``runs/<algo>-<data>-s<seed>-<id>``.
         resume: folder of a run to go on with; its configuration counts, and one that is finished is only read.
-        meter: ``auto``, or the backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …
+        meter: ``auto`` or another backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …; or a meter
+            of one's own, ``FILE.py:Class`` or a plug-in (see `bpfree.runs.meters`).
         callbacks: see `bpfree.training.callbacks.Callback`.
         command: for the record: the command that the user typed.
         **settings: of rule, net, data and loop, in one flat namespace.
@@ -73,7 +74,7 @@ def train(
         if resume is not None:
             return _resume(Path(resume), values, out, meter, callbacks, command)
         if "algo" not in values:
-            raise InputError(f"no rule given: choose algo from {', '.join(registry.names('rules'))}")
+            raise InputError(f"no rule given: choose algo from {', '.join(RULES.choices())}")
         algo, data, net = (values.pop(name, None) for name in NAMES)
         planned = plan(algo, data, net, values)
         return _Run(planned, Path(out) if out else default_folder(planned), meter, callbacks, command).go()
@@ -93,7 +94,7 @@ def _resume(path: Path, values: dict, out: Any, meter: str, callbacks: Sequence[
     previous = energy_record.read(path / RECORD) if (path / RECORD).exists() else None
     if previous and previous["status"] == "finished":
         return {**previous, "extra": {**previous["extra"], "folder": str(path)}}  # it may have been moved
-    if previous and previous["algo_sha256"] != registry.source_hash(planned.algo):
+    if previous and previous["algo_sha256"] != RULES.source_hash(planned.algo, planned.cls):
         raise InputError(
             f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"
         )

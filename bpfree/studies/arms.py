@@ -13,10 +13,10 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree.config import resolve
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
 from bpfree.reports.study import BASELINE
+from bpfree.rules import RULES
 from bpfree.runs import plan as plans
 from bpfree.studies.notation import NO_ARMS, parse
 from bpfree.training import contract
@@ -189,7 +189,7 @@ def _controls(rules: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
 
 def _declared_controls(rule: str) -> list[str]:
     """The controls that a rule declares, as arms."""
-    return [f"{rule}:{values}" for values in resolve.rule(rule).controls]
+    return [f"{rule}:{values}" for values in RULES.load(rule).controls]
 
 
 def _typed(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> Arm:

@@ -15,7 +15,7 @@ from bpfree.config.seeds import seed_list
 from bpfree.config.settings import build
 from bpfree.errors import InputError
 from bpfree.reports.study import load
-from bpfree.runs.metering import meter_for
+from bpfree.runs.meters import meter_for
 from bpfree.studies import notation, workers
 from bpfree.studies.arms import build_arms, restore_arms
 from bpfree.studies.ledger import Ledger, Say

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bpfree.config import resolve
 from bpfree.errors import InputError
 from bpfree.reports.study import BASELINE
+from bpfree.rules import RULES
 from bpfree.runs import plan as plans
 
 NO_ARMS = "no arms given: write --algos mono-forward,forward-forward"
@@ -87,7 +87,7 @@ def default_data(algos: str | Iterable[str]) -> str:
     rules = [parse(text)[0] for text in separate(algos)]
     if not rules:
         raise InputError(NO_ARMS)
-    names = {resolve.rule(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
+    names = {RULES.load(rule).data: rule for rule in rules if rule != BASELINE or set(rules) == {BASELINE}}
     if len(names) > 1:
         different = ", ".join(f"{rule} on {data}" for data, rule in names.items())
         raise InputError(f"no data given, and the arms would train on different ones ({different}): add --data NAME")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree.config.flags import preferred
+from bpfree.config.flags import default_text
 from bpfree.config.settings import options as declarations
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
@@ -42,7 +42,7 @@ DEFINING = (
 def help_text(name: str) -> str:
     """Help of one option for the command line, with its default."""
     (option,) = [option for option in declarations(CompareOptions) if option.name == name]
-    shown = "" if option.default is None or option.type == "bool" else f"  [default: {preferred(option, {})}]"
+    shown = "" if option.default is None or option.type == "bool" else f"  [default: {default_text(option, {})}]"
     return option.help + shown
 
 

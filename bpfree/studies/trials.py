@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from bpfree.config.settings import Option
 from bpfree.errors import Diverged
-from bpfree.runs.metering import meter_for
+from bpfree.runs.meters import meter_for
 from bpfree.runs.plan import Plan, plan
 from bpfree.studies.sampler import SpreadSampler
 from bpfree.studies.space import suggest

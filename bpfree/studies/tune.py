@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpfree.config import resolve
+from bpfree.config import user_files
 from bpfree.errors import InputError
 from bpfree.runs.plan import plan
 from bpfree.studies.space import search_space
@@ -100,5 +100,4 @@ def _slug(algo: "str | type[Trainer]") -> str:
     """A rule's name in paths."""
     if not isinstance(algo, str):
         return algo.__name__
-    file = resolve.file_and_class(algo)
-    return file[0].stem if file else algo
+    return user_files.short_name(algo)

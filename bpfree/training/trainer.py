@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 import torch
 from torch import Tensor, nn
 
-from bpfree.config import resolve as registry
 from bpfree.config.settings import resolve, setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
@@ -81,7 +80,9 @@ class Trainer(nn.Module, ABC):
         super().__init__()
         if net and blocks is not None:
             raise InputError("a net is given by its blocks or by its name: leave one of them out")
-        build, NetSettings = registry.net(net or self.net or "mlp") if blocks is None else (None, None)
+        from bpfree import nets  # lazily: nets stand above training
+
+        build, NetSettings = nets.net(net or self.net or "mlp") if blocks is None else (None, None)
         if settings is None:
             classes = [self.Settings] if NetSettings is None else [self.Settings, NetSettings]
             settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]

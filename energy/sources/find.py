@@ -1,16 +1,24 @@
-"""Which source reads each component here: for every one the best that a backend has, and why not a better one."""
+"""Choice of the source for each component: the best that a backend has here, and why there is no better one."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from energy.labels import EnergyError
+from energy.labels import METHODS, UNAVAILABLE, EnergyError
 from energy.sources import codecarbon, nvml, rapl
 from energy.sources.nvml_session import NoGpu
 from energy.sources.source import Absent, Source
 
 HOST = ("cpu", "ram")  # components that every machine has
+BACKENDS = {
+    "auto": "the best that there is for each component",
+    "nvml": "NVIDIA GPUs, by their energy counter where they have one",
+    "nvml-sampled": "NVIDIA GPUs, by their power sampled",
+    "rapl": "CPU and memory, by the processor's energy counters",
+    "codecarbon": "CPU and memory, estimated by codecarbon's model",
+    "none": "no metering",
+}
 
 
 def find(
@@ -19,10 +27,16 @@ def find(
     rapl_root: str | os.PathLike[str] = rapl.ROOT,
     nvml_module: Any = None,
 ) -> tuple[list[Source], dict[str, str]]:
-    """The sources of a backend, one a component, and notes on GPUs that are not there.
+    """Find the sources of a backend, one a component, and notes on GPUs that are not there.
 
-    Args: see ``energy.Meter``. Raises EnergyError for an unknown backend, for GPUs asked for by name that are not
-    there, and when a backend asked for by name can read nothing.
+    Args:
+        backend: a key of `BACKENDS`.
+        gpus: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all.
+        rapl_root: the powercap folder.
+        nvml_module: a double for the ``pynvml`` module in tests.
+
+    Raises:
+        EnergyError: an unknown backend, a GPU named that is not there, or a backend named that can read nothing.
     """
 
     def gpu(sampled: bool = False) -> Iterator[Source]:
@@ -45,7 +59,7 @@ def find(
     def power() -> Iterator[Source]:
         return gpu(sampled=True)
 
-    backends: dict[str, tuple[Callable[[], Iterator[Source]], ...]] = {
+    providers: dict[str, tuple[Callable[[], Iterator[Source]], ...]] = {
         "auto": (gpu, cpu, model),
         "nvml": (gpu,),
         "nvml-sampled": (power,),
@@ -53,13 +67,13 @@ def find(
         "codecarbon": (model,),
         "none": (),
     }
-    if backend not in backends:
-        near = get_close_matches(backend, backends, 1, 0.5)
+    if backend not in BACKENDS:
+        near = get_close_matches(backend, BACKENDS, 1, 0.5)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise EnergyError(f"no energy backend {backend!r}: {hint}choose from {', '.join(backends)}")
+        raise EnergyError(f"no energy backend {backend!r}: {hint}choose from {', '.join(BACKENDS)}")
     best: dict[str, Source] = {}
     notes: dict[str, str] = {}
-    for provider in backends[backend]:
+    for provider in providers[backend]:
         for source in provider():
             _keep_better(best, source)
     if backend not in ("auto", "none") and all(isinstance(source, Absent) for source in best.values()):
@@ -68,9 +82,30 @@ def find(
             f"the energy backend {backend} can read nothing here: {'; '.join(reasons) or 'no GPU in use'}"
         )
     why = "metering is off" if backend == "none" else f"the backend {backend} does not read it"
+    return complete(best.values(), why), notes
+
+
+def complete(sources: Iterable[Source], why: str) -> list[Source]:
+    """The sources, with a null object for every component of `HOST` that none of them reads.
+
+    Args:
+        sources: one a component.
+        why: reason why the others are not read.
+
+    Raises:
+        EnergyError: two sources for one component, or one without a label for its energy.
+    """
+    by_name: dict[str, Source] = {}
+    for source in sources:
+        if source.name in by_name:
+            raise EnergyError(f"two sources read the component {source.name!r}: give one of them")
+        if source.method not in METHODS or (source.method == UNAVAILABLE and not source.reason):
+            labels = ", ".join(METHODS[:-1])
+            raise EnergyError(f"the source of {source.name!r} has method {source.method!r}: choose from {labels}")
+        by_name[source.name] = source
     for name in HOST:
-        best.setdefault(name, Absent(name, why))
-    return list(best.values()), notes
+        by_name.setdefault(name, Absent(name, why))
+    return list(by_name.values())
 
 
 def _keep_better(best: dict[str, Source], source: Source) -> None:

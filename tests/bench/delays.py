@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import bpfree.functional.delays as delays  # noqa: E402
-from bpfree.config import resolve  # noqa: E402
+from bpfree import rules  # noqa: E402
 from bpfree.data.sources import TensorSource  # noqa: E402
 from bpfree.nets.delay_snn import Settings, Synapses  # noqa: E402
 from bpfree.training.data import Data, Spec  # noqa: E402
@@ -54,7 +54,7 @@ def loop_of(algo: str, device: str = "cpu", **values: Any) -> tuple[Loop, Batch]
     batch = batch_of()
     spec = Spec("bench", (STEPS, CHANNELS), CLASSES, None, "classification", "accuracy", True, "", "")
     source = TensorSource(batch.x, batch.y)
-    loop = Loop(resolve.rule(algo)(net="delay-snn", **values), Data(spec, source, source), device=device, threads=1)
+    loop = Loop(rules.rule(algo)(net="delay-snn", **values), Data(spec, source, source), device=device, threads=1)
     loop.prepared_source()
     loop.training_mode()
     return loop, Batch(batch.x.to(device), batch.y.to(device))

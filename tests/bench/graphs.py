@@ -26,7 +26,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from small import ready  # noqa: E402
 
 import bpfree.data  # noqa: E402
-from bpfree.config import resolve  # noqa: E402
+from bpfree import rules  # noqa: E402
 from bpfree.data.graphs.reader import GraphSource  # noqa: E402
 from bpfree.graphs import sparse as graphs  # noqa: E402
 from bpfree.graphs.graph import Graph  # noqa: E402
@@ -47,7 +47,7 @@ def cora(virtual: bool) -> Data:
 
 
 def loop_of(algo: str, data: Data, **values: Any) -> Loop:
-    return Loop(resolve.rule(algo)(**values), data, device="cpu", threads=1, validate_every=1000)
+    return Loop(rules.rule(algo)(**values), data, device="cpu", threads=1, validate_every=1000)
 
 
 def cpu_s(algo: str, data: Data, **values: Any) -> tuple[float, float]:
@@ -111,7 +111,7 @@ def large() -> dict[str, float]:
     train = GraphSource(x, y[index], index, dataclasses.replace(seen, sampled=True, fan_out=10))
     val = GraphSource(x, y[order[-10_000:]], order[-10_000:], seen)
     values = {**GREEDY, "hidden": (64, 64), "epochs": 1, "batch_size": 1000, "lr": 1e-2}
-    loop = Loop(resolve.rule("forward-gnn")(**values), Data(spec, train, val, val), device="cpu", threads=1)
+    loop = Loop(rules.rule("forward-gnn")(**values), Data(spec, train, val, val), device="cpu", threads=1)
     began = time.process_time()
     loop.run()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -38,7 +38,7 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
     import torch
 
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from bpfree.config import resolve
+    from bpfree import rules
     from bpfree.data import as_data
     from bpfree.training.loop import Loop
     from bpfree.training.memory import LiveMemory
@@ -48,7 +48,7 @@ def point(arm: str, depth: int, measure: str) -> dict[str, float]:
     values = {"readout": "energy", "negatives": "uniform"} if rule == "forward-forward" and not softmax else {}
     torch.manual_seed(0)
     x, y = torch.rand(BATCH, WIDTH), torch.randint(10, (BATCH,))
-    trainer = resolve.rule(rule)(hidden=(WIDTH,) * depth, optimizer="sgd", momentum=0.0, **values)
+    trainer = rules.rule(rule)(hidden=(WIDTH,) * depth, optimizer="sgd", momentum=0.0, **values)
     loop = Loop(trainer, as_data((x[:100], y[:100])), device="cpu", threads=1)
     loop.prepared_source()
     loop.training_mode()

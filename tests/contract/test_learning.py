@@ -4,7 +4,7 @@ import pytest
 from small import digits, fit, loop_of, make, snapshot, tiny, weights_hash
 from table import ROWS, Row, rows
 
-from bpfree.config import resolve
+from bpfree import rules
 
 
 @rows()
@@ -33,7 +33,7 @@ def test_another_seed_gives_other_weights(row: Row):
     assert [name for name in drawn if mine[name].equal(other[name])] == []
 
 
-@pytest.mark.parametrize("algo", resolve.names("rules"))
+@pytest.mark.parametrize("algo", rules.RULES.builtin)
 def test_every_rule_has_a_row(algo: str):
     assert algo in {row.algo for row in ROWS.values()}
 

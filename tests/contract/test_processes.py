@@ -9,7 +9,7 @@ from ranks import fitted, rank_of, separable
 from small import snapshot
 from table import ROWS, SEPARATE
 
-from bpfree.config import resolve
+from bpfree import rules
 
 # 11 rows in batches of 4: the last 3 are shared out 2 and 1. 9 rows: the last batch has 1, fewer than processes.
 SIZES = {"a ragged last batch": 11, "a last batch smaller than the world": 9}
@@ -41,7 +41,7 @@ def test_what_a_rule_declares_is_what_its_rows_show():
         opted[row.algo] |= {row.but[SEPARATE]} if SEPARATE in row.but else set()
     for algo, reasons in opted.items():
         of_the_rule = {why for why in reasons if not why.startswith(("batch normalisation", "a graph"))}
-        if resolve.rule(algo).batch_separable:
+        if rules.rule(algo).batch_separable:
             assert not of_the_rule, algo
         else:
             assert reasons, algo

@@ -104,11 +104,11 @@ def test_the_model_comes_back_and_is_judged_as_in_the_run(run):
 
 
 def test_the_command_line_says_how_far_off_every_example_is(run, capsys):
-    from bpfree.cli.commands import _run
+    from bpfree.cli.commands.application import run as run_command
 
     record, x, folder = run
     np.save(folder / "x.npy", x[30:])
-    assert _run(["predict", str(folder / "run"), str(folder / "x.npy"), "--json"]) == 0
+    assert run_command(["predict", str(folder / "run"), str(folder / "x.npy"), "--json"]) == 0
     errors = json.loads(capsys.readouterr().out)
     assert (len(errors), np.mean(errors)) == (10, pytest.approx(record["result"]["test"], rel=1e-6))
 

@@ -13,7 +13,7 @@ from small import loop_of, make, tiny
 from small_instrument import answer
 
 import bpfree
-from bpfree.config import resolve
+from bpfree import nets
 from bpfree.errors import InputError
 from bpfree.training.data import Spec
 
@@ -27,7 +27,7 @@ def command(*arguments: object) -> str:
 
 
 def system_of(instrument: str, **values):
-    build, settings = resolve.net("instrument")
+    build, settings = nets.net("instrument")
     chosen = settings(**{"instrument": instrument, "hidden": (6,), "bypass": "none", "outputs": 4, **values})
     return build(SPEC, chosen, hidden_only=True)[0].external
 
@@ -189,7 +189,7 @@ def test_the_record_of_an_instrument_has_its_calls_but_not_its_energy(tmp_path: 
 
 def test_simulated_physics_has_no_energy_figure(tmp_path: Path, capsys):
     """Whatever the meter says of the machine that simulates; nothing of it is printed either."""
-    from bpfree.cli import output
+    from bpfree.cli.output import closing
 
     values = {"net": "optics", "bypass": "none", "hidden": (12,), "epochs": 1, "batch_size": 8}
     record = bpfree.train("physical-ff", tiny(), out=tmp_path / "run", meter="codecarbon", device="cpu", **values)
@@ -197,7 +197,7 @@ def test_simulated_physics_has_no_energy_figure(tmp_path: Path, capsys):
         assert (reading["total_j"], reading["method"], reading["includes"]) == (None, "unavailable", [])
         assert {part["energy_j"] for part in reading["components"].values()} == {None}
         assert {part["reason"] for part in reading["components"].values()} == {"simulated physics has no energy figure"}
-    output.closing(record)
+    closing.print_run(record)
     printed = capsys.readouterr().out
     assert "unavailable: simulated physics has no energy figure" in printed
     assert " J" not in printed

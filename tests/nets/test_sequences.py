@@ -5,7 +5,7 @@ import pytest
 import torch
 from small import fit
 
-from bpfree.config import resolve
+from bpfree import nets
 from bpfree.data.sources import TensorSource
 from bpfree.errors import InputError
 from bpfree.training.data import Data, Spec
@@ -14,7 +14,7 @@ SPEC = Spec("spikes", (12, 6), 2, None, "classification", "accuracy", True, "", 
 
 
 def net(name: str, hidden_only: bool = False, **values) -> list[torch.nn.Module]:
-    build, settings = resolve.net(name)
+    build, settings = nets.net(name)
     return build(SPEC, settings(**values), hidden_only=hidden_only)
 
 
@@ -70,7 +70,7 @@ def test_parameters_and_shapes(name: str, values: dict, parameters: int):
 
 @pytest.mark.parametrize("name", ["gru", "conv1d"])
 def test_images_are_refused(name: str):
-    build, settings = resolve.net(name)
+    build, settings = nets.net(name)
     images = Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", "")
     with pytest.raises(
         InputError, match=f"net {name} needs sequences .*not inputs of shape .1, 28, 28.: try --net mlp"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from small import fit, loop_of, make, tiny
 
-from bpfree.config import resolve
+from bpfree import nets
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import PhysicalLayer
 from bpfree.nets.physical.system import System
@@ -25,7 +25,7 @@ QUIET = {
 
 def layer_of(net: str, inputs: int = 6, **values) -> PhysicalLayer:
     """The first layer of a net for ``inputs`` numbers."""
-    build, settings = resolve.net(net)
+    build, settings = nets.net(net)
     spec = Spec("numbers", (inputs,), 3, None, "classification", "accuracy", True, "", "")
     return build(spec, settings(**{"hidden": (inputs, inputs), "bypass": "none", **values}), hidden_only=True)[0]
 

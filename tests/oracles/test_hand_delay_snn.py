@@ -11,7 +11,7 @@ from spikes import CLASSES, spikes
 from step import one_step, values_of
 from torch import Tensor
 
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.rules.delay_snn import DelaySnn
 from bpfree.training.trainer import Trainer
 
@@ -136,7 +136,7 @@ class OwnEpochs(DelaySnn):
         pass
 
 
-NARROWING = [*map(resolve.rule, [*RULES, "backprop"]), OwnEpochs]
+NARROWING = [*map(rules.rule, [*RULES, "backprop"]), OwnEpochs]
 
 
 @pytest.mark.parametrize("rule", NARROWING, ids=lambda rule: rule.__name__)

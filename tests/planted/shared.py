@@ -81,7 +81,7 @@ MUTANTS = {
     "loop: best state not restored": Mutant(
         "training/loop.py",
         "        self.early.restore(self.trainer)\n",
-        "",
+        "        pass\n",
         ["training/test_phases.py::test_patience_stops_the_phase_and_the_best_state_comes_back"],
     ),
     "loop: frozen blocks in training mode": Mutant(

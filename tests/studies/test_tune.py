@@ -16,7 +16,7 @@ import yaml
 from small import tiny
 
 from bpfree import InputError
-from bpfree.cli import output
+from bpfree.cli.output import studies
 from bpfree.config.settings import options, setting, settings
 from bpfree.data.sources import TensorSource
 from bpfree.runs.plan import plan
@@ -66,7 +66,7 @@ def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
     given = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
-    arm, *flags = output.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
+    arm, *flags = studies.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
     common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
     assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
     (found_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
@@ -74,7 +74,7 @@ def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     assert {name: config[name] for name in params} == params
     assert config["hidden"] == [12]
     assert summary["given"].items() >= {"net": "mlp", "hidden": [12], "epochs": 2}.items()
-    output.search(summary)
+    studies.print_search(summary)
     assert "compare with them" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""What the command line says about itself."""
+"""The command line's descriptions of itself and of rules, data and the machine."""
 
 import json
 import subprocess
@@ -74,10 +74,12 @@ def test_info_shows_what_a_search_tries(bpfree, tmp_path):
     assert " - " in rows["--momentum"]
 
 
-@pytest.mark.parametrize(("rule", "told"), [("mono-forward", "what one does"), ("local-loss", "something else")])
-def test_info_says_what_several_processes_learn(bpfree, tmp_path, rule, told):
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("mono-forward", "same result on N processes"), ("local-loss", "may differ on N processes")]
+)
+def test_info_compares_several_processes_with_one(bpfree, tmp_path, rule, expected):
     (line,) = [line for line in bpfree("info", rule, cwd=tmp_path).stdout.splitlines() if "torchrun" in line]
-    assert told in line
+    assert expected in line
 
 
 def test_data_describes_the_rows(bpfree, tmp_path):
@@ -97,3 +99,52 @@ def test_doctor_says_what_is_there_and_why_something_is_not(bpfree, tmp_path):
     assert found["versions"]["torch"]
     assert all(part["source"] or part["reason"] for part in found["meters"]["components"].values())
     assert bpfree("doctor", "--meter", "none", cwd=tmp_path).returncode == 0
+
+
+def test_alone_it_prints_its_help(bpfree, tmp_path):
+    done = bpfree(cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == bpfree("--help", cwd=tmp_path).stdout
+    assert "compare " in done.stdout
+
+
+def test_version(bpfree, tmp_path):
+    import bpfree as package
+
+    assert bpfree("--version", cwd=tmp_path).stdout == f"bpfree {package.__version__}\n"
+
+
+FROZEN = '''"""Half of it: only the second half of the input is read."""
+
+import torch
+from bpfree.rules.mono_forward import MonoForward
+
+
+class Frozen(MonoForward):
+    """Mono-Forward whose first block stays as it is."""
+
+    def setup(self):
+        super().setup()
+        self.blocks[0].requires_grad_(False)
+'''
+
+
+def test_info_of_a_file_prints_its_docstrings_and_counts_what_trains(bpfree, tmp_path):
+    """The first owner is left with its head, 10 x 1000."""
+    (tmp_path / "frozen.py").write_text(FROZEN)
+    out = bpfree("info", "frozen.py:Frozen", cwd=tmp_path).stdout
+    assert out.startswith("Half of it: only the second half of the input is read.\n\nMono-Forward whose first block")
+    assert "0: 10,000 parameters; 1: 1,011,000 parameters" in out
+
+
+def test_info_lists_the_defaults_that_differ_from_the_common_ones(bpfree, tmp_path):
+    lines = bpfree("info", "forward-forward", cwd=tmp_path).stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("Defaults that differ"))
+    rows = [line.split()[:3] for line in lines[first + 2 : lines.index("", first)]]
+    assert ["optimizer", "sgd", "adam"] in rows
+    assert not [row for row in rows if row[1] == row[2]]
+
+
+def test_list_names_the_energy_meters(bpfree, tmp_path):
+    meters = json.loads(bpfree("list", "--json", cwd=tmp_path).stdout)["meters"]
+    assert list(meters) == ["auto", "nvml", "nvml-sampled", "rapl", "codecarbon", "none"]

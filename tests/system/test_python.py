@@ -16,9 +16,9 @@ from command import DIGITS, one_line
 from torch.utils.data import DataLoader, TensorDataset
 
 import bpfree
-from bpfree.config import resolve
+from bpfree import rules
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.runs import metering, provenance
+from bpfree.runs import meters, provenance
 from bpfree.runs.model import evaluate
 from bpfree.runs.plan import Plan
 from bpfree.runs.probe import Probe
@@ -108,7 +108,7 @@ def test_model_says_what_shape_it_wants(trained):
 
 
 def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monkeypatch):
-    class Closing(metering.Meter):
+    class Closing(meters.Meter):
         def close(self):
             super().close()
             self.closed = True
@@ -116,15 +116,15 @@ def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monk
         def describe(self):
             return {"closed": getattr(self, "closed", False)}
 
-    monkeypatch.setattr(metering, "Meter", Closing)
+    monkeypatch.setattr(meters, "Meter", Closing)
     assert bpfree.train(Mine, arrays, out=tmp_path / "run", **TINY)["meter"] == {"closed": True}
 
 
 def test_meter_counts_the_gpu_of_the_run_alone(monkeypatch):
     uuids = {0: "aaaa-0", 1: "bbbb-1"}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device.index]))
-    assert metering.gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
-    assert metering.gpus(torch.device("cpu")) == []
+    assert meters._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
+    assert meters._gpus(torch.device("cpu")) == []
 
 
 def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
@@ -246,7 +246,7 @@ def test_a_rule_file_may_import_its_neighbours(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path)
-    assert resolve.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
+    assert rules.rule(f"{tmp_path / 'mine' / 'rule.py'}:Mine").__name__ == "Mine"
     assert sys.path == ["of the file itself", *before]
 
 

@@ -1,0 +1,96 @@
+"""Closing tables of single runs: a training, its predictions, a recipe."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bpfree.cli.output.tables import energy_text, metric_text, print_table, text, time_text
+
+
+def print_run(record: Mapping[str, Any]) -> None:
+    """Print the table that ends a training."""
+    result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
+    metric = result["metric"]
+    live = "not counted: each phase took one step only"
+    if memory["live_bytes"]:
+        live = f"{memory['live_bytes'] / 2**20:,.1f} MiB of tensors made by training"
+    peak = f"{memory['peak_bytes'] / 2**20:,.0f} MiB ({memory['method']})" if memory["peak_bytes"] else "-"
+    readouts = result["readouts"] if len(result["readouts"]) > 1 else {}
+    rows = [
+        (f"test {metric}", metric_text(result["test"], metric)),
+        *((f"  readout {name}", metric_text(value, metric)) for name, value in readouts.items()),
+        (f"validation {metric}", metric_text(result["val"], metric)),
+        ("epochs", f"{result['epochs']}{_limit(record)}"),
+        ("training time", time_text(record["time"]["train_s"])),
+        ("training energy", energy_text(record["energy"].get("train"))),
+        *_external(record["extra"].get("outside", ())),
+        *_operations(record["extra"].get("operations")),
+        ("working memory", live),
+        ("peak memory", peak),
+        *_processes(record["extra"]),
+        ("run", folder),
+        ("load", f'bpfree.load("{folder}").predict(x)'),
+    ]
+    print_table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
+
+
+def _limit(record: Mapping[str, Any]) -> str:
+    """The limit that ended the run, where one did."""
+    limit = record["extra"].get("limit")
+    if not limit:
+        return ""
+    passes = record["result"]["data_passes"]
+    return f" ({passes:.3g} data passes; ended by {limit} = {record['config'][limit]:g})"
+
+
+def _processes(extra: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if extra.get("processes", 1) > 1:
+        same = "" if extra["batch_separable"] else "; the result may differ from that of one process"
+        yield "processes", f"{extra['processes']}{same}"
+
+
+def _external(systems: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    """Uses of each physical system and of the digital machine beside it, in separate accounts."""
+    for system in systems:
+        surrogate = system["surrogate"]
+        yield f"{system['system']}: physical calls", _counts(system["physical_calls"])
+        yield f"{system['system']}: digital multiply-adds", _counts(system["digital_macs"])
+        if surrogate["r2"] is not None:
+            costs = {"physical calls": surrogate["physical_calls"], "multiply-adds": surrogate["digital_macs"]}
+            yield f"{system['system']}: its surrogate (R2 {surrogate['r2']:.3f})", _counts(costs)
+
+
+def _operations(operations: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
+    """Operations of a prediction, and apart from every measured energy what they would cost by a model."""
+    if operations is None:
+        return
+    yield "a prediction", ", ".join(f"{name} {count:,.0f}" for name, count in operations["a_prediction"].items())
+    model = operations["energy"]
+    each = ", ".join(f"{name} {cost:g}" for name, cost in model["picojoules"].items())
+    yield "its energy, modelled", f"≈ {model['j_a_prediction'] * 1e9:.3g} nJ (est. from operations alone, pJ: {each})"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def print_predictions(predictions: Sequence[str] | Sequence[float], as_json: bool) -> None:
+    """Print a prediction a line, or all as a JSON list.
+
+    Args:
+        predictions: class names, or numbers where the task has no classes.
+        as_json: print JSON.
+    """
+    print(json.dumps(list(predictions)) if as_json else "\n".join(map(text, predictions)))
+
+
+def print_recipe(summary: Mapping[str, Any]) -> None:
+    """Print the results of a recipe beside its targets."""
+    metric, rows = summary["metric"], []
+    for name, figures in summary["figures"].items():
+        sd = "-" if figures["sd"] is None else metric_text(figures["sd"], metric)
+        target = metric_text(summary["target"].get(name), metric)
+        rows.append((name, metric_text(figures["mean"], metric), sd, str(figures["n"]), target))
+    headers = ("test " + metric, "mean", "sd", "n", "target")
+    print_table(rows, f"{summary['recipe']}: {summary['about']}", headers)
+    print(f"  {summary['verdict']}; training time a seed {time_text(summary['train_s'])}; runs in {summary['folder']}")
