@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,21 @@ from bpfree.config.settings import setting, settings
 from bpfree.training.distributed import reduce_gradients
 
 Schedule = Literal["constant", "cosine", "half-linear", "steps", "one-cycle"]
-Transform = Callable[[Sequence[Tensor]], None]  # changes the gradients of one owner in place
+
+
+class Transform(Protocol):
+    """A change of the gradients of one owner, in place."""
+
+    def __call__(self, grads: Sequence[Tensor], /) -> None: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A transform whose state a checkpoint keeps."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> None: ...
 
 
 @settings
@@ -105,12 +119,12 @@ class Owner:
     def state_dict(self) -> dict:
         return {
             "optimizer": self.optimizer.state_dict(),
-            "transforms": [t.state_dict() for t in self.transforms if hasattr(t, "state_dict")],
+            "transforms": [t.state_dict() for t in self.transforms if isinstance(t, Stateful)],
         }
 
     def load_state_dict(self, state: dict) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
-        stateful = [t for t in self.transforms if hasattr(t, "load_state_dict")]
+        stateful = [t for t in self.transforms if isinstance(t, Stateful)]
         for transform, saved in zip(stateful, state["transforms"], strict=True):
             transform.load_state_dict(saved)
 
