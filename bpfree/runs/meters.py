@@ -1,0 +1,102 @@
+"""The energy meter of a run: a backend of `energy.Meter`, or one's own.
+
+    bpfree train --algo mono-forward --meter plug.py:Plug
+
+A meter of one's own is a subclass of `energy.Source`, which reads one component, or a function that returns a list of
+sources. Other packages offer theirs as entry points in the group ``bpfree.meters``. In ``plug.py``:
+
+    from energy import Point, Source
+
+    class Plug(Source):
+        method = "measured:counter"
+        source = "plug meter"
+        boundary = "the whole machine at the wall"
+
+        def __init__(self):
+            super().__init__("wall")
+
+        def read(self):
+            return Point(joules_so_far())
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bpfree.config.resolve import Kind
+from bpfree.config.user_files import absolute, file_and_object
+from bpfree.errors import InputError
+from energy import EnergyError, Meter, Source
+from energy.sources.find import BACKENDS
+
+if TYPE_CHECKING:
+    import torch
+
+METERS = Kind("meter", "bpfree.meters", base="energy:Source", functions=True)
+
+
+def make_meter(
+    name: str,
+    sync: Callable[[], object] | None = None,
+    earlier: Mapping[str, Any] | None = None,
+    gpus: Sequence[int | str] | None = None,
+) -> Meter:
+    """The meter called ``name``.
+
+    Args:
+        name: a backend of `energy.Meter`, ``FILE.py:Class``, ``FILE.py:function``, or a plug-in.
+        sync: called before every reading.
+        earlier: readings of the run that this one resumes.
+        gpus: NVML indices or UUIDs of the GPUs to read, for a backend; None: all visible ones.
+
+    Raises:
+        InputError: a file that holds no meter, or a meter that cannot be made.
+        EnergyError: an unknown backend, or one that can read nothing here.
+    """
+    if name in BACKENDS or not (file_and_object(name) or name in METERS.plugins()):
+        return Meter(name, sync, earlier, gpus=gpus)
+    loaded = METERS.load(name)
+    sources = _sources(loaded, name)
+    name = absolute(name)
+    sha256 = METERS.source_hash(name, loaded)
+    origin = {"file": name, "sha256": sha256} if sha256 else {"plugin": METERS.plugins()[name].value}
+    return Meter(name, sync, earlier, sources=sources, origin=origin)
+
+
+def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | None, earlier: Any) -> Meter:
+    """The meter of a run on ``device``, which counts no other GPU.
+
+    Args:
+        name: as for `make_meter`.
+        device: what the run computes on.
+        sync: called before every reading.
+        earlier: readings of the run that this one resumes.
+    """
+    try:
+        return make_meter(name, sync, earlier, _gpus(device))
+    except EnergyError:
+        if name != "auto":
+            raise
+        return Meter(name, sync, earlier)  # NVML is not there, or does not know this GPU: the record says so
+
+
+def _sources(loaded: Callable[[], Any], name: str) -> list[Source]:
+    """The sources that a class or function makes."""
+    try:
+        made = loaded()
+    except Exception as error:  # a user's code may fail in any way
+        raise InputError(f"the meter {name} cannot be made: {type(error).__name__}: {error}") from error
+    sources = list(made) if isinstance(made, list | tuple) else [made]
+    if not sources or not all(isinstance(source, Source) for source in sources):
+        raise InputError(f"the meter {name} must give an energy.Source or a list of them, not {made!r}")
+    return sources
+
+
+def _gpus(device: "torch.device") -> list[str] | None:
+    """UUIDs of the GPUs that the run computes on; None, all visible ones, when it is spread over several."""
+    import torch  # here, as bpfree list names the meters without it
+
+    from bpfree.training.owners import world
+
+    if device.type != "cuda":
+        return []
+    return None if world()[1] > 1 else [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]
