@@ -11,15 +11,23 @@ from typing import Any
 
 
 def study_from_1(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """A study of ``bpfree-study/1`` as ``bpfree-study/2``: ``beside`` -> ``reference``, ``together`` ->
-    ``concurrent_runs``, and ``written``, the settings in an arm's text, read from the arm's name."""
-    arms = []
-    for arm in plan.get("arms", []):
-        text = re.sub(r" \(net of .*\)$", "", str(arm.get("name")))
-        named = {"reference" if key == "beside" else key: value for key, value in arm.items()}
-        arms.append({**named, "written": re.findall(r"[:,]([\w-]+)=", text)})
+    """A study of ``bpfree-study/1`` as ``bpfree-study/2``.
+
+    ``beside`` became ``reference``, ``together`` became ``concurrent_runs``; new is ``written``, the settings in an
+    arm's text. An entry of the wrong type stays, for the schema to name it.
+    """
+    arms = plan.get("arms")
+    if isinstance(arms, list):
+        arms = [_arm_from_1(arm) if isinstance(arm, Mapping) else arm for arm in arms]
     kept = {"concurrent_runs" if key == "together" else key: value for key, value in plan.items()}
     return {**kept, "schema": "bpfree-study/2", "arms": arms}
+
+
+def _arm_from_1(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm of version 1, whose name is its text, with the arm whose net it has behind it."""
+    text = re.sub(r" \(net of .*\)$", "", str(arm.get("name")))
+    kept = {"reference" if key == "beside" else key: value for key, value in arm.items()}
+    return {**kept, "written": re.findall(r"[:,]([\w-]+)=", text)}
 
 
 STUDY: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"bpfree-study/1": study_from_1}

@@ -10,7 +10,7 @@ from bpfree.runs.recorder import now
 from bpfree.studies.arms import Arm
 from bpfree.studies.options import CompareOptions
 
-LOCK = ".lock"  # held by the processes that work in the study's folder
+LOCK = ".lock"  # begins the names of the files that processes which work in the study's folder hold
 FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
 
 
@@ -75,7 +75,7 @@ def earlier_plan(folder: Path, defined: Mapping[str, Any]) -> dict[str, Any] | N
     if not folder.exists():
         return None
     if not (folder / study.FILE).exists():
-        if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+        if folder.is_dir() and all(path.name.startswith(LOCK) for path in folder.iterdir()):
             return None
         raise InputError(f"{folder} exists and holds no study: choose another --out")
     plan = study.read(folder)

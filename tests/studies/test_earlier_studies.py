@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bpfree import InputError
 from bpfree.reports import study
 from bpfree.reports.build import build
 from bpfree.reports.migrations import migrated
@@ -61,6 +62,16 @@ def test_version_1_kept_the_settings_that_were_written_in_the_names_of_arms(name
     plan = {"schema": "bpfree-study/1", "arms": [{"name": name, "algo": "x"}]}
     assert migrated(plan)["arms"][0]["written"] == written
     assert plan == {"schema": "bpfree-study/1", "arms": [{"name": name, "algo": "x"}]}  # the migration is pure
+
+
+@pytest.mark.parametrize(("arms_", "named"), [(5, "arms:"), ([5], "arms.0:"), ([], "arms:")])
+def test_damaged_study_of_version_1_gets_one_line(tmp_path, arms_, named):
+    plan = {**json.loads((FOLDER / "study.json").read_text(encoding="utf-8")), "arms": arms_}
+    (tmp_path / "study.json").write_text(json.dumps(plan), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        study.read(tmp_path)
+    assert f"does not fit bpfree-study/2: {named}" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_version_1_is_reported():
