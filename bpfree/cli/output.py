@@ -72,7 +72,7 @@ def progress() -> "Progress":
 
 def closing(record: Mapping[str, Any]) -> None:
     """The table that ends a training."""
-    result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
+    result, memory, folder = record["result"], record["memory"], record["folder"]
     metric = result["metric"]
     live = "not counted: each phase took one step only"
     if memory["live_bytes"]:
@@ -85,21 +85,21 @@ def closing(record: Mapping[str, Any]) -> None:
         ("epochs", f"{result['epochs']}"),
         ("training time", seconds(record["time"]["train_s"])),
         ("training energy", energy(record["energy"].get("train"))),
-        *_outside(record["extra"].get("outside", ())),
-        *_operations(record["extra"].get("operations")),
+        *_outside(record["external_systems"]),
+        *_operations(record["operations"]),
         ("working memory", live),
         ("peak memory", peak),
-        *_processes(record["extra"]),
+        *_processes(record),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),
     ]
     table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
 
 
-def _processes(extra: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if extra.get("processes", 1) > 1:
-        same = "" if extra["batch_separable"] else "; may differ from what one process learns"
-        yield "processes", f"{extra['processes']}{same}"
+def _processes(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if (record["processes"] or 1) > 1:
+        same = "" if record["batch_separable"] else "; may differ from what one process learns"
+        yield "processes", f"{record['processes']}{same}"
 
 
 def _outside(things: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:

@@ -194,7 +194,7 @@ def _converged(run: Run) -> bool:
     config = record["config"]
     if not config.get("patience") or not record["history"]:
         return False
-    allowed, ended = dict(record["extra"].get("phases") or {}), {e.get("phase"): e["epoch"] for e in record["history"]}
+    allowed, ended = record["phases"], {e.get("phase"): e["epoch"] for e in record["history"]}
     begun = [0, *ended.values()]
     used = {phase: end - start for (phase, end), start in zip(ended.items(), begun, strict=False)}
     most = {phase: allowed.get(phase, config.get("epochs", 0)) for phase in used}

@@ -191,7 +191,7 @@ def place(run: Run) -> dict[str, Any]:
         "threads": record["threads"],
         "precision": config.get("precision"),
         "torch": record["versions"].get("torch"),
-        "processes": record["extra"].get("processes"),
+        "processes": record["processes"],
     }
 
 

@@ -93,7 +93,7 @@ def provenance(done: Sequence[Run]) -> dict[str, Any]:
         "device": [(r["device"] or {}).get("name") for r in records],
         "driver": [(r["device"] or {}).get("driver") for r in records],
         "threads": [r["threads"] for r in records],
-        "processes": [r["extra"].get("processes") for r in records],
+        "processes": [r["processes"] for r in records],
         "precision": [r["config"].get("precision") for r in records],
         "peak memory measured as": [r["memory"]["method"] for r in records],
         "commit": [

@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
 from bpfree.reports.validity import MATCHED, OWN, faults
-from bpfree.runs.record import Open
 from bpfree.runs.record import read as read_record
+from bpfree.runs.schema import Open
 from bpfree.training.files import read_json, write_json
 
 SCHEMA = "bpfree-study/1"
@@ -211,8 +211,7 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
 
 def net_key(record: Mapping[str, Any]) -> str | None:
     """The hash of net and data that a run states; None: unknown, so that no difference is taken."""
-    stated = record.get("extra", {}).get("net_key")
-    return str(stated) if stated else None
+    return record.get("net_key") or None
 
 
 def _runs_under(path: Path, seen: dict[str, Study]) -> Iterator[Run]:

@@ -79,12 +79,12 @@ def mixed_arms(study: "Study") -> Iterator[str]:
         kinds = {
             "version of its rule": {_record(run)["algo_sha256"] for run in runs},
             "data set": {_record(run)["data"]["sha256"] for run in runs},
-            "net": {_record(run)["extra"].get("net_key") for run in runs},
+            "net": {_record(run)["net_key"] for run in runs},
         }
         yield from (f"{name}: its runs are not of one {what}" for what, found in kinds.items() if len(found) > 1)
         for run in runs:
             record = _record(run)
-            own = record["extra"].get("net_key")
+            own = record["net_key"]
             if record["algo"] != arm["algo"] or (own and arm["net_key"] and own != arm["net_key"]):
                 yield f"{_name(run)}: its record is of {record['algo']} on another net or other data than the arm's"
             for key, value in arm["settings"].items():
@@ -149,11 +149,11 @@ def unequal_origins(study: "Study") -> Iterator[str]:
     for run in _finished(study):
         net = study.arms[run.arm]["net_key"]
         first = firsts.setdefault((net, run.budget, run.seed), run) if net else run
-        one, two = _record(first)["extra"], _record(run)["extra"]
-        blocks = list(zip(one.get("init_sha256") or (), two.get("init_sha256") or (), strict=False))
+        one, two = _record(first), _record(run)
+        blocks = list(zip(one["init_sha256"], two["init_sha256"], strict=False))
         if any(a != b for a, b in blocks):
             apart[first.arm, run.arm, "do not begin with the same weights"].append(run.seed)
-        orders = one.get("order_sha256"), two.get("order_sha256")
+        orders = one["order_sha256"], two["order_sha256"]
         if None not in orders and orders[0] != orders[1]:
             apart[first.arm, run.arm, "do not see the data in the same order"].append(run.seed)
     for (first_arm, arm, words), seeds in apart.items():

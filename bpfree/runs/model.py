@@ -15,23 +15,22 @@ import torch
 from torch import Tensor
 
 from bpfree.config import resolve
-from bpfree.training.checkpoint import MODEL, RECORD
-from bpfree.data import reader_of
-from bpfree.data import verification
-from bpfree.training.data import Spec
-from bpfree.data.damaged import DAMAGED
-from bpfree.data.images.folder import opened
-from bpfree.data.graphs.reader import GraphSettings, GraphSource
-from bpfree.data.rows import Normalise
-from bpfree.training.device import pick_device
-from bpfree.errors import InputError, unknown
-from bpfree.training.evaluation import without_targets, evaluating
-from bpfree.functional.metrics import METRICS
-from bpfree.runs.train import GIVEN, plan, read_config
 from bpfree.config.settings import build
+from bpfree.data import reader_of, verification
+from bpfree.data.damaged import DAMAGED
+from bpfree.data.graphs.reader import GraphSettings, GraphSource
+from bpfree.data.images.folder import opened
+from bpfree.data.rows import Normalise
+from bpfree.errors import InputError, unknown
+from bpfree.functional.metrics import METRICS
+from bpfree.runs import record as energy_record
+from bpfree.runs.train import GIVEN, plan, read_config
+from bpfree.training.checkpoint import MODEL, RECORD
+from bpfree.training.data import Spec
+from bpfree.training.device import pick_device
+from bpfree.training.evaluation import evaluating, without_targets
 from bpfree.training.random_streams import Streams
 from bpfree.training.trainer import Batch, Trainer
-from bpfree.runs import record as energy_record
 
 _BRIGHTEST = 2.0  # no float that stands for a byte is larger, though resizing may go beyond 1
 OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # what may differ between training and prediction
@@ -73,7 +72,9 @@ class Model:
             parts = self._normalised(verification.examples(x, "x")).split(rows)
             batches = (Batch(part.to(self.device)) for part in parts)
         with evaluating(self.trainer, self.device, precision):
-            return torch.cat([self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches])
+            return torch.cat(
+                [self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches]
+            )
 
     def classes(self, x: Any) -> list[str]:
         """The name of the most likely class of every row.
@@ -157,8 +158,8 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
     trainer.to(device, torch.float64 if chosen.loop_settings.precision == "fp64" else None)
-    trainer.load_state_dict(_weights(path / MODEL, record["extra"].get("model_sha256")))
-    trainer.phase = trainer.phases(trainer.settings.epochs)[record["extra"]["phase"]]
+    trainer.load_state_dict(_weights(path / MODEL, record["model_sha256"]))
+    trainer.phase = trainer.phases(trainer.settings.epochs)[record["phase"]]
     if readout is not None:
         if readout not in trainer.readouts:
             raise unknown("readout of this run", readout, trainer.readouts)

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bpfree.config import flags
-from bpfree.errors import InputError, unknown
 from bpfree.config.resolve import PACKAGE
 from bpfree.config.seeds import seed_list
+from bpfree.errors import InputError, unknown
 
 SUMMARY = "summary.json"
 

@@ -19,24 +19,24 @@ import torch.distributed as dist
 import yaml
 from torch import Tensor
 
-from bpfree.training import contract
-from bpfree.runs import provenance
-from bpfree.config import resolve as registry
 from bpfree import data as data_room
-from bpfree.training.callbacks import HistoryFile
-from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
+from bpfree.config import resolve as registry
+from bpfree.config.settings import as_dict, resolve
 from bpfree.data import locations
-from bpfree.training.data import Data
 from bpfree.data.settings import DataSettings
-from bpfree.training.device import pick_device
 from bpfree.errors import InputError, RunFailed
 from bpfree.functional.metrics import METRICS
+from bpfree.runs import provenance
+from bpfree.runs import record as energy_record
+from bpfree.training import contract
+from bpfree.training.callbacks import HistoryFile
+from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
+from bpfree.training.data import Data
+from bpfree.training.device import pick_device
 from bpfree.training.loop import Loop, LoopSettings
 from bpfree.training.owners import world
-from bpfree.config.settings import as_dict, resolve
 from bpfree.training.trainer import Trainer
 from energy import EnergyError, Meter
-from bpfree.runs import record as energy_record
 
 _NAMES = ("algo", "data", "net")
 GIVEN = "given in memory: "  # begins the data name of a run that was given arrays or a Dataset
@@ -186,7 +186,8 @@ def _resume(path: Path, given: dict, out: Any, meter: str, callbacks: Sequence[A
     _agree(path, stored, {key: value for key, value in asked.config.items() if key in given and key not in _NAMES})
     previous = energy_record.read(path / RECORD) if (path / RECORD).exists() else None
     if previous and previous["status"] == "finished":
-        return {**previous, "extra": {**previous["extra"], "folder": str(path)}}  # it may have been moved
+        previous["folder"] = str(path)  # it may have been moved
+        return previous
     if previous and previous["algo_sha256"] != _source_hash(asked):
         raise InputError(f"the rule file {asked.algo} has changed since {path} was started: restore it, or start anew")
     return _Run(asked, path, meter, callbacks, command, resume=True, previous=previous).go()
@@ -337,7 +338,9 @@ class _Run:
         return {
             "net_key": self.plan.net_key(data.spec.sha256),
             "init_sha256": [provenance.weights_sha256(block) for block in self.loop.trainer.blocks],
-            "order_sha256": provenance.order_sha256(seed, rows, self.loop.rule.batch_size) if data.train.ordered else None,
+            "order_sha256": provenance.order_sha256(seed, rows, self.loop.rule.batch_size)
+            if data.train.ordered
+            else None,
         }
 
     def _write(self, status: str, error: str | None = None, **result: Any) -> dict[str, Any]:
@@ -367,21 +370,21 @@ class _Run:
                 "peak_bytes": max(peak, earlier.get("peak_bytes") or 0),
                 "method": method,
             },
-            "energy": {name: provenance.energy(reading, loop.outside) for name, reading in self.meter.readings().items()},
+            "energy": {
+                name: provenance.energy(reading, loop.outside) for name, reading in self.meter.readings().items()
+            },
             "meter": self.meter.describe(),
             "history": loop.history,
-            "extra": {
-                "prefixes": loop.prefixes,
-                "phase": loop.phases.index(loop.trainer.phase),
-                "phases": {phase.name: phase.epochs for phase in loop.phases},
-                "processes": world()[1],
-                "batch_separable": loop.trainer.batch_separable,
-                "outside": [thing.report() for thing in loop.outside],
-                "operations": self.operations,
-                "model_sha256": self.model_sha256,
-                "folder": str(self.path),
-                **self.origin,
-            },
+            "folder": str(self.path),
+            "processes": world()[1],
+            "batch_separable": loop.trainer.batch_separable,
+            "phases": {phase.name: phase.epochs for phase in loop.phases},
+            "phase": loop.phases.index(loop.trainer.phase),
+            "prefixes": loop.prefixes,
+            "operations": self.operations,
+            "external_systems": [thing.report() for thing in loop.outside],
+            "model_sha256": self.model_sha256,
+            **self.origin,
         }
         return energy_record.write(record, self.path / RECORD) if self.writes else energy_record.validated(record)
 

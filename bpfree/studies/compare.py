@@ -331,7 +331,7 @@ class _Study:
     def _cached(self, arm: Arm) -> set[str]:
         """The phases of an arm whose input its runs computed once, in a pass of its own."""
         for record in self._converged(arm):
-            return {name for name, how in record["extra"]["prefixes"].items() if how == "cached"}
+            return {name for name, how in record["prefixes"].items() if how == "cached"}
         return set()
 
     def _converged(self, arm: Arm) -> Iterator[dict[str, Any]]:
@@ -373,7 +373,7 @@ class _Study:
             pair = all(run[key] == other[key] for key in ("seed", "budget")) and arms[0].net_key == arms[1].net_key
             if not pair or "twin" not in (arms[0].role, arms[1].role):
                 continue
-            for text in _differences(self._record(run)["extra"], self._record(other)["extra"]):
+            for text in _differences(self._record(run), self._record(other)):
                 name = arms[0].name if arms[1].role == "twin" else arms[1].name
                 self._warn(f"{name} does not {text} its backprop twin")
 

@@ -344,8 +344,8 @@ def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit
     histories = [every_second, phased(3), phased(2)]
 
     def run(arm: str, seed: int) -> dict:
-        extra = {"net_key": "net", "phases": {"blocks": 3, "all": 100}}
-        return doubles.run(arm, seed, train_s=9 + seed, history=histories[seed], extra=extra)
+        phases = {"blocks": 3, "all": 100}
+        return doubles.run(arm, seed, train_s=9 + seed, history=histories[seed], phases=phases)
 
     assert report_of(tmp_path, run)["budgets"][0]["rows"][0]["converged"] == 1
 

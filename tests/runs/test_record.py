@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bpfree.errors import InputError, RunFailed
-from energy import Meter
 from bpfree.runs import record
+from energy import Meter
 
 
 @pytest.fixture
