@@ -179,3 +179,20 @@ def test_any_config_and_history_make_the_round_trip(scripted, tmp_path, config, 
 
 def test_a_record_from_a_fake_device_is_marked(scripted, tmp_path):
     assert record.write(build(scripted, fake=True), tmp_path / "run.json")["fake"] is True
+
+
+def test_an_extension_that_nobody_knows_is_kept(run, tmp_path):
+    extensions = {"my_lab": {"room": 7, "nested": {"x": [1, None]}}}
+    record.write({**run, "extensions": extensions}, tmp_path / "run.json")
+    assert record.read(tmp_path / "run.json")["extensions"] == extensions
+
+
+@pytest.mark.parametrize("extensions", [{"My-Lab": {}}, {"": {}}, {"lab": [1]}, {"lab": 1}])
+def test_an_extension_is_an_object_with_a_plain_name(run, tmp_path, extensions):
+    with pytest.raises(InputError, match="extensions"):
+        record.write({**run, "extensions": extensions}, tmp_path / "run.json")
+
+
+def test_a_field_that_the_schema_does_not_have_is_refused(run, tmp_path):
+    with pytest.raises(InputError, match="humidity"):
+        record.write({**run, "humidity": 0.4}, tmp_path / "run.json")
