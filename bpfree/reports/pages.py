@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from bpfree.reports import charts, formatting
+from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
 from bpfree.reports.measures import COMPARED
 
 Report = Mapping[str, Any]
@@ -107,7 +108,7 @@ def _card(a: str, b: str, items: Sequence[str]) -> str:
 
 
 def _table(report: Report, budget: Report, number: int) -> str:
-    columns, roles = formatting.columns(report), {arm["name"]: arm for arm in report["arms"]}
+    columns, roles = table_columns(report), {arm["name"]: arm for arm in report["arms"]}
     estimate = not report["energy"]["ranked"]
     head = ['<th aria-sort="none" scope="col"><button class="sort" type="button">Arm</button></th>']
     head.append(_head("Runs", "Runs that finished, of all that were planned. Failed runs are listed below."))
@@ -117,7 +118,7 @@ def _table(report: Report, budget: Report, number: int) -> str:
         role = roles[row["arm"]]["role"]
         mark = {"twin": "backprop twin", "control": "control", "aa": "A/A repeat"}.get(role, "")
         name = escape(row["arm"]) + (f'<br><span class="role">{mark}</span>' if mark else "")
-        cells = [f"<td>{name}</td>", f'<td data-value="{row["finished"]}">{formatting.runs_of(row)}</td>']
+        cells = [f"<td>{name}</td>", f'<td data-value="{row["finished"]}">{runs_of(row)}</td>']
         for column in columns:
             value = column.value(row)
             hatched = ' class="est"' if column.energy and estimate and value is not None else ""
@@ -131,10 +132,10 @@ def _table(report: Report, budget: Report, number: int) -> str:
 
 
 def _caption(report: Report, budget: Report) -> str:
-    said = formatting.note(report, budget)
+    note = caption_note(report, budget)
     about = report["energy"]
     energy = f"Energy: {' + '.join(about['components'])}, {about['method']}." if about["ranked"] else ""
-    return f"{said[:1].upper()}{said[1:]}. {energy}" if said else energy
+    return f"{note[:1].upper()}{note[1:]}. {energy}" if note else energy
 
 
 def _head(title: str, tip: str) -> str:
@@ -186,7 +187,7 @@ def _boundary(report: Report) -> str:
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     idle, co2 = report["idle"], report["co2e"]
     watts = None if not idle else idle.get("total_w")
-    lines = [_OUTSIDE, "All joules are gross.", *formatting.beside(report)]
+    lines = [_OUTSIDE, "All joules are gross.", *boundary_notes(report)]
     if watts is not None and idle:
         mark = "" if str(idle.get("method")).startswith("measured") else "≈ "
         lines.append(
@@ -310,9 +311,7 @@ def _provenance(report: Report) -> str:
 
 
 def _glossary(report: Report) -> str:
-    items = "".join(
-        f"<dt>{escape(column.title)}</dt><dd>{escape(column.tip)}</dd>" for column in formatting.columns(report)
-    )
+    items = "".join(f"<dt>{escape(column.title)}</dt><dd>{escape(column.tip)}</dd>" for column in table_columns(report))
     return (
         f"<h2>What the columns mean</h2><dl>{items}</dl>"
         '<p class="soft">Runs are paired by seed and data order. Intervals are t intervals of the paired differences '

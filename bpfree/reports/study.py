@@ -17,7 +17,6 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
-from bpfree.reports.validity import MATCHED, OWN, faults
 from bpfree.runs.record import read as read_record
 from bpfree.runs.schema import Open
 from bpfree.training.files import read_json, write_json
@@ -25,9 +24,9 @@ from bpfree.training.files import read_json, write_json
 SCHEMA = "bpfree-study/1"
 FILE = "study.json"
 RECORD = "run.json"
+OWN, MATCHED = "own convergence", "matched passes"  # the budgets of a planned study
 AS_RUN = "as run"  # the budget of runs that no study planned
 BASELINE = "backprop"  # the rule that loose runs are held against
-__all__ = ["MATCHED", "OWN", "Run", "Study", "collect", "faults", "load", "read", "validated", "write"]
 
 INCIDENTAL = {"seed", "data_dir"}  # settings in which the runs of one arm may differ
 

@@ -128,10 +128,10 @@ def ticks_log(low: float, high: float) -> list[float]:
     [10.0, 20.0, 50.0, 100.0, 200.0]
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
-    if len(found) > 7:
-        found = [value for value in found if round(math.log10(value), 9) % 1 == 0]
-    return found if len(found) > 1 else ticks(low, high, 6)
+    round_ones = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+    if len(round_ones) > 7:
+        round_ones = [value for value in round_ones if round(math.log10(value), 9) % 1 == 0]
+    return round_ones if len(round_ones) > 1 else ticks(low, high, 6)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

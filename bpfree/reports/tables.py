@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree.reports import formatting
+from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
 
 Report = Mapping[str, Any]
 _INTERVAL = ("n", "mean", "sd", "low", "high", "boot_low", "boot_high")
@@ -27,7 +28,7 @@ def markdown(report: Report) -> str:
     lines += [f"- {line['text']}" + (f" ({line['budget']})" if line["budget"] else "") for line in report["verdicts"]]
     for budget in report["budgets"]:
         lines += ["", f"## Results: {budget['name']}", ""]
-        lines += [f"{_sentence(formatting.note(report, budget))}.", ""] if formatting.note(report, budget) else []
+        lines += [f"{_sentence(caption_note(report, budget))}.", ""] if caption_note(report, budget) else []
         heads, rows = cells(report, budget)
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -35,7 +36,7 @@ def markdown(report: Report) -> str:
     for part in report["boundary"]:
         what = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
         lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({what})")
-    lines += ["", *formatting.beside(report)]
+    lines += ["", *boundary_notes(report)]
     searched = [arm for arm in report["arms"] if arm["search"]]
     lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []
     lines += [f"- {arm['name']}: {formatting.search(arm['search'])}" for arm in searched]
@@ -53,8 +54,8 @@ def _sentence(text: str) -> str:
 
 def cells(report: Report, budget: Report, only: Container[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of a budget's results, an arm a row; ``only``: some of the columns, by their keys."""
-    columns = [column for column in formatting.columns(report) if not only or column.key in only]
-    rows = [[row["arm"], formatting.runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
+    columns = [column for column in table_columns(report) if not only or column.key in only]
+    rows = [[row["arm"], runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
     return ["arm", "runs", *(column.title for column in columns)], rows
 
 
@@ -77,16 +78,16 @@ def results_csv(report: Report) -> str:
     for budget in report["budgets"]:
         for row in budget["rows"]:
             for key in keys:
-                found = row[key] or dict.fromkeys(_INTERVAL)
+                summary = row[key] or dict.fromkeys(_INTERVAL)
                 method = row["method"] if key.endswith("_j") else ""
                 rows.append(
                     [
                         budget["name"],
                         row["arm"],
                         key,
-                        *(found[k] for k in _INTERVAL),
+                        *(summary[k] for k in _INTERVAL),
                         method,
-                        formatting.note(report, budget),
+                        caption_note(report, budget),
                     ]
                 )
     return _csv(head, rows)
@@ -108,7 +109,7 @@ def comparisons_csv(report: Report) -> str:
         "verdict",
         "because",
     )
-    notes = {budget["name"]: formatting.note(report, budget) for budget in report["budgets"]}
+    notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(c[key] for key in keys), notes[c["budget"]]] for c in report["comparisons"]]
     return _csv([*keys, "note"], rows)
 
@@ -142,7 +143,7 @@ def runs_csv(report: Report) -> str:
             "predictions_sha256",
         ),
     )
-    notes = {budget["name"]: formatting.note(report, budget) for budget in report["budgets"]}
+    notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(run.get(key) for key in keys), notes.get(run["budget"], "")] for run in report["runs"]]
     return _csv([*keys, "note"], rows)
 
@@ -153,8 +154,8 @@ def latex(report: Report) -> str:
     for budget in report["budgets"]:
         heads, rows = cells(report, budget)
         caption = f"{report['name']}, {budget['name']}: mean and half the 95 % t interval over n runs."
-        if formatting.note(report, budget):
-            caption += f" {_sentence(formatting.note(report, budget))}."
+        if caption_note(report, budget):
+            caption += f" {_sentence(caption_note(report, budget))}."
         parts += [
             "\\begin{table}",
             f"\\caption{{{_tex(caption)}}}",

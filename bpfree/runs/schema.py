@@ -117,7 +117,7 @@ class Data(Open):
 
 
 class Result(Part):
-    """What was reached."""
+    """Result of the run."""
 
     task: str = field("task, such as ``classification``")
     metric: str = field("metric, such as ``accuracy``")
@@ -233,7 +233,7 @@ class Record(Part):
         "how each phase got its input: the data, a frozen prefix computed once, or one computed with every batch",
         default={},
     )
-    result: Result = field("what was reached")
+    result: Result = field("result")
     time: Time = field("wall times")
     memory: Memory = field("memory")
     energy: dict[str, Window] = field("reading of each window: setup, train, validate, save, predict")

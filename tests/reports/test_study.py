@@ -9,6 +9,7 @@ import study_doubles as doubles
 
 from bpfree.errors import InputError
 from bpfree.reports import study
+from bpfree.reports.validity import faults
 from bpfree.runs import record
 
 ARMS = {"mine": {}, "backprop": {"role": "twin"}}
@@ -120,7 +121,7 @@ def test_studies_together_keep_what_each_said_and_leave_repeats_out(tmp_path):
     ]
     assert found.plan["quick"]
     assert any("mine, own convergence, seed 2: failed (the loss became NaN)" in text for text in found.warnings)
-    assert not any("counts 2 times" in text for text in study.faults(found))
+    assert not any("counts 2 times" in text for text in faults(found))
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: (path / "empty").mkdir()])
@@ -143,7 +144,7 @@ def faults_of(folder: Path, change, arms=ARMS, **plan_changes) -> list[str]:
         change(made, arm, seed)
         return made
 
-    return study.faults(doubles.write(folder, arms, run, **plan_changes))
+    return faults(doubles.write(folder, arms, run, **plan_changes))
 
 
 def put(*path, value, arm=None, seed=None):
@@ -283,7 +284,7 @@ def test_one_folder_cannot_be_two_runs(tmp_path):
     written = json.loads((tmp_path / "study.json").read_text())
     written["runs"][2]["path"] = written["runs"][0]["path"]
     study.write(written, tmp_path)
-    assert any("have one folder: they are one run" in text for text in study.faults(study.load(tmp_path)))
+    assert any("have one folder: they are one run" in text for text in faults(study.load(tmp_path)))
 
 
 def test_runs_that_failed_alike_are_told_in_one_line(tmp_path):
