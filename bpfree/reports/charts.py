@@ -27,7 +27,12 @@ def order(report: Report) -> dict[str, int]:
 
 
 def curves(report: Report, budget: Report) -> str:
-    """Validation metric against joules of training so far (log axis): every seed faint, the median bold."""
+    """Validation metric against joules of training so far (log axis): every seed faint, the median bold.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
     by_arm = {arm: [run["points"] for run in runs if run["points"]] for arm, runs in budget["curves"].items()}
     joules = all(p[1] is not None and p[1] > 0 for runs in by_arm.values() for points in runs for p in points)
     column = 1 if joules else 0
@@ -64,7 +69,12 @@ def _median(lines: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float,
 
 
 def pareto(report: Report, budget: Report) -> str:
-    """Test metric against energy (or time, where energy is not measured), intervals as crosses, the front as a line."""
+    """Test metric against energy, or time where energy is not measured: intervals as crosses, the front as a line.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
     key = budget["pareto"]["x"]
     rows = {row["arm"]: row for row in budget["rows"] if row[key]["mean"] and row["test"]["mean"] is not None}
     if not rows:
@@ -90,7 +100,13 @@ def pareto(report: Report, budget: Report) -> str:
 
 
 def paired(report: Report, budget: Report, key: str) -> str:
-    """One row a comparison: a dot for each pair, the mean and its 95 % interval, and the line of no difference."""
+    """One row a comparison: a dot for each pair, the mean and its 95 % interval, and the line of no difference.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+        key: of the measure.
+    """
     rows = [c for c in report["comparisons"] if c["budget"] == budget["name"] and c["measure"] == key and c["pairs"]]
     if not rows or (key == "energy_j" and not report["energy"]["ranked"]):
         return ""
@@ -136,7 +152,12 @@ def _round(value: float) -> str:
 
 
 def windows(report: Report, budget: Report) -> str:
-    """Joules of each window (seconds, where no energy is known): a stacked bar an arm, hatched where estimated."""
+    """Joules of each window (seconds, where no energy is known): a stacked bar an arm, hatched where estimated.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
     arms = {arm: by_name for arm, by_name in budget["windows"].items() if any(w["seconds"] for w in by_name.values())}
     key = "energy_j" if all(by_name["train"]["energy_j"] is not None for by_name in arms.values()) else "seconds"
     totals = {arm: sum(w[key] or 0.0 for w in by_name.values()) for arm, by_name in arms.items()}

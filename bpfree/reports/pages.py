@@ -29,8 +29,8 @@ _OUTSIDE = (
 
 def page(report: Report) -> str:
     """The HTML of a report."""
-    here = resources.files("bpfree.reports")
-    css, js = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    templates = resources.files("bpfree.reports") / "templates"
+    css, js = ((templates / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     data = json.dumps(report, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -84,7 +84,7 @@ def _notes(report: Report) -> str:
 
 
 def _verdicts(report: Report) -> str:
-    """A card for each pair of arms in each budget, with its verdicts; what holds for all comes first."""
+    """A card for each pair of arms in each budget, with its verdicts; those on all arms come first."""
     if not report["verdicts"]:
         return "<h2>Verdicts</h2><p>No two arms share net and data: there is nothing to compare.</p>"
     cards: dict[tuple[str, str], dict[tuple[str, str], list[str]]] = {}

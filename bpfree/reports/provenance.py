@@ -1,4 +1,4 @@
-"""What stands behind the numbers of a report: what the meter includes and how good it was, depth, and provenance."""
+"""Provenance tables: the boundary and the quality of the meter, memory against depth, and versions of everything."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ DEPTH_KEYS = ("hidden", "channels", "depth", "layers")
 
 
 def depth(done: Sequence[Run]) -> list[dict[str, Any]]:
-    """Working memory of runs that differ in depth: one series a rule; empty when no rule ran at several depths."""
+    """Working memory against depth, a series for each rule that ran at several depths."""
     points: dict[str, dict[int, list[int]]] = {}
     for run in done:
         record = run.record or {}
@@ -31,7 +31,15 @@ def _depth_of(value: Any) -> int | None:
 
 
 def boundary(done: Sequence[Run], basis: Basis) -> list[dict[str, Any]]:
-    """Each component that any run knew of: label, what it includes, what reads it, and whether it counts here."""
+    """The components of the runs' meters.
+
+    Args:
+        done: the finished runs.
+        basis: the components whose energy counts.
+
+    Returns:
+        For each component its label, boundary and source, and whether it counts.
+    """
     parts: dict[tuple, dict[str, Any]] = {}
     for run in done:
         for name, part in (run.record or {})["meter"].get("components", {}).items():
@@ -43,7 +51,15 @@ def boundary(done: Sequence[Run], basis: Basis) -> list[dict[str, Any]]:
 
 
 def meter(done: Sequence[Run], basis: Basis) -> list[dict[str, Any]]:
-    """Quality of the measurement, an entry for each component that counts (or that was estimated)."""
+    """Quality of the measurement.
+
+    Args:
+        done: the finished runs.
+        basis: the components whose energy counts.
+
+    Returns:
+        An entry for each component that counts, or that was estimated where none was measured.
+    """
     quality = []
     names = basis.components or sorted({n for run in done for n in (run.record or {})["meter"].get("components", {})})
     for name in names:
@@ -87,7 +103,7 @@ def _span(numbers: Any) -> list[float] | None:
 
 
 def provenance(done: Sequence[Run]) -> dict[str, Any]:
-    """Every distinct value over the runs, most common first."""
+    """Device, versions, data and commit: every distinct value over the runs, most common first."""
     records = [run.record for run in done if run.record]
     by_run = {
         "device": [(r["device"] or {}).get("name") for r in records],

@@ -53,7 +53,16 @@ def _sentence(text: str) -> str:
 
 
 def cells(report: Report, budget: Report, only: Container[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of a budget's results, an arm a row; ``only``: some of the columns, by their keys."""
+    """A budget's results as text.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+        only: keys of the columns to show; empty: all.
+
+    Returns:
+        Heads of the columns, and a row of cells for each arm.
+    """
     columns = [column for column in table_columns(report) if not only or column.key in only]
     rows = [[row["arm"], runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
     return ["arm", "runs", *(column.title for column in columns)], rows
