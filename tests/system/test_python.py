@@ -291,5 +291,5 @@ def test_a_model_of_vowels_is_judged_on_its_own_test_part(split, tmp_path):
     record = bpfree.train("mono-forward", "vowels", out=tmp_path / "run", seed=3, split=split, **TINY)
     model = bpfree.load(tmp_path / "run")
     assert evaluate(model, "vowels", {})["test"] == record["result"]["test"]
-    with pytest.raises(bpfree.InputError, match="is judged on its own test part: leave split_seed out"):
+    with pytest.raises(bpfree.InputError, match="is evaluated on its own test part: leave split_seed out"):
         evaluate(model, "vowels", {"split_seed": 4})
