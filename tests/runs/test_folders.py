@@ -46,12 +46,12 @@ def test_there_is_a_folder_for_every_version():
 
 
 def test_record_is_read_in_the_newest_version_with_the_hash_of_its_file(finished):
-    found, raw = record.read(finished / "run.json"), stored(finished)
+    actual, raw = record.read(finished / "run.json"), stored(finished)
     assert raw["schema"] == f"bpfree-run/{finished.name.split('-')[1]}"
-    assert found["schema"] == record.SCHEMA
-    assert found["record_sha256"] == raw["record_sha256"]
+    assert actual["schema"] == record.SCHEMA
+    assert actual["record_sha256"] == raw["record_sha256"]
     same = raw.keys() - {"schema", "extra"}
-    assert {key: found[key] for key in same} == {key: raw[key] for key in same}
+    assert {key: actual[key] for key in same} == {key: raw[key] for key in same}
 
 
 def test_record_that_was_edited_is_refused_before_it_is_migrated(stopped):
@@ -73,19 +73,19 @@ def test_model_predicts_what_it_predicted(finished):
 
 def test_finished_run_is_read_where_it_lies_now(finished, tmp_path):
     moved = Path(shutil.copytree(finished, tmp_path / "moved"))
-    found = bpfree.train(resume=moved)
-    assert (found["status"], found["folder"]) == ("finished", str(moved))
-    assert found["result"] == stored(finished)["result"]
+    actual = bpfree.train(resume=moved)
+    assert (actual["status"], actual["folder"]) == ("finished", str(moved))
+    assert actual["result"] == stored(finished)["result"]
 
 
 def test_stopped_run_goes_on_to_what_the_undisturbed_one_reached(stopped):
     """The weights agree to rounding: another machine's products may differ in the last digit of float32."""
     before = stored(stopped)
-    found = bpfree.train(resume=stopped, meter="none")
-    assert (found["status"], found["schema"], found["resumes"]) == ("finished", record.SCHEMA, 1)
-    assert found["history"][:3] == before["history"]
+    actual = bpfree.train(resume=stopped, meter="none")
+    assert (actual["status"], actual["schema"], actual["resumes"]) == ("finished", record.SCHEMA, 1)
+    assert actual["history"][:3] == before["history"]
     whole = FOLDERS / f"run-{before['schema'].rpartition('/')[2]}-finished"
-    assert found["result"]["test"] == stored(whole)["result"]["test"]
+    assert actual["result"]["test"] == stored(whole)["result"]["test"]
     ours, theirs = (safetensors.torch.load_file(path / "model.safetensors") for path in (stopped, whole))
     assert ours.keys() == theirs.keys()
     for name, tensor in ours.items():
@@ -103,11 +103,11 @@ def test_run_is_reported(finished, tmp_path):
 
 @pytest.mark.parametrize("folder", sorted(FOLDERS.glob("study-*")), ids=lambda path: path.name)
 def test_study_is_read_and_reported(folder, tmp_path):
-    found = study.load(folder)
-    assert len(found.runs) == 12  # three arms (one repeated) x two seeds x two budgets
-    assert all(run.finished for run in found.runs)
+    actual = study.load(folder)
+    assert len(actual.runs) == 12  # three arms (one repeated) x two seeds x two budgets
+    assert all(run.finished for run in actual.runs)
     report, _ = bpfree.report([folder], out=tmp_path)
     for budget in report["budgets"]:
         for row in budget["rows"]:
-            tests = [stored(folder / r.path)["result"]["test"] for r in found.of(row["arm"], budget["name"])]
+            tests = [stored(folder / r.path)["result"]["test"] for r in actual.of(row["arm"], budget["name"])]
             assert row["test"]["mean"] == pytest.approx(sum(tests) / len(tests))

@@ -60,8 +60,8 @@ def test_a_damaged_extra_is_named(old):
 def test_extra_stays_readable_with_a_warning(old):
     new = record.read(FINISHED)
     with pytest.warns(DeprecationWarning, match=r'record\["folder"\]'):
-        found = new["extra"]
-    assert found == {**old["extra"], "operations": None}
+        actual = new["extra"]
+    assert actual == {**old["extra"], "operations": None}
     with pytest.raises(KeyError, match="nothing"):
         new["nothing"]
 

@@ -61,18 +61,18 @@ def test_study_is_checked_and_complete(name: str, monkeypatch: pytest.MonkeyPatc
         return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
 
     monkeypatch.setattr(train.Plan, "load_data", load_data)
-    found = recipes.study(name)
+    actual = recipes.study(name)
     options = set(inspect.signature(compare.compare).parameters)
-    settings = {key: value for key, value in found.items() if key not in options}
+    settings = {key: value for key, value in actual.items() if key not in options}
     laid_out, _, notes = arms.build_arms(
-        found["algos"], found["data"], found.get("net"), settings, controls=found.get("controls")
+        actual["algos"], actual["data"], actual.get("net"), settings, controls=actual.get("controls")
     )
     assert notes == []
     assert {arm.role for arm in laid_out} == {"arm", "aa", "twin", "control"}
     assert len({arm.net_key for arm in laid_out}) == 1
     for arm in laid_out:
         assert {key: arm.plan().config[key] for key in settings} == settings
-    assert len(compare.seed_list(found["seeds"])) == len(found["seeds"])
+    assert len(compare.seed_list(actual["seeds"])) == len(actual["seeds"])
 
 
 @pytest.mark.parametrize("name", STUDIES)
