@@ -9,6 +9,7 @@ from bpfree.reports import formatting
 from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
 
 Report = Mapping[str, Any]
+HASHES = ("config_sha256", "record_sha256", "predictions_sha256")
 _INTERVAL = ("n", "mean", "sd", "low", "high", "boot_low", "boot_high")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -89,16 +90,8 @@ def results_csv(report: Report) -> str:
             for key in keys:
                 summary = row[key] or dict.fromkeys(_INTERVAL)
                 method = row["method"] if key.endswith("_j") else ""
-                rows.append(
-                    [
-                        budget["name"],
-                        row["arm"],
-                        key,
-                        *(summary[k] for k in _INTERVAL),
-                        method,
-                        caption_note(report, budget),
-                    ]
-                )
+                numbers = [summary[k] for k in _INTERVAL]
+                rows.append([budget["name"], row["arm"], key, *numbers, method, caption_note(report, budget)])
     return _csv(head, rows)
 
 
@@ -125,33 +118,8 @@ def comparisons_csv(report: Report) -> str:
 
 def runs_csv(report: Report) -> str:
     """One line a run."""
-    keys = (
-        *(
-            "budget",
-            "arm",
-            "seed",
-            "order",
-            "status",
-            "error",
-            "test",
-            "val",
-            "energy_j",
-            "all_j",
-            "train_s",
-            "cpu_s",
-            "live_bytes",
-            "peak_bytes",
-        ),
-        *(
-            "data_passes",
-            "epochs",
-            "resumes",
-            "energy_left_out",
-            "config_sha256",
-            "record_sha256",
-            "predictions_sha256",
-        ),
-    )
+    named = "budget arm seed order status error test val energy_j all_j train_s cpu_s live_bytes peak_bytes data_passes"
+    keys = (*named.split(), "epochs", "resumes", "energy_left_out", *HASHES)
     notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(run.get(key) for key in keys), notes.get(run["budget"], "")] for run in report["runs"]]
     return _csv([*keys, "note"], rows)
