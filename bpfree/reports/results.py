@@ -102,7 +102,7 @@ def _converged(run: Run) -> bool:
     """True when the stopping rule ended every phase before its epochs were used up."""
     record = run.record or {}
     config = record["config"]
-    if not config.get("patience") or not record["history"]:
+    if not config.get("patience") or not record["history"] or record["limit"]:
         return False
     ended = {entry.get("phase"): entry["epoch"] for entry in record["history"]}
     begun = [0, *ended.values()]

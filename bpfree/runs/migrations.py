@@ -9,6 +9,7 @@ FIELDS_OF_EXTRA = {  # key of version 1's ``extra`` -> field of version 2
     "phases": "phases",
     "processes": "processes",
     "batch_separable": "batch_separable",
+    "limit": "limit",
     "outside": "external_systems",
     "operations": "operations",
     "model_sha256": "model_sha256",

@@ -211,6 +211,7 @@ class Record(Part):
     seeds: dict[str, int] = field("seeds by purpose", default={})
     status: Literal["running", "finished", "stopped", "failed"] = field("how far the run came")
     error: str | None = field("why it was stopped or failed", default=None)
+    limit: str | None = field("setting whose limit ended the run, ``max_steps`` or ``max_minutes``", default=None)
     started: str | None = field("time of the start", "ISO 8601", None)
     ended: str | None = field("time of the end", "ISO 8601", None)
     device: Device | None = field("device", default=None)

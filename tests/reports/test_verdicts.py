@@ -354,6 +354,11 @@ def test_converged_means_that_the_stopping_rule_ended_the_run(tmp_path):
     assert report["budgets"][0]["rows"][0]["converged"] == 1
 
 
+def test_a_run_that_a_limit_ended_has_not_converged(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s, limit="max_steps" if s else None))
+    assert report["budgets"][0]["rows"][0]["converged"] == 1
+
+
 def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit(tmp_path):
     """Validated every second epoch, all 100 of them are used up; a phase of 3 ended early at 2, or not at 3."""
     every_second = [{"epoch": k, "phase": "all", "val": 0.9, "train_s": k} for k in range(2, 101, 2)]

@@ -61,7 +61,7 @@ def test_extra_stays_readable_with_a_warning(old):
     new = record.read(FINISHED)
     with pytest.warns(DeprecationWarning, match=r'record\["folder"\]'):
         actual = new["extra"]
-    assert actual == {**old["extra"], "operations": None}
+    assert actual == {**old["extra"], "operations": None, "limit": None}
     with pytest.raises(KeyError, match="nothing"):
         new["nothing"]
 
