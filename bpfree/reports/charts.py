@@ -41,7 +41,7 @@ def curves(report: Report, budget: Report) -> str:
         return ""
     xs, ys = [p[column] for p in flat], [p[2] for p in flat]
     plot = Plot(
-        f"{report['metric']['name']} against what training took", (min(xs), max(xs)), (min(ys), max(ys)), log_x=True
+        f"{report['metric']['name']} against the cost of training", (min(xs), max(xs)), (min(ys), max(ys)), log_x=True
     )
     title = (
         ("J of training" if report["energy"]["ranked"] else "≈ J of training (est.)")

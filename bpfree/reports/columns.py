@@ -111,7 +111,12 @@ def runs_of(row: Mapping[str, Any]) -> str:
 
 
 def caption_note(report: Mapping[str, Any], budget: Mapping[str, Any]) -> str:
-    """The conditions that stand at every table: a draft, a quick study, an energy that was not measured."""
+    """The conditions that stand at every table: a draft, a quick study, an energy that was not measured.
+
+    Args:
+        report: as in ``report.json``.
+        budget: the one of the table.
+    """
     notes = []
     if report["fake"]:
         notes.append("DRAFT: energy from a test double, not a measurement")

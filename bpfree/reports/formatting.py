@@ -11,7 +11,11 @@ Unit = Callable[[float], tuple[float, str]]  # size and name of the unit that su
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits, large ones with separators.
+    """A number as text, large ones with separators.
+
+    Args:
+        value: the number.
+        digits: significant ones.
 
     >>> significant(1234.5), significant(0.01234), significant(12.0)
     ('1,230', '0.0123', '12')
@@ -21,7 +25,11 @@ def significant(value: float, digits: int = 3) -> str:
 
 
 def joules(value: float | None, estimate: bool) -> str:
-    """An energy in J; an estimate with two digits, marked as such.
+    """An energy as text.
+
+    Args:
+        value: in J; None: unavailable.
+        estimate: write two digits, marked as an estimate.
 
     >>> joules(1234.5, False), joules(1234.5, True), joules(None, False)
     ('1,234 J', '≈ 1,200 J (est.)', 'unavailable')
@@ -56,7 +64,12 @@ def _one(value: float, unit: Unit) -> str:
 
 
 def metric(value: float | None, about: Mapping[str, Any]) -> str:
-    """A value of a metric, in percent where ``about`` (``metric`` of the report) says that it has points."""
+    """A value of a metric as text.
+
+    Args:
+        value: of the metric; None: there is none.
+        about: ``metric`` of the report, which says whether it is shown in percent.
+    """
     if value is None:
         return NONE
     return f"{100 * value:.2f} %" if about["points"] else significant(value, 4)
@@ -135,7 +148,12 @@ def search(result: Mapping[str, Any]) -> str:
 
 
 def span(pair: Sequence[float] | None, unit: str) -> str:
-    """Lowest and highest of some values with their unit."""
+    """A range as text.
+
+    Args:
+        pair: lowest and highest value; None: there is none.
+        unit: of both.
+    """
     if not pair:
         return NONE
     low, high = (significant(value) for value in pair)

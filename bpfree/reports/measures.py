@@ -114,6 +114,7 @@ class Basis:
 
     @property
     def components(self) -> list[str]:
+        """Names of the components that count."""
         return sorted(name for name, _ in self.parts)
 
 
@@ -195,7 +196,12 @@ def resumed(run: Run) -> str:
 
 
 def no_energy(run: Run, basis: Basis) -> str:
-    """The reason why a run's energy may not be ranked with the others'; "": it may."""
+    """The reason why a run's energy may not be ranked with the others'; "": it may.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+    """
     record = run.record or {}
     if pieces := resumed(run):
         return pieces
@@ -208,7 +214,12 @@ def no_energy(run: Run, basis: Basis) -> str:
 
 
 def devices(run: Run, basis: Basis) -> list[str]:
-    """The devices that metered a run: the two runs of a pair must share them."""
+    """The devices that metered a run: the two runs of a pair must share them.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+    """
     components = (run.record or {})["energy"]["train"]["components"]
     return [components[name]["source"] for name in basis.components if name in components]
 

@@ -79,7 +79,11 @@ def summary(values: Sequence[float], level: float = LEVEL, seed: int = 0) -> Sum
 
 
 def interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The t interval of the mean of two or more values, at a level such as 0.95.
+    """The t interval of the mean.
+
+    Args:
+        values: two or more.
+        level: such as 0.95.
 
     >>> low, high = interval([1.0, 2.0, 3.0])
     >>> round(low, 3), round(high, 3)
@@ -91,7 +95,13 @@ def interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tupl
 
 
 def bootstrap(values: Sequence[float] | np.ndarray, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean, from 10,000 resamples of a generator with this seed."""
+    """Percentile bootstrap interval of the mean, from 10,000 resamples.
+
+    Args:
+        values: one or more.
+        level: such as 0.95.
+        seed: of the generator.
+    """
     from scipy import stats
 
     x = _finite(values)
@@ -109,7 +119,15 @@ def bootstrap(values: Sequence[float] | np.ndarray, level: float = LEVEL, seed: 
 
 
 def differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """``a_i - b_i`` of paired values."""
+    """``a_i - b_i`` of paired values.
+
+    Args:
+        a: one value a pair.
+        b: as many.
+
+    Raises:
+        ValueError: unequal numbers of values.
+    """
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
@@ -180,7 +198,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def reached(values: Sequence[float | None], target: float, maximize: bool = True) -> tuple[int, int]:
-    """``(k, n)``: how many of all values reach the target; one that is missing did not.
+    """``(k, n)``: the number of values that reach the target, and of all.
+
+    Args:
+        values: one a run; None, of a run that failed, does not reach it.
+        target: in the metric's unit.
+        maximize: whether more is better.
 
     >>> reached([0.98, None, 0.97], 0.975)
     (1, 3)

@@ -83,17 +83,37 @@ class Plot:
             )
 
     def text(self, x: float, y: float, text: str, anchor: str = "start", cls: str = "") -> None:
-        """Write a text at a position of the drawing, aligned by ``anchor``, in the CSS class ``cls``."""
+        """Write a text.
+
+        Args:
+            x: position in the drawing.
+            y: position in the drawing.
+            text: not yet escaped.
+            anchor: ``start``, ``middle`` or ``end`` of the text stands at the position.
+            cls: CSS class.
+        """
         self.add(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(text)}</text>')
 
     def line(self, points: Iterable[Sequence[float]], k: int, cls: str) -> None:
-        """Draw a line through points, in the colour of arm ``k`` and the CSS class ``cls``."""
+        """Draw a line through points.
+
+        Args:
+            points: values on the two axes.
+            k: number of the arm, for its colour.
+            cls: CSS class.
+        """
         path = "L".join(f"{self.x(p[0]):.1f} {self.y(p[1]):.1f}" for p in points)
         if path:
             self.add(f'<path class="{cls}" style="stroke:{colour(k)}" d="M{path}"/>')
 
     def cross(self, x: Sequence[float | None], y: Sequence[float | None], k: int) -> None:
-        """Draw the intervals around a mean in the colour of arm ``k``; ``x`` and ``y`` are low, mean and high."""
+        """Draw the intervals around a mean.
+
+        Args:
+            x: low, mean and high; no interval where one is None.
+            y: the same on the other axis.
+            k: number of the arm, for its colour.
+        """
         (x_low, x_mid, x_high), (y_low, y_mid, y_high) = x, y
         if None not in (x_low, x_high, y_mid):
             d = f"M{self.x(x_low):.1f} {self.y(y_mid):.1f}H{self.x(x_high):.1f}"  # type: ignore[arg-type]
@@ -103,7 +123,16 @@ class Plot:
             self.add(f'<path class="arm" style="stroke:{colour(k)}" d="{d}"/>')
 
     def mark(self, x: float, y: float, k: int, tip: str, hollow: bool = False, size: float = 5) -> None:
-        """Draw the marker of arm ``k`` at a value; see `marker`."""
+        """Draw the marker of an arm.
+
+        Args:
+            x: value on the x axis.
+            y: value on the y axis.
+            k: number of the arm.
+            tip: text that appears on pointing at it.
+            hollow: draw an outline only, for an estimate.
+            size: half of its width.
+        """
         self.add(marker(self.x(x), self.y(y), k, size, tip, hollow))
 
     def svg(self) -> str:
@@ -143,7 +172,12 @@ def marker(x: float, y: float, k: int, size: float, tip: str = "", hollow: bool 
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round values from ``low`` to ``high``, ``about`` so many.
+    """Round values for the ticks of an axis.
+
+    Args:
+        low: end of the axis.
+        high: the other end.
+        about: their number, roughly.
 
     >>> ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -156,7 +190,11 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def ticks_log(low: float, high: float) -> list[float]:
-    """Values of 1, 2 and 5 times a power of ten from ``low`` to ``high``; evenly spaced ones where these are few.
+    """Ticks of a logarithmic axis: 1, 2 and 5 times a power of ten; evenly spaced values where these are few.
+
+    Args:
+        low: end of the axis, above 0.
+        high: the other end.
 
     >>> ticks_log(8.0, 210.0)
     [10.0, 20.0, 50.0, 100.0, 200.0]

@@ -35,8 +35,8 @@ def markdown(report: Report) -> str:
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += ["", "Mean ± half the 95 % t interval (n runs).", "", "## Inside the measurement", ""]
     for part in report["boundary"]:
-        what = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
-        lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({what})")
+        detail = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
+        lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({detail})")
     lines += ["", *boundary_notes(report)]
     searched = [arm for arm in report["arms"] if arm["search"]]
     lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []

@@ -32,7 +32,7 @@ from bpfree.training.evaluation import evaluating, without_targets
 from bpfree.training.random_streams import Streams
 from bpfree.training.trainer import Batch, Trainer
 
-OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # what may differ between training and prediction
+OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # settings of prediction, not of training
 
 
 class Model:
@@ -49,7 +49,7 @@ class Model:
         self.trainer, self.record, self.config, self.device = trainer, record, config, device
 
     def predict(self, x: Any) -> Tensor:
-        """Class scores ``(N, C)`` on the CPU, or what the task asks for.
+        """Class scores ``(N, C)`` on the CPU, or the outputs of another task.
 
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
@@ -100,7 +100,12 @@ class Model:
         return self.errors(x) if self.trainer.spec.task == "reconstruction" else self.classes(x)
 
     def targets(self, x: Any, y: Any = None) -> Tensor:
-        """Targets of `predict`: the normalised examples of a net that reconstructs, else the labels ``y``."""
+        """Targets of `predict`: the normalised examples of a net that reconstructs, else the labels.
+
+        Args:
+            x: as for `predict`.
+            y: labels of the examples.
+        """
         return self._normalised(x) if self.trainer.spec.task == "reconstruction" else y
 
     def _normalised(self, x: Any) -> Tensor:

@@ -108,8 +108,11 @@ class Window(Open):
 
 
 class Data(Open):
-    """The data set. Further keys: those of `bpfree.training.data.Spec`, ``rows`` of each part, and ``input``, the type
-    of the raw values with the constants of their normalisation."""
+    """The data set.
+
+    Further keys: those of `bpfree.training.data.Spec`, ``rows`` of each part, and ``input``, the type of the raw values
+    with the constants of their normalisation.
+    """
 
     name: str = field("name, as on the command line")
     sha256: str | None = field("SHA-256 of the decoded payload; null when it cannot be known")
