@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from bpfree.config.resolve import PACKAGE
 from bpfree.training.external import Outside
+from bpfree.config.resolve import PACKAGE
 from bpfree.training.random_streams import Streams, derive
 from bpfree.training.trainer import Trainer
 from energy.readings import lacking

@@ -19,24 +19,24 @@ import torch.distributed as dist
 import yaml
 from torch import Tensor
 
-from bpfree import data as data_room
-from bpfree.config import resolve as registry
-from bpfree.config.settings import as_dict, resolve
-from bpfree.data import locations
-from bpfree.data.settings import DataSettings
-from bpfree.errors import InputError, RunFailed
-from bpfree.functional.metrics import METRICS
-from bpfree.runs import provenance
-from bpfree.runs import record as energy_record
 from bpfree.training import contract
+from bpfree.runs import provenance
+from bpfree.config import resolve as registry
+from bpfree import data as data_room
 from bpfree.training.callbacks import HistoryFile
 from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
+from bpfree.data import locations
 from bpfree.training.data import Data
+from bpfree.data.settings import DataSettings
 from bpfree.training.device import pick_device
+from bpfree.errors import InputError, RunFailed
+from bpfree.functional.metrics import METRICS
 from bpfree.training.loop import Loop, LoopSettings
 from bpfree.training.owners import world
+from bpfree.config.settings import as_dict, resolve
 from bpfree.training.trainer import Trainer
 from energy import EnergyError, Meter
+from bpfree.runs import record as energy_record
 
 _NAMES = ("algo", "data", "net")
 GIVEN = "given in memory: "  # begins the data name of a run that was given arrays or a Dataset
@@ -338,9 +338,7 @@ class _Run:
         return {
             "net_key": self.plan.net_key(data.spec.sha256),
             "init_sha256": [provenance.weights_sha256(block) for block in self.loop.trainer.blocks],
-            "order_sha256": provenance.order_sha256(seed, rows, self.loop.rule.batch_size)
-            if data.train.ordered
-            else None,
+            "order_sha256": provenance.order_sha256(seed, rows, self.loop.rule.batch_size) if data.train.ordered else None,
         }
 
     def _write(self, status: str, error: str | None = None, **result: Any) -> dict[str, Any]:
@@ -370,9 +368,7 @@ class _Run:
                 "peak_bytes": max(peak, earlier.get("peak_bytes") or 0),
                 "method": method,
             },
-            "energy": {
-                name: provenance.energy(reading, loop.outside) for name, reading in self.meter.readings().items()
-            },
+            "energy": {name: provenance.energy(reading, loop.outside) for name, reading in self.meter.readings().items()},
             "meter": self.meter.describe(),
             "history": loop.history,
             "folder": str(self.path),

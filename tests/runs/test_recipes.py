@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from bpfree import InputError
-from bpfree.runs import recipes, train
-from bpfree.studies import arms, compare
+from bpfree.studies import arms
+from bpfree.studies import compare
+from bpfree.runs import recipes
+from bpfree.runs import train
 from bpfree.training.data import Spec
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "examples" / "recipes").glob("*.yaml"))
@@ -61,18 +63,18 @@ def test_study_is_checked_and_complete(name: str, monkeypatch: pytest.MonkeyPatc
         return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
 
     monkeypatch.setattr(train.Plan, "load_data", load_data)
-    actual = recipes.study(name)
+    found = recipes.study(name)
     options = set(inspect.signature(compare.compare).parameters)
-    settings = {key: value for key, value in actual.items() if key not in options}
+    settings = {key: value for key, value in found.items() if key not in options}
     laid_out, _, notes = arms.build_arms(
-        actual["algos"], actual["data"], actual.get("net"), settings, controls=actual.get("controls")
+        found["algos"], found["data"], found.get("net"), settings, controls=found.get("controls")
     )
     assert notes == []
     assert {arm.role for arm in laid_out} == {"arm", "aa", "twin", "control"}
     assert len({arm.net_key for arm in laid_out}) == 1
     for arm in laid_out:
         assert {key: arm.plan().config[key] for key in settings} == settings
-    assert len(compare.seed_list(actual["seeds"])) == len(actual["seeds"])
+    assert len(compare.seed_list(found["seeds"])) == len(found["seeds"])
 
 
 @pytest.mark.parametrize("name", STUDIES)
