@@ -1,7 +1,7 @@
 """bpfree: train neural networks without backpropagation.
 
     record = bpfree.train("mono-forward", "mnist", epochs=5)
-    scores = bpfree.load(record["extra"]["folder"]).predict(x)
+    scores = bpfree.load(record["folder"]).predict(x)
 
 Names are loaded when they are first used, so that ``import bpfree`` does not import torch.
 """

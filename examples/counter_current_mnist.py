@@ -28,10 +28,10 @@ slow = {"lr": 0.01, "momentum": 0.9, "clip": 0.2, "pair_scale": 1.0, "warmup_ste
 record = bpfree.train("counter-current", data="mnist", task="reconstruction", net="autoencoder", **slow, **coder)
 print(f"autoencoder: mean squared error {record['result']['test']:.4f}")
 
-model = bpfree.load(record["extra"]["folder"])
+model = bpfree.load(record["folder"])
 images = next(load("mnist").test.batches(10)).x  # (10, 1, 28, 28) in 0..1
 pair = torch.cat([images, model.predict(images)]).clamp(0, 1)  # given, then put out
 rows = pair.reshape(2, 10, 28, 28).permute(0, 2, 1, 3).reshape(56, 280)
-file = Path(record["extra"]["folder"]) / "pictures.png"
+file = Path(record["folder"]) / "pictures.png"
 Image.fromarray((rows * 255).byte().numpy()).save(file)
 print(f"digits and what came out: {file}")

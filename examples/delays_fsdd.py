@@ -82,7 +82,7 @@ def main():
     n = f"n = {FOLDS} speakers, {SEEDS} seeds each"
     print(f"\ntest accuracy in %, mean and 95 % interval over speakers ({n}), parameters, operations of a prediction")
     for arm, found in by_fold.items():
-        (low, high), counts = interval(found), cost[arm]["extra"]["operations"]
+        (low, high), counts = interval(found), cost[arm]["operations"]
         line = (
             f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {cost[arm]['parameters']['inference']:8,}"
         )

@@ -48,7 +48,7 @@ def main() -> None:
                 f"{record['algo']}: test accuracy {result['test']:.3f}, epochs {result['epochs']}, {result['readouts']}"
             )
         test = bpfree.data.load(data, {"virtual_nodes": True}, seed=0).test
-        scores = bpfree.load(forward["extra"]["folder"]).predict(test)
+        scores = bpfree.load(forward["folder"]).predict(test)
         print("classes of the first test nodes:", scores[:10].argmax(1).tolist())
 
 

@@ -18,7 +18,7 @@ energy = record["energy"]["train"]
 print(f"test accuracy {record['result']['test']:.4f} after {record['result']['epochs']} epochs")
 print(f"training took {record['time']['train_s']:.1f} s and {show(energy['total_j'], energy['method'])}")
 
-model = bpfree.load(record["extra"]["folder"])
+model = bpfree.load(record["folder"])
 batch = next(load("mnist").test.batches(10))
 print("predicted", model.predict(batch.x).argmax(1).tolist())
 print("true     ", batch.y.tolist())

@@ -104,7 +104,7 @@ def run(
         "meter": {"fake": fake, "components": described},
         "resumes": 0,
         "history": history,
-        "extra": {"net_key": net_key},
+        "net_key": net_key,
         **changes,
     }
 

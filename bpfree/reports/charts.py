@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from bpfree.reports import formatting
-from bpfree.reports.comparisons import MINUS, change
+from bpfree.reports.formatting import MINUS, change
 from bpfree.reports.measures import COMPARED
 from bpfree.reports.svg import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Plot, colour, marker, ticks
 
@@ -27,16 +27,21 @@ def order(report: Report) -> dict[str, int]:
 
 
 def curves(report: Report, budget: Report) -> str:
-    """Validation metric against joules of training so far (log axis): every seed faint, the median bold."""
-    given = {arm: [c["points"] for c in found if c["points"]] for arm, found in budget["curves"].items()}
-    joules = all(p[1] is not None and p[1] > 0 for found in given.values() for points in found for p in points)
+    """Validation metric against joules of training so far (log axis): every seed faint, the median bold.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
+    by_arm = {arm: [run["points"] for run in runs if run["points"]] for arm, runs in budget["curves"].items()}
+    joules = all(p[1] is not None and p[1] > 0 for runs in by_arm.values() for points in runs for p in points)
     column = 1 if joules else 0
-    flat = [p for found in given.values() for points in found for p in points if p[column] and p[column] > 0]
+    flat = [p for runs in by_arm.values() for points in runs for p in points if p[column] and p[column] > 0]
     if len(flat) < 2:
         return ""
     xs, ys = [p[column] for p in flat], [p[2] for p in flat]
     plot = Plot(
-        f"{report['metric']['name']} against what training took", (min(xs), max(xs)), (min(ys), max(ys)), log_x=True
+        f"{report['metric']['name']} against the cost of training", (min(xs), max(xs)), (min(ys), max(ys)), log_x=True
     )
     title = (
         ("J of training" if report["energy"]["ranked"] else "≈ J of training (est.)")
@@ -46,10 +51,10 @@ def curves(report: Report, budget: Report) -> str:
     plot.axes(
         title, f"validation {report['metric']['name']}", _metric_text(report), lambda v: formatting.significant(v, 2)
     )
-    for arm, found in given.items():
+    for arm, runs in by_arm.items():
         k = order(report)[arm]
         dashed = " est" if joules and not report["energy"]["ranked"] else ""
-        lines = [[(p[column], p[2]) for p in points if p[column] and p[column] > 0] for points in found]
+        lines = [[(p[column], p[2]) for p in points if p[column] and p[column] > 0] for points in runs]
         for line in lines:
             plot.line(line, k, "faint")
         plot.line(_median(lines), k, "bold" + dashed)
@@ -64,7 +69,12 @@ def _median(lines: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float,
 
 
 def pareto(report: Report, budget: Report) -> str:
-    """Test metric against energy (or time, where energy is not measured), intervals as crosses, the front as a line."""
+    """Test metric against energy, or time where energy is not measured: intervals as crosses, the front as a line.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
     key = budget["pareto"]["x"]
     rows = {row["arm"]: row for row in budget["rows"] if row[key]["mean"] and row["test"]["mean"] is not None}
     if not rows:
@@ -90,7 +100,13 @@ def pareto(report: Report, budget: Report) -> str:
 
 
 def paired(report: Report, budget: Report, key: str) -> str:
-    """One row a comparison: a dot for each pair, the mean and its 95 % interval, and the line of no difference."""
+    """One row a comparison: a dot for each pair, the mean and its 95 % interval, and the line of no difference.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+        key: of the measure.
+    """
     rows = [c for c in report["comparisons"] if c["budget"] == budget["name"] and c["measure"] == key and c["pairs"]]
     if not rows or (key == "energy_j" and not report["energy"]["ranked"]):
         return ""
@@ -136,28 +152,33 @@ def _round(value: float) -> str:
 
 
 def windows(report: Report, budget: Report) -> str:
-    """Where the joules went (seconds, where no energy is known): one stacked bar an arm, hatched where estimated."""
-    arms = {arm: found for arm, found in budget["windows"].items() if any(w["seconds"] for w in found.values())}
-    key = "energy_j" if all(found["train"]["energy_j"] is not None for found in arms.values()) else "seconds"
-    totals = {arm: sum(w[key] or 0.0 for w in found.values()) for arm, found in arms.items()}
+    """Joules of each window (seconds, where no energy is known): a stacked bar an arm, hatched where estimated.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+    """
+    arms = {arm: by_name for arm, by_name in budget["windows"].items() if any(w["seconds"] for w in by_name.values())}
+    key = "energy_j" if all(by_name["train"]["energy_j"] is not None for by_name in arms.values()) else "seconds"
+    totals = {arm: sum(w[key] or 0.0 for w in by_name.values()) for arm, by_name in arms.items()}
     if not arms or not max(totals.values()):
         return ""
     height, room = TOP + BOTTOM + 40 * len(arms), WIDTH - 16 - RIGHT
     estimate = key == "energy_j" and not report["energy"]["ranked"]
     parts = []
-    for row, (arm, found) in enumerate(arms.items()):
+    for row, (arm, by_name) in enumerate(arms.items()):
         x, y = 16.0, TOP + 40 * row + 18
         total = formatting.joules(totals[arm], estimate) if key == "energy_j" else formatting.seconds(totals[arm])
         parts.append(f'<text x="16" y="{y - 5}">{escape(arm)}: {total}</text>')
-        for k, (name, window) in enumerate(found.items()):
+        for k, (name, window) in enumerate(by_name.items()):
             share = (window[key] or 0.0) / max(totals.values()) * room
             if share > 0:
-                what = (
+                text = (
                     formatting.joules(window[key], estimate) if key == "energy_j" else formatting.seconds(window[key])
                 )
                 parts.append(
                     f'<rect x="{x:.1f}" y="{y}" width="{share:.1f}" height="15" style="fill:var(--w{k})">'
-                    f"<title>{WINDOW_WORDS[name]}: {what}</title></rect>"
+                    f"<title>{WINDOW_WORDS[name]}: {text}</title></rect>"
                 )
                 if estimate:
                     parts.append(f'<rect x="{x:.1f}" y="{y}" width="{share:.1f}" height="15" fill="url(#hatch)"/>')
@@ -179,12 +200,12 @@ def depth(report: Report) -> str:
     ys = [p[1] / 2**20 for s in series for p in s["points"]]
     plot = Plot("working memory against depth", (min(xs), max(xs)), (0.0, max(ys)))
     plot.axes("depth: trained layers or blocks", "working memory, MiB", formatting.significant, lambda v: f"{v:g}")
-    for k, found in enumerate(series):
-        points = [(p[0], p[1] / 2**20) for p in found["points"]]
+    for k, rule in enumerate(series):
+        points = [(p[0], p[1] / 2**20) for p in rule["points"]]
         plot.line(points, k, "bold")
         for x, y in points:
-            plot.mark(x, y, k, f"{found['algo']}, depth {x}: {y:.0f} MiB")
-        plot.text(plot.x(points[-1][0]) - 6, plot.y(points[-1][1]) - 10, found["algo"], "end")
+            plot.mark(x, y, k, f"{rule['algo']}, depth {x}: {y:.0f} MiB")
+        plot.text(plot.x(points[-1][0]) - 6, plot.y(points[-1][1]) - 10, rule["algo"], "end")
     return plot.svg()
 
 

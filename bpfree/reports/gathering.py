@@ -59,8 +59,7 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
 
 def net_key(record: Mapping[str, Any]) -> str | None:
     """The hash of net and data that a record states; None: unknown, so that no difference is taken."""
-    stated = record.get("extra", {}).get("net_key")
-    return str(stated) if stated else None
+    return record.get("net_key") or None
 
 
 def _runs_under(path: Path, studies: dict[str, Study]) -> Iterator[Run]:

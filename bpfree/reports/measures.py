@@ -1,4 +1,4 @@
-"""What is compared, and the value that each run has of it: energy only from equal meters, never from a resumed run."""
+"""Measures that reports compare, and their values: energy only from equal meters, never of a resumed run."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,22 @@ Parts = frozenset[tuple[str, str]]  # component and label
 
 @dataclass(frozen=True)
 class Measure:
-    """A column: ``scale`` says how pairs are compared; ``noun``, ``more`` and ``less`` are the words of a verdict."""
+    """A quantity that arms are compared in.
+
+    Attributes:
+        key: of its value in `values`.
+        title: head of its column.
+        noun: its name in a sentence.
+        scale: "difference" or "ratio" of the two runs of a pair.
+        more: predicate of a verdict, with a place for the amount, where the first arm has more.
+        less: the same where it has less.
+        tip: its explanation.
+    """
 
     key: str
     title: str
     noun: str
-    scale: str  # "difference" or "ratio"
+    scale: str
     more: str
     less: str
     tip: str
@@ -71,6 +81,7 @@ MEMORY = Measure(
     "Most bytes that tensors made by training hold at once: activations, gradients, temporaries, a cached prefix. "
     "Counted in the second step of every phase, exactly. Parameters, optimizer state and data are apart.",
 )
+POINTS = ("accuracy", "roc-auc")  # metrics between 0 and 1, shown times 100
 COMPARED = (TEST, ENERGY, TIME, CPU_TIME, MEMORY)
 SHOWN_TIPS = {
     "peak_bytes": "Highest memory of the process (on a GPU: of its allocator), most of it libraries and data; the "
@@ -87,7 +98,14 @@ SHOWN_TIPS = {
 
 @dataclass(frozen=True)
 class Basis:
-    """The energy of a study. ``ranked``: it was measured, in ``parts`` alike; ``reason`` says why it is not."""
+    """The energy that a study can compare.
+
+    Attributes:
+        ranked: whether it was measured, so that arms may be ranked by it.
+        method: the worst label in it.
+        parts: the components that count, each with its label.
+        reason: why it is not ranked; "" where it is.
+    """
 
     ranked: bool
     method: str
@@ -96,13 +114,14 @@ class Basis:
 
     @property
     def components(self) -> list[str]:
+        """Names of the components that count."""
         return sorted(name for name, _ in self.parts)
 
 
-def basis(runs: Sequence[Run]) -> Basis:
-    """Which components count: those that were measured in the same way in most runs."""
+def energy_basis(runs: Sequence[Run]) -> Basis:
+    """The components that count: those that were measured in the same way in most runs."""
     windows = [run.record["energy"]["train"] for run in runs if run.record and "train" in run.record["energy"]]
-    measured = Counter(found for found in map(_measured, windows) if found)
+    measured = Counter(filter(None, map(_measured, windows)))
     if measured:
         (parts, _), *_rest = sorted(measured.items(), key=lambda item: (-item[1], sorted(item[0])))
         return Basis(True, worst(method for _, method in parts), parts, "")
@@ -112,20 +131,28 @@ def basis(runs: Sequence[Run]) -> Basis:
     described: dict[str, str] = {}
     for window in windows:
         for name, part in window["components"].items():
-            what = part["reason"] if part["method"] == UNAVAILABLE else part["source"]
-            described[name] = f"{name} is {part['method']}" + (f" ({what})" if what else "")
+            detail = part["reason"] if part["method"] == UNAVAILABLE else part["source"]
+            described[name] = f"{name} is {part['method']}" + (f" ({detail})" if detail else "")
     return Basis(False, method, frozenset(), "; ".join(described[name] for name in sorted(described)))
 
 
-def values(run: Run, found: Basis) -> dict[str, float | None]:
-    """Every number of a finished run that the report averages or compares; None where it has none."""
+def values(run: Run, basis: Basis) -> dict[str, float | None]:
+    """Every number of a finished run that the report averages or compares.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+
+    Returns:
+        Name -> value in SI units or the metric's own; None where the run has none.
+    """
     record = run.record or {}
     windows = {name: w for name, w in record["energy"].items() if not w["within"]}
-    whole = [joules(window, found, adjacent=True) for window in windows.values()]
+    whole = [joules(window, basis, adjacent=True) for window in windows.values()]
     return {
         "test": record["result"]["test"],
         "val": record["result"]["val"],
-        "energy_j": joules(windows["train"], found) if "train" in windows else None,
+        "energy_j": joules(windows["train"], basis) if "train" in windows else None,
         "all_j": None if not whole or None in whole else sum(j for j in whole if j is not None),
         "train_s": record["time"]["train_s"],
         "cpu_s": _cpu_s(record),
@@ -142,14 +169,20 @@ def _cpu_s(record: Mapping[str, Any]) -> float | None:
     return train["cpu_seconds"] if train and (record["device"] or {}).get("type") == "cpu" else None
 
 
-def joules(window: Mapping[str, Any], found: Basis, adjacent: bool = False) -> float | None:
-    """The energy of a window on this basis: the measured components, or the whole estimate where there are none.
+def joules(window: Mapping[str, Any], basis: Basis, adjacent: bool = False) -> float | None:
+    """The energy of a window in J.
 
-    ``adjacent``: it is summed with the windows around it, so that one shorter than a tick counts too.
+    Args:
+        window: a reading (`bpfree.runs.schema.Window`).
+        basis: the components that count; where none was measured, the whole estimate counts.
+        adjacent: the window is summed with those around it, so that one shorter than a tick counts too.
+
+    Returns:
+        The sum; None where a component that counts has no value.
     """
-    if not found.ranked:
+    if not basis.ranked:
         return window["total_j"]
-    parts = [window["components"].get(name) or {} for name in found.components]
+    parts = [window["components"].get(name) or {} for name in basis.components]
     known = [part["energy_j"] for part in parts if part and is_measured(part["method"])]
     if adjacent:
         known += [part["unresolved_j"] for part in parts if part.get("unresolved_j") is not None]
@@ -157,32 +190,42 @@ def joules(window: Mapping[str, Any], found: Basis, adjacent: bool = False) -> f
 
 
 def resumed(run: Run) -> str:
-    """Why a run in pieces has no time and energy of its own ("": it is in one piece)."""
+    """The reason why a resumed run has no time and energy of its own; "": it ran in one piece."""
     times = (run.record or {})["resumes"]
     return f"it was resumed {times} time{'s' if times > 1 else ''}" if times else ""
 
 
-def no_energy(run: Run, found: Basis) -> str:
-    """Why a run's energy may not be ranked with the others' ("": it may)."""
+def no_energy(run: Run, basis: Basis) -> str:
+    """The reason why a run's energy may not be ranked with the others'; "": it may.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+    """
     record = run.record or {}
     if pieces := resumed(run):
         return pieces
     window = record["energy"].get("train")
     if window is None:
         return "it was not metered"
-    if found.ranked and _measured(window) != found.parts:
+    if basis.ranked and _measured(window) != basis.parts:
         return "its energy was metered in another way, or lacks a part"
     return ""
 
 
-def devices(run: Run, found: Basis) -> list[str]:
-    """What metered a run: the two of a pair must share it."""
+def devices(run: Run, basis: Basis) -> list[str]:
+    """The devices that metered a run: the two runs of a pair must share them.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+    """
     components = (run.record or {})["energy"]["train"]["components"]
-    return [components[name]["source"] for name in found.components if name in components]
+    return [components[name]["source"] for name in basis.components if name in components]
 
 
-def place(run: Run) -> dict[str, Any]:
-    """What two runs must share for their times and joules to be comparable."""
+def conditions(run: Run) -> dict[str, Any]:
+    """Conditions that two runs must share for their times and joules to be comparable."""
     record = run.record or {}
     device, config = record["device"] or {}, record["config"]
     return {
@@ -191,7 +234,7 @@ def place(run: Run) -> dict[str, Any]:
         "threads": record["threads"],
         "precision": config.get("precision"),
         "torch": record["versions"].get("torch"),
-        "processes": record["extra"].get("processes"),
+        "processes": record["processes"],
     }
 
 

@@ -1,4 +1,4 @@
-"""What stands behind the numbers of a report: what the meter includes and how good it was, depth, and provenance."""
+"""Provenance tables: the boundary and the quality of the meter, memory against depth, and versions of everything."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ DEPTH_KEYS = ("hidden", "channels", "depth", "layers")
 
 
 def depth(done: Sequence[Run]) -> list[dict[str, Any]]:
-    """Working memory of runs that differ in depth: one series a rule; empty when no rule ran at several depths."""
+    """Working memory against depth, a series for each rule that ran at several depths."""
     points: dict[str, dict[int, list[int]]] = {}
     for run in done:
         record = run.record or {}
@@ -30,22 +30,38 @@ def _depth_of(value: Any) -> int | None:
     return len(value) if isinstance(value, list) else value if isinstance(value, int) else None
 
 
-def boundary(done: Sequence[Run], found: Basis) -> list[dict[str, Any]]:
-    """Each component that any run knew of: label, what it includes, what reads it, and whether it counts here."""
+def boundary(done: Sequence[Run], basis: Basis) -> list[dict[str, Any]]:
+    """The components of the runs' meters.
+
+    Args:
+        done: the finished runs.
+        basis: the components whose energy counts.
+
+    Returns:
+        For each component its label, boundary and source, and whether it counts.
+    """
     parts: dict[tuple, dict[str, Any]] = {}
     for run in done:
         for name, part in (run.record or {})["meter"].get("components", {}).items():
             key = (name, part["method"], part["source"], part["reason"])
-            counted = (name, part["method"]) in found.parts or (not found.ranked and part["method"] != "unavailable")
+            counted = (name, part["method"]) in basis.parts or (not basis.ranked and part["method"] != "unavailable")
             entry = {k: part[k] for k in ("method", "source", "boundary", "uncertainty", "reason", "refused")}
             parts.setdefault(key, {"component": name, "counted": counted, "runs": 0, **entry})["runs"] += 1
     return list(parts.values())
 
 
-def meter(done: Sequence[Run], found: Basis) -> list[dict[str, Any]]:
-    """Quality of the measurement, an entry for each component that counts (or that was estimated)."""
+def meter(done: Sequence[Run], basis: Basis) -> list[dict[str, Any]]:
+    """Quality of the measurement.
+
+    Args:
+        done: the finished runs.
+        basis: the components whose energy counts.
+
+    Returns:
+        An entry for each component that counts, or that was estimated where none was measured.
+    """
     quality = []
-    names = found.components or sorted({n for run in done for n in (run.record or {})["meter"].get("components", {})})
+    names = basis.components or sorted({n for run in done for n in (run.record or {})["meter"].get("components", {})})
     for name in names:
         parts, windows, about = [], [], []
         for run in done:
@@ -87,13 +103,13 @@ def _span(numbers: Any) -> list[float] | None:
 
 
 def provenance(done: Sequence[Run]) -> dict[str, Any]:
-    """Every distinct value over the runs, most common first."""
+    """Device, versions, data and commit: every distinct value over the runs, most common first."""
     records = [run.record for run in done if run.record]
-    facts = {
+    by_run = {
         "device": [(r["device"] or {}).get("name") for r in records],
         "driver": [(r["device"] or {}).get("driver") for r in records],
         "threads": [r["threads"] for r in records],
-        "processes": [r["extra"].get("processes") for r in records],
+        "processes": [r["processes"] for r in records],
         "precision": [r["config"].get("precision") for r in records],
         "peak memory measured as": [r["memory"]["method"] for r in records],
         "commit": [
@@ -112,8 +128,8 @@ def provenance(done: Sequence[Run]) -> dict[str, Any]:
     }
     started = sorted(r["started"] for r in records if r["started"])
     ended = sorted(r["ended"] for r in records if r["ended"])
-    found = {
-        key: [str(value) for value, _ in Counter(given).most_common() if value not in (None, "")]
-        for key, given in facts.items()
+    distinct = {
+        key: [str(value) for value, _ in Counter(values).most_common() if value not in (None, "")]
+        for key, values in by_run.items()
     }
-    return {**{key: value for key, value in found.items() if value}, "from": started[:1], "to": ended[-1:]}
+    return {**{key: texts for key, texts in distinct.items() if texts}, "from": started[:1], "to": ended[-1:]}

@@ -13,10 +13,18 @@ from bpfree.training.files import write_json, write_text
 
 
 def render(report: Mapping[str, Any], folder: str | os.PathLike[str], draft: bool = False) -> list[Path]:
-    """Write report.json, .html, .md, CSV and LaTeX tables into ``folder``; returns their paths.
+    """Write report.json, .html, .md, CSV and LaTeX tables.
 
-    Args: ``draft``: also accept energies of a test double; every table then says so.
-    Raises InputError for another schema, a fake meter without ``draft``, and a folder that cannot be written.
+    Args:
+        report: as `bpfree.reports.build.build` makes it.
+        folder: for the files; made where it does not exist.
+        draft: accept energies of a test double; every table then says so.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        InputError: another schema, a fake meter without ``draft``, or a folder that cannot be written.
     """
     if report.get("schema") != SCHEMA:
         raise InputError(f"the report has schema {report.get('schema')!r}; this version draws {SCHEMA!r}")

@@ -1,11 +1,13 @@
-"""Reports: ``build(study)`` computes one JSON object, ``render(report, folder)`` draws every file from that alone.
+"""`report`: from folders of runs and studies to the files of a report.
+
+``build(study)`` computes one JSON object, ``render(report, folder)`` draws every file from that alone.
 
     from bpfree.reports.report import build, render
     from bpfree.reports.gathering import collect
 
     render(build(collect(["study/"])), "study/")  # report.json, report.html, report.md, CSV and LaTeX tables
 
-``write`` does all of it for folders of any kind, as ``bpfree report`` does.
+`report` does all of it for folders of any kind, as ``bpfree report`` does.
 """
 
 import os
@@ -30,16 +32,21 @@ def report(
     draft: bool = False,
     pue: float = 1.0,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """The report of the studies and runs in ``paths``, and the files that it was drawn to.
+    """Write the report of studies and runs.
 
     Args:
-        out: None: the folder of the study, or ``report`` for runs made elsewhere.
+        paths: folders of studies, of runs, or of folders with runs in them.
+        out: folder of the files; None: the folder of the study, or ``report`` for runs made elsewhere.
         co2: a country (FRA) or g CO2e per kWh, for a derived CO2e.
         draft: accept energies of a test double, marked as such.
         pue: power usage effectiveness: power of the whole building over that of its computers, 1 or more.
 
-    Raises InputError: nothing to report, a record that is damaged or edited, an unknown country, a ``pue`` below 1 or
-    without ``co2``, a fake meter.
+    Returns:
+        The report as JSON, and the paths of its files.
+
+    Raises:
+        InputError: nothing to report, a record that is damaged or edited, an unknown country, a ``pue`` below 1 or
+            without ``co2``, a fake meter.
     """
     if pue != 1 and not co2:
         raise InputError("PUE scales CO2e: give its intensity too, a country (FRA) or g CO2e per kWh")

@@ -42,7 +42,7 @@ class Paired(Summary):
     """A paired comparison on the scale of its differences: their summary, and the two-sided p value of mean 0."""
 
     p: float | None
-    pairs_needed: int | None  # to see the mean found here, at its spread, with power 0.8; None: cannot be said
+    pairs_needed: int | None  # to detect the observed mean, at its spread, with power 0.8; None: unknown
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,18 @@ class Equivalence:
 
 
 def summary(values: Sequence[float], level: float = LEVEL, seed: int = 0) -> Summary:
-    """Mean with t and bootstrap intervals. Raises ValueError for a value that is not finite.
+    """Mean with t and bootstrap intervals.
 
-    >>> found = summary([1.0, 2.0, 3.0])
-    >>> found.n, found.mean, found.sd
+    Args:
+        values: one a run.
+        level: of the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: a value that is not finite.
+
+    >>> three = summary([1.0, 2.0, 3.0])
+    >>> three.n, three.mean, three.sd
     (3, 2.0, 1.0)
     """
     x = _finite(values)
@@ -71,7 +79,11 @@ def summary(values: Sequence[float], level: float = LEVEL, seed: int = 0) -> Sum
 
 
 def interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """The t interval of the mean of two or more values.
+    """The t interval of the mean.
+
+    Args:
+        values: two or more.
+        level: such as 0.95.
 
     >>> low, high = interval([1.0, 2.0, 3.0])
     >>> round(low, 3), round(high, 3)
@@ -83,13 +95,19 @@ def interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tupl
 
 
 def bootstrap(values: Sequence[float] | np.ndarray, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean, from 10,000 resamples of a generator with this seed."""
+    """Percentile bootstrap interval of the mean, from 10,000 resamples.
+
+    Args:
+        values: one or more.
+        level: such as 0.95.
+        seed: of the generator.
+    """
     from scipy import stats
 
     x = _finite(values)
     if x.min() == x.max():
         return float(x[0]), float(x[0])
-    found = stats.bootstrap(
+    resampled = stats.bootstrap(
         (x,),
         np.mean,
         confidence_level=level,
@@ -97,38 +115,59 @@ def bootstrap(values: Sequence[float] | np.ndarray, level: float = LEVEL, seed: 
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(resampled.low), float(resampled.high)
 
 
 def differences(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """``a_i - b_i`` of paired values."""
+    """``a_i - b_i`` of paired values.
+
+    Args:
+        a: one value a pair.
+        b: as many.
+
+    Raises:
+        ValueError: unequal numbers of values.
+    """
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
 def paired(d: Sequence[float], level: float = LEVEL, seed: int = 0) -> Paired:
-    """Is the mean of the paired differences ``d`` zero? Two-sided paired t test.
+    """Summary of paired differences, with the p value of the two-sided paired t test that their mean is 0.
 
     Differences that are all equal have no spread to judge by: p is then 1 where they are 0, and None elsewhere.
 
-    >>> found = paired([1.0, 2.0, 3.0])
-    >>> round(found.p, 4), found.pairs_needed
+    Args:
+        d: paired differences, or log-ratios.
+        level: of the intervals.
+        seed: of the bootstrap.
+
+    >>> three = paired([1.0, 2.0, 3.0])
+    >>> round(three.p, 4), three.pairs_needed
     (0.0742, 5)
     """
-    found = summary(d, level, seed)
+    d_summary = summary(d, level, seed)
     p, needed = None, None
-    if found.mean is not None and found.sd is not None:
-        if found.sd > 1e-9 * abs(found.mean):  # not a matter of rounding
-            p = 2 * _t_tail(abs(found.mean) / (found.sd / math.sqrt(found.n)), found.n - 1)
-            needed = pairs_needed(found.mean, found.sd)
-        elif found.mean == 0:
+    if d_summary.mean is not None and d_summary.sd is not None:
+        if d_summary.sd > 1e-9 * abs(d_summary.mean):  # not a matter of rounding
+            p = 2 * _t_tail(abs(d_summary.mean) / (d_summary.sd / math.sqrt(d_summary.n)), d_summary.n - 1)
+            needed = pairs_needed(d_summary.mean, d_summary.sd)
+        elif d_summary.mean == 0:
             p = 1.0
-    return Paired(**asdict(found), p=p, pairs_needed=needed)
+    return Paired(**asdict(d_summary), p=p, pairs_needed=needed)
 
 
 def equivalence(d: Sequence[float], margin: float, alpha: float = ALPHA) -> Equivalence:
-    """Is the mean of ``d`` within ``+-margin``? Two one-sided t tests at ``alpha`` each (TOST).
+    """Two one-sided t tests (TOST) that the mean of paired differences lies within a margin.
 
-    They both pass exactly when the 1 - 2 alpha interval lies inside the margin. ValueError for a margin of 0 or less.
+    They both pass exactly when the 1 - 2 alpha interval lies inside the margin.
+
+    Args:
+        d: paired differences.
+        margin: on the scale of the differences.
+        alpha: level of each of the two tests.
+
+    Raises:
+        ValueError: a margin of 0 or less.
 
     >>> equivalence([0.1, -0.1, 0.0, 0.05, -0.05], 0.25).equivalent
     True
@@ -159,7 +198,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def reached(values: Sequence[float | None], target: float, maximize: bool = True) -> tuple[int, int]:
-    """``(k, n)``: how many of all values reach the target; one that is missing did not.
+    """``(k, n)``: the number of values that reach the target, and of all.
+
+    Args:
+        values: one a run; None, of a run that failed, does not reach it.
+        target: in the metric's unit.
+        maximize: whether more is better.
 
     >>> reached([0.98, None, 0.97], 0.975)
     (1, 3)
@@ -169,9 +213,16 @@ def reached(values: Sequence[float | None], target: float, maximize: bool = True
 
 
 def pairs_needed(effect: float, sd: float, alpha: float = ALPHA, power: float = POWER) -> int | None:
-    """The smallest number of pairs (3 or more) at which a two-sided paired t test sees ``effect`` with this power.
+    """The smallest number of pairs (3 or more) at which a two-sided paired t test detects an effect.
 
-    Power from the noncentral t distribution. None: the effect is 0, or more than 100,000 pairs would be needed.
+    Args:
+        effect: mean difference.
+        sd: standard deviation of the differences.
+        alpha: level of the test.
+        power: probability of detection, from the noncentral t distribution.
+
+    Returns:
+        None when the effect is 0, or more than 100,000 pairs would be needed.
 
     >>> pairs_needed(0.05, 0.05), pairs_needed(0.01, 0.05)
     (10, 199)
@@ -194,7 +245,13 @@ def pairs_needed(effect: float, sd: float, alpha: float = ALPHA, power: float = 
 
 
 def power_of(standardised: float, n: int, alpha: float = ALPHA) -> float:
-    """Power of the two-sided paired t test with ``n`` pairs at an effect of so many standard deviations."""
+    """Power of the two-sided paired t test.
+
+    Args:
+        standardised: effect in standard deviations of the differences.
+        n: number of pairs.
+        alpha: level of the test.
+    """
     from scipy import stats
 
     critical, shift = _t_quantile(1 - alpha / 2, n - 1), standardised * math.sqrt(n)
@@ -203,14 +260,20 @@ def power_of(standardised: float, n: int, alpha: float = ALPHA) -> float:
 
 
 def spread_is_possible(stated: Mapping[str, Any], values: Sequence[float], digits: int) -> bool:
-    """Whether a stated mean and sd, rounded to so many digits, can come from these values (sd over n - 1 or n)."""
-    found, slack = summary(values), 0.5 * 10.0**-digits * (1 + 1e-9)
-    if found.n != stated.get("n", found.n) or found.mean is None or abs(found.mean - stated["mean"]) > slack:
+    """True when a stated mean and sd can come from these values (sd over n - 1 or n).
+
+    Args:
+        stated: ``mean``, and ``sd`` and ``n`` where they are stated.
+        values: one a run.
+        digits: decimal places to which the statement is rounded.
+    """
+    actual, slack = summary(values), 0.5 * 10.0**-digits * (1 + 1e-9)
+    if actual.n != stated.get("n", actual.n) or actual.mean is None or abs(actual.mean - stated["mean"]) > slack:
         return False
-    if stated.get("sd") is None or found.sd is None:
-        return (stated.get("sd") or 0.0) <= slack and (found.sd or 0.0) <= slack
-    population = found.sd * math.sqrt((found.n - 1) / found.n)
-    return any(abs(sd - stated["sd"]) <= slack for sd in (found.sd, population))
+    if stated.get("sd") is None or actual.sd is None:
+        return (stated.get("sd") or 0.0) <= slack and (actual.sd or 0.0) <= slack
+    population = actual.sd * math.sqrt((actual.n - 1) / actual.n)
+    return any(abs(sd - stated["sd"]) <= slack for sd in (actual.sd, population))
 
 
 def _finite(values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
 from bpfree.reports.migrations import migrated
-from bpfree.runs.record import Open
 from bpfree.runs.record import read as read_record
+from bpfree.runs.schema import Open
 from bpfree.training.files import read_json, write_json
 
 SCHEMA = "bpfree-study/2"

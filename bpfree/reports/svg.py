@@ -10,11 +10,21 @@ MARKERS = ("circle", "square", "diamond", "triangle", "down", "cross")
 
 
 def colour(k: int) -> str:
+    """CSS colour of the arm with this number."""
     return f"var(--s{k % 7})"
 
 
 class Plot:
-    """Axes with linear or logarithmic x; elements are added in order. ``label``: what a screen reader says."""
+    """Axes with linear or logarithmic x; elements are added in order.
+
+    Args:
+        label: description for screen readers.
+        x: range of the values.
+        y: range of the values.
+        log_x: whether the x axis is logarithmic.
+        height: of the drawing, in its own units.
+        left: room for the labels of the y axis.
+    """
 
     def __init__(
         self,
@@ -31,18 +41,29 @@ class Plot:
         self.parts: list[str] = []
 
     def x(self, value: float) -> float:
+        """Position of a value on the x axis."""
         low, high = (math.log10(v) if self.log_x else v for v in self.x_range)
         at = math.log10(value) if self.log_x else value
         return self.left + (at - low) / (high - low) * (WIDTH - self.left - RIGHT)
 
     def y(self, value: float) -> float:
+        """Position of a value on the y axis."""
         low, high = self.y_range
         return self.height - BOTTOM - (value - low) / (high - low) * (self.height - TOP - BOTTOM)
 
     def add(self, part: str) -> None:
+        """Add an SVG element."""
         self.parts.append(part)
 
     def axes(self, x_title: str, y_title: str, y_text: Callable[[float], str], x_text: Callable[[float], str]) -> None:
+        """Draw both axes with their grid.
+
+        Args:
+            x_title: title of the x axis.
+            y_title: title of the y axis; empty: none.
+            y_text: value -> label of a tick.
+            x_text: value -> label of a tick.
+        """
         right, bottom = WIDTH - RIGHT, self.height - BOTTOM
         for value in ticks_log(*self.x_range) if self.log_x else ticks(*self.x_range):
             x = self.x(value)
@@ -62,15 +83,37 @@ class Plot:
             )
 
     def text(self, x: float, y: float, text: str, anchor: str = "start", cls: str = "") -> None:
+        """Write a text.
+
+        Args:
+            x: position in the drawing.
+            y: position in the drawing.
+            text: not yet escaped.
+            anchor: ``start``, ``middle`` or ``end`` of the text stands at the position.
+            cls: CSS class.
+        """
         self.add(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{escape(text)}</text>')
 
     def line(self, points: Iterable[Sequence[float]], k: int, cls: str) -> None:
+        """Draw a line through points.
+
+        Args:
+            points: values on the two axes.
+            k: number of the arm, for its colour.
+            cls: CSS class.
+        """
         path = "L".join(f"{self.x(p[0]):.1f} {self.y(p[1]):.1f}" for p in points)
         if path:
             self.add(f'<path class="{cls}" style="stroke:{colour(k)}" d="M{path}"/>')
 
     def cross(self, x: Sequence[float | None], y: Sequence[float | None], k: int) -> None:
-        """Interval arms around a mean; each of ``x`` and ``y`` is low, mean, high."""
+        """Draw the intervals around a mean.
+
+        Args:
+            x: low, mean and high; no interval where one is None.
+            y: the same on the other axis.
+            k: number of the arm, for its colour.
+        """
         (x_low, x_mid, x_high), (y_low, y_mid, y_high) = x, y
         if None not in (x_low, x_high, y_mid):
             d = f"M{self.x(x_low):.1f} {self.y(y_mid):.1f}H{self.x(x_high):.1f}"  # type: ignore[arg-type]
@@ -80,9 +123,20 @@ class Plot:
             self.add(f'<path class="arm" style="stroke:{colour(k)}" d="{d}"/>')
 
     def mark(self, x: float, y: float, k: int, tip: str, hollow: bool = False, size: float = 5) -> None:
+        """Draw the marker of an arm.
+
+        Args:
+            x: value on the x axis.
+            y: value on the y axis.
+            k: number of the arm.
+            tip: text that appears on pointing at it.
+            hollow: draw an outline only, for an estimate.
+            size: half of its width.
+        """
         self.add(marker(self.x(x), self.y(y), k, size, tip, hollow))
 
     def svg(self) -> str:
+        """The drawing as an SVG element."""
         return (
             f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{escape(self.label, True)}">'
             + "".join(self.parts)
@@ -91,7 +145,16 @@ class Plot:
 
 
 def marker(x: float, y: float, k: int, size: float, tip: str = "", hollow: bool = False) -> str:
-    """A mark whose shape and colour both tell the arm; ``hollow``: an estimate."""
+    """A mark whose shape and colour both identify the arm.
+
+    Args:
+        x: position in the drawing.
+        y: position in the drawing.
+        k: number of the arm.
+        size: half of the mark's width.
+        tip: text that appears on pointing at it.
+        hollow: draw an outline only, for an estimate.
+    """
     shape, r = MARKERS[k % len(MARKERS)], size
     paths = {
         "square": f"M{x - r:.1f} {y - r:.1f}h{2 * r}v{2 * r}h{-2 * r}z",
@@ -109,7 +172,12 @@ def marker(x: float, y: float, k: int, size: float, tip: str = "", hollow: bool 
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round values from ``low`` to ``high``.
+    """Round values for the ticks of an axis.
+
+    Args:
+        low: end of the axis.
+        high: the other end.
+        about: their number, roughly.
 
     >>> ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -122,16 +190,20 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def ticks_log(low: float, high: float) -> list[float]:
-    """Of 1, 2 and 5 times a power of ten those in the range; where these are few, evenly spaced ones.
+    """Ticks of a logarithmic axis: 1, 2 and 5 times a power of ten; evenly spaced values where these are few.
+
+    Args:
+        low: end of the axis, above 0.
+        high: the other end.
 
     >>> ticks_log(8.0, 210.0)
     [10.0, 20.0, 50.0, 100.0, 200.0]
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
-    if len(found) > 7:
-        found = [value for value in found if round(math.log10(value), 9) % 1 == 0]
-    return found if len(found) > 1 else ticks(low, high, 6)
+    round_ones = [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+    if len(round_ones) > 7:
+        round_ones = [value for value in round_ones if round(math.log10(value), 9) % 1 == 0]
+    return round_ones if len(round_ones) > 1 else ticks(low, high, 6)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -6,8 +6,10 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree.reports import formatting
+from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
 
 Report = Mapping[str, Any]
+HASHES = ("config_sha256", "record_sha256", "predictions_sha256")
 _INTERVAL = ("n", "mean", "sd", "low", "high", "boot_low", "boot_high")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -27,15 +29,15 @@ def markdown(report: Report) -> str:
     lines += [f"- {line['text']}" + (f" ({line['budget']})" if line["budget"] else "") for line in report["verdicts"]]
     for budget in report["budgets"]:
         lines += ["", f"## Results: {budget['name']}", ""]
-        lines += [f"{_sentence(formatting.note(report, budget))}.", ""] if formatting.note(report, budget) else []
+        lines += [f"{_sentence(caption_note(report, budget))}.", ""] if caption_note(report, budget) else []
         heads, rows = cells(report, budget)
         lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines += ["", "Mean ± half the 95 % t interval (n runs).", "", "## Inside the measurement", ""]
     for part in report["boundary"]:
-        what = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
-        lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({what})")
-    lines += ["", *formatting.beside(report)]
+        detail = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
+        lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({detail})")
+    lines += ["", *boundary_notes(report)]
     searched = [arm for arm in report["arms"] if arm["search"]]
     lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []
     lines += [f"- {arm['name']}: {formatting.search(arm['search'])}" for arm in searched]
@@ -52,9 +54,18 @@ def _sentence(text: str) -> str:
 
 
 def cells(report: Report, budget: Report, only: Container[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of a budget's results, an arm a row; ``only``: some of the columns, by their keys."""
-    columns = [column for column in formatting.columns(report) if not only or column.key in only]
-    rows = [[row["arm"], formatting.runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
+    """A budget's results as text.
+
+    Args:
+        report: as in ``report.json``.
+        budget: one of its budgets.
+        only: keys of the columns to show; empty: all.
+
+    Returns:
+        Heads of the columns, and a row of cells for each arm.
+    """
+    columns = [column for column in table_columns(report) if not only or column.key in only]
+    rows = [[row["arm"], runs_of(row), *(column.cell(row) for column in columns)] for row in budget["rows"]]
     return ["arm", "runs", *(column.title for column in columns)], rows
 
 
@@ -77,18 +88,10 @@ def results_csv(report: Report) -> str:
     for budget in report["budgets"]:
         for row in budget["rows"]:
             for key in keys:
-                found = row[key] or dict.fromkeys(_INTERVAL)
+                summary = row[key] or dict.fromkeys(_INTERVAL)
                 method = row["method"] if key.endswith("_j") else ""
-                rows.append(
-                    [
-                        budget["name"],
-                        row["arm"],
-                        key,
-                        *(found[k] for k in _INTERVAL),
-                        method,
-                        formatting.note(report, budget),
-                    ]
-                )
+                numbers = [summary[k] for k in _INTERVAL]
+                rows.append([budget["name"], row["arm"], key, *numbers, method, caption_note(report, budget)])
     return _csv(head, rows)
 
 
@@ -108,41 +111,16 @@ def comparisons_csv(report: Report) -> str:
         "verdict",
         "because",
     )
-    notes = {budget["name"]: formatting.note(report, budget) for budget in report["budgets"]}
+    notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(c[key] for key in keys), notes[c["budget"]]] for c in report["comparisons"]]
     return _csv([*keys, "note"], rows)
 
 
 def runs_csv(report: Report) -> str:
     """One line a run."""
-    keys = (
-        *(
-            "budget",
-            "arm",
-            "seed",
-            "order",
-            "status",
-            "error",
-            "test",
-            "val",
-            "energy_j",
-            "all_j",
-            "train_s",
-            "cpu_s",
-            "live_bytes",
-            "peak_bytes",
-        ),
-        *(
-            "data_passes",
-            "epochs",
-            "resumes",
-            "energy_left_out",
-            "config_sha256",
-            "record_sha256",
-            "predictions_sha256",
-        ),
-    )
-    notes = {budget["name"]: formatting.note(report, budget) for budget in report["budgets"]}
+    named = "budget arm seed order status error test val energy_j all_j train_s cpu_s live_bytes peak_bytes data_passes"
+    keys = (*named.split(), "epochs", "resumes", "energy_left_out", *HASHES)
+    notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(run.get(key) for key in keys), notes.get(run["budget"], "")] for run in report["runs"]]
     return _csv([*keys, "note"], rows)
 
@@ -153,8 +131,8 @@ def latex(report: Report) -> str:
     for budget in report["budgets"]:
         heads, rows = cells(report, budget)
         caption = f"{report['name']}, {budget['name']}: mean and half the 95 % t interval over n runs."
-        if formatting.note(report, budget):
-            caption += f" {_sentence(formatting.note(report, budget))}."
+        if caption_note(report, budget):
+            caption += f" {_sentence(caption_note(report, budget))}."
         parts += [
             "\\begin{table}",
             f"\\caption{{{_tex(caption)}}}",

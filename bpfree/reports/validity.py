@@ -1,6 +1,7 @@
-"""What cannot be true of an honest comparison, found in the records of its runs. Each of these has spoiled a study.
+"""Faults: what cannot be true of an honest comparison. Each kind has spoiled a published study.
 
-A fault is one sentence that names the arms and runs. None of them is repaired or hidden: the report prints them first.
+A check reads the records of the runs and yields a sentence for each fault, with the arms and runs in it. No fault is
+repaired or hidden: the report prints them first.
 """
 
 import itertools
@@ -21,12 +22,13 @@ _DEVICE_WIDE = ("device", "nvml", "nvidia-smi")
 _WHOLE_PROCESS = "resident peak of the process"
 
 
-def faults(study: "Study") -> list[str]:
-    """All faults of a study, in plain words; none: nothing was found (which does not prove that there is none)."""
+def faults(study: Study) -> list[str]:
+    """All faults of a study, each in a sentence. An empty list does not prove that there is none."""
     return [*dict.fromkeys(text for check in CHECKS for text in check(study))]
 
 
-def repeated_seeds(study: "Study") -> Iterator[str]:
+def repeated_seeds(study: Study) -> Iterator[str]:
+    """A seed that counts more than once in an arm, or that is not the one the run was trained with."""
     for (arm, budget), runs in _groups(study).items():
         seeds = [_seed(run) for run in runs]
         for seed in sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -36,7 +38,7 @@ def repeated_seeds(study: "Study") -> Iterator[str]:
                 yield f"{arm}, {budget}: the run listed as seed {run.seed} was trained with seed {_seed(run)}"
 
 
-def shared_results(study: "Study") -> Iterator[str]:
+def shared_results(study: Study) -> Iterator[str]:
     """Equal predictions of different seeds: a shared checkpoint, a copied run, or a seed without effect."""
     for (arm, budget), runs in _groups(study).items():
         for one, two in itertools.combinations(runs, 2):
@@ -60,29 +62,30 @@ def shared_results(study: "Study") -> Iterator[str]:
         )
 
 
-def shared_folders(study: "Study") -> Iterator[str]:
-    for what, key in (("folder", lambda run: run.path), ("record", lambda run: _record(run)["record_sha256"])):
+def shared_folders(study: Study) -> Iterator[str]:
+    """A folder or a record that stands for two runs."""
+    for noun, key in (("folder", lambda run: run.path), ("record", lambda run: _record(run)["record_sha256"])):
         seen: dict[str, Run] = {}
         for run in _finished(study):
             first = seen.setdefault(key(run), run)
             if first is not run:
-                yield f"{_name(first)} and {_name(run)} have one {what}: they are one run"
+                yield f"{_name(first)} and {_name(run)} have one {noun}: they are one run"
 
 
-def mixed_arms(study: "Study") -> Iterator[str]:
-    """What ran must be what the study says: one rule, net and data in all runs of an arm, with the arm's settings."""
+def mixed_arms(study: Study) -> Iterator[str]:
+    """Runs of one arm with different rules, nets, data or settings, or other ones than the study states."""
     for name, arm in study.arms.items():
         runs = [run for run in _finished(study) if run.arm == name]
         kinds = {
             "version of its rule": {_record(run)["algo_sha256"] for run in runs},
             "data set": {_record(run)["data"]["sha256"] for run in runs},
-            "net": {_record(run)["extra"].get("net_key") for run in runs},
+            "net": {_record(run)["net_key"] for run in runs},
         }
-        yield from (f"{name}: its runs are not of one {what}" for what, found in kinds.items() if len(found) > 1)
+        yield from (f"{name}: its runs are not of one {noun}" for noun, values in kinds.items() if len(values) > 1)
         for run in runs:
             record = _record(run)
-            own = record["extra"].get("net_key")
-            if record["algo"] != arm["algo"] or (own and arm["net_key"] and own != arm["net_key"]):
+            net = record["net_key"]
+            if record["algo"] != arm["algo"] or (net and arm["net_key"] and net != arm["net_key"]):
                 yield f"{_name(run)}: its record is of {record['algo']} on another net or other data than the arm's"
             for key, value in arm["settings"].items():
                 free = run.budget == MATCHED and key in OF_THE_BUDGET
@@ -90,7 +93,8 @@ def mixed_arms(study: "Study") -> Iterator[str]:
                     yield f"{_name(run)}: it ran with {key} = {record['config'][key]}, and the arm says {value}"
 
 
-def unequal_stopping(study: "Study") -> Iterator[str]:
+def unequal_stopping(study: Study) -> Iterator[str]:
+    """Arms that stop by different rules in the budget of their own convergence."""
     rules: dict[tuple, set[str]] = defaultdict(set)
     for run in _finished(study):
         config = _record(run)["config"]
@@ -104,7 +108,8 @@ def unequal_stopping(study: "Study") -> Iterator[str]:
         yield f"the arms do not stop by one rule, so their own convergence cannot be compared ({words})"
 
 
-def unequal_passes(study: "Study") -> Iterator[str]:
+def unequal_passes(study: Study) -> Iterator[str]:
+    """Arms whose data passes differ in the budget that matches them."""
     passes: dict[str, list[float]] = defaultdict(list)
     for run in _finished(study):
         if run.budget == MATCHED:
@@ -115,15 +120,16 @@ def unequal_passes(study: "Study") -> Iterator[str]:
         yield f"{MATCHED}: the arms did not take equally many data passes ({words})"
 
 
-def unequal_search(study: "Study") -> Iterator[str]:
+def unequal_search(study: Study) -> Iterator[str]:
+    """Arms that were tuned with different numbers of trials."""
     trials = {arm["name"]: (arm["search"] or {}).get("trials", 0) for arm in study.plan["arms"] if arm["role"] != "aa"}
     if len(set(trials.values())) > 1:
         words = ", ".join(f"{arm} {count}" for arm, count in trials.items())
         yield f"the arms were not tuned with equal search budgets (trials: {words})"
 
 
-def unequal_windows(study: "Study") -> Iterator[str]:
-    """Checkpoints or validation inside one arm's training window only."""
+def unequal_windows(study: Study) -> Iterator[str]:
+    """Checkpoints or validation inside the training window of some arms only."""
     for window in ("save", "validate"):
         has: dict[bool, set[str]] = defaultdict(set)
         for run in _finished(study):
@@ -139,18 +145,18 @@ def unequal_windows(study: "Study") -> Iterator[str]:
         yield f"checkpoints are not written equally often ({', '.join(f'{arm} {period}' for arm, period in every)})"
 
 
-def unequal_origins(study: "Study") -> Iterator[str]:
-    """Runs of one seed on one net must begin alike and see the data in one order; heads may differ."""
+def unequal_origins(study: Study) -> Iterator[str]:
+    """Runs of one seed on one net with unlike initial weights or data orders; heads may differ."""
     firsts: dict[tuple, Run] = {}
     apart: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for run in _finished(study):
         net = study.arms[run.arm]["net_key"]
         first = firsts.setdefault((net, run.budget, run.seed), run) if net else run
-        one, two = _record(first)["extra"], _record(run)["extra"]
-        blocks = list(zip(one.get("init_sha256") or (), two.get("init_sha256") or (), strict=False))
+        one, two = _record(first), _record(run)
+        blocks = list(zip(one["init_sha256"], two["init_sha256"], strict=False))
         if any(a != b for a, b in blocks):
             apart[first.arm, run.arm, "do not begin with the same weights"].append(run.seed)
-        orders = one.get("order_sha256"), two.get("order_sha256")
+        orders = one["order_sha256"], two["order_sha256"]
         if None not in orders and orders[0] != orders[1]:
             apart[first.arm, run.arm, "do not see the data in the same order"].append(run.seed)
     for (first_arm, arm, words), seeds in apart.items():
@@ -158,7 +164,8 @@ def unequal_origins(study: "Study") -> Iterator[str]:
         yield f"{first_arm} and {arm} {words} (seeds {listed}): their runs are not paired"
 
 
-def context_memory(study: "Study") -> Iterator[str]:
+def context_memory(study: Study) -> Iterator[str]:
+    """Memory that holds the CUDA context or earlier runs, or that was measured in several ways."""
     methods = sorted({(run.arm, _record(run)["memory"]["method"]) for run in _finished(study)})
     for arm, method in methods:
         if any(word in method.lower() for word in _DEVICE_WIDE):
@@ -169,7 +176,8 @@ def context_memory(study: "Study") -> Iterator[str]:
         yield f"memory was not measured in one way ({', '.join(f'{arm} {method}' for arm, method in methods)})"
 
 
-def dead_parameters(study: "Study") -> Iterator[str]:
+def dead_parameters(study: Study) -> Iterator[str]:
+    """Parameters of a baseline that are trained and never used."""
     for name, arm in study.arms.items():
         for run in _finished(study):
             counts = _record(run)["parameters"]
@@ -181,23 +189,24 @@ def dead_parameters(study: "Study") -> Iterator[str]:
                 break
 
 
-def borrowed_co2(study: "Study") -> Iterator[str]:
-    """CO2e must follow from the energy of its own run."""
+def borrowed_co2(study: Study) -> Iterator[str]:
+    """CO2e that does not follow from the energy of its run."""
     for run in _finished(study):
         record = _record(run)
         co2 = record["co2e"]
         if not co2 or co2.get("kg") is None:
             continue
         windows = [w["total_j"] for w in record["energy"].values() if not w["within"] and w["total_j"] is not None]
-        own = [sum(windows), *windows]
+        possible = [sum(windows), *windows]
         derived = co2["energy_j"] / J_PER_KWH * co2.get("pue", 1.0) * co2["g_per_kwh"] / 1000
-        if not any(math.isclose(co2["energy_j"], joules, rel_tol=1e-6) for joules in own):
+        if not any(math.isclose(co2["energy_j"], joules, rel_tol=1e-6) for joules in possible):
             yield f"{_name(run)}: its CO2e is of {co2['energy_j']:.4g} J, which is not the energy of this run"
         elif not math.isclose(co2["kg"], derived, rel_tol=1e-6):
             yield f"{_name(run)}: its CO2e does not follow from its energy and intensity"
 
 
-def selection_on_test(study: "Study") -> Iterator[str]:
+def selection_on_test(study: Study) -> Iterator[str]:
+    """Choices that were made on test data."""
     done = _finished(study)
     for run in done:
         record = _record(run)
@@ -215,8 +224,8 @@ def selection_on_test(study: "Study") -> Iterator[str]:
             yield f"{arm}, {budget}: validation and test results are equal in every run: selection was on test data"
 
 
-def impossible_spread(study: "Study") -> Iterator[str]:
-    """Numbers that cannot come from the runs: no spread at all, equal times to the last digit, a mean that differs.
+def impossible_spread(study: Study) -> Iterator[str]:
+    """Numbers that cannot come from the runs: no spread, equal times to the last digit, a mean that differs.
 
     ``study.json`` may carry ``stated``: [{"arm", "budget", "mean", "sd", "n", "digits"}], for example of a paper.
     """
@@ -242,8 +251,8 @@ def impossible_spread(study: "Study") -> Iterator[str]:
             yield f"{claim['arm']}, {claim['budget']}: {claim['mean']}{spread} is stated, but cannot come from its runs"
 
 
-def overlapping_runs(study: "Study") -> Iterator[str]:
-    """A board's or package's counter cannot tell two runs apart."""
+def overlapping_runs(study: Study) -> Iterator[str]:
+    """Runs at the same time on one meter: a counter cannot tell them apart."""
     done = [run for run in _finished(study) if _record(run)["started"] and _record(run)["ended"]]
     done.sort(key=lambda run: _record(run)["started"])
     for k, two in enumerate(done):
@@ -252,7 +261,7 @@ def overlapping_runs(study: "Study") -> Iterator[str]:
                 yield f"{_name(one)} and {_name(two)} ran at the same time on one meter: each energy counts both"
 
 
-CHECKS: Sequence[Callable[["Study"], Iterator[str]]] = (
+CHECKS: Sequence[Callable[[Study], Iterator[str]]] = (
     repeated_seeds,
     shared_results,
     shared_folders,
@@ -271,43 +280,43 @@ CHECKS: Sequence[Callable[["Study"], Iterator[str]]] = (
 )
 
 
-def _finished(study: "Study") -> list["Run"]:
+def _finished(study: Study) -> list[Run]:
     return [run for run in study.runs if run.finished]
 
 
-def _groups(study: "Study") -> dict[tuple[str, str], list["Run"]]:
+def _groups(study: Study) -> dict[tuple[str, str], list[Run]]:
     groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
     for run in _finished(study):
         groups[run.arm, run.budget].append(run)
     return groups
 
 
-def _record(run: "Run") -> dict[str, Any]:
+def _record(run: Run) -> dict[str, Any]:
     assert run.record is not None  # only finished runs are looked at
     return run.record
 
 
-def _seed(run: "Run") -> int:
+def _seed(run: Run) -> int:
     return int(_record(run)["seed"])
 
 
-def _rows(run: "Run") -> float:
+def _rows(run: Run) -> float:
     return (_record(run)["data"].get("rows") or {}).get("test") or math.inf
 
 
-def _same_predictions(one: "Run", two: "Run") -> bool:
-    """Whether two runs made the same mistakes: not where there were none, or few chances for any."""
+def _same_predictions(one: Run, two: Run) -> bool:
+    """True when two runs made the same mistakes; not where there were none, or few chances for any."""
     a, b = _record(one)["result"], _record(two)["result"]
     if a["metric"] == "accuracy" and a["test"] == 1.0:
         return False
     return a["predictions_sha256"] == b["predictions_sha256"] is not None and _rows(one) >= FEW_ROWS
 
 
-def _meters(run: "Run") -> set[tuple[str | None, str]]:
+def _meters(run: Run) -> set[tuple[str | None, str]]:
     """The hardware that measured a run: counters of one name are different ones in different machines."""
     parts, machine = _record(run)["meter"].get("components", {}).values(), (_record(run)["device"] or {}).get("boot")
     return {(machine, part["source"]) for part in parts if part["method"].startswith("measured")}
 
 
-def _name(run: "Run") -> str:
+def _name(run: Run) -> str:
     return f"{run.arm}, seed {run.seed}, {run.budget}"

@@ -1,4 +1,4 @@
-"""The way back from a run's folder to a model that predicts."""
+"""Trained models: `load` brings one back from the folder of its run, to predict and to be evaluated on other data."""
 
 import dataclasses
 import hashlib
@@ -19,11 +19,11 @@ from bpfree.data import reader_of, verification
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
 from bpfree.data.images.folder import opened
-from bpfree.data.rows import Normalise
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
-from bpfree.runs import record as energy_record
+from bpfree.runs import record as run_record
+from bpfree.runs.inputs import normalised
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.training.data import Spec
 from bpfree.training.device import pick_device
@@ -32,8 +32,7 @@ from bpfree.training.random_streams import Streams
 from bpfree.training.run_folder import MODEL, RECORD
 from bpfree.training.trainer import Batch, Trainer
 
-_BRIGHTEST = 2.0  # no float that stands for a byte is larger, though resizing may go beyond 1
-OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # what may differ between training and prediction
+OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # settings of prediction, not of training
 
 
 class Model:
@@ -41,15 +40,16 @@ class Model:
 
     Attributes:
         trainer: the rule with its net, in evaluation mode.
-        record: the run's record.
-        config: the run's configuration.
+        record: the run's record (`bpfree.runs.schema.Record` as a dictionary).
+        config: the run's configuration, with the overrides of `load`.
+        device: on which it predicts.
     """
 
     def __init__(self, trainer: Trainer, record: Mapping[str, Any], config: Mapping[str, Any], device: torch.device):
         self.trainer, self.record, self.config, self.device = trainer, record, config, device
 
     def predict(self, x: Any) -> Tensor:
-        """Class scores ``(N, C)`` on the CPU, or what the task asks for.
+        """Class scores ``(N, C)`` on the CPU, or the outputs of another task.
 
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
@@ -69,7 +69,7 @@ class Model:
         if isinstance(x, GraphSource):
             batches: Iterable[Batch] = x.to(self.device, 0).batches(rows)
         else:
-            parts = self._normalised(verification.examples(x, "x")).split(rows)
+            parts = self._normalised(x).split(rows)
             batches = (Batch(part.to(self.device)) for part in parts)
         with evaluating(self.trainer, self.device, precision):
             return torch.cat(
@@ -78,6 +78,9 @@ class Model:
 
     def classes(self, x: Any) -> list[str]:
         """The name of the most likely class of every row.
+
+        Args:
+            x: as for `predict`.
 
         Raises:
             InputError: the readout gives the scores of several nets.
@@ -88,52 +91,40 @@ class Model:
         return [names[c] if names else str(c) for c in scores.argmax(1).tolist()]
 
     def errors(self, x: Any) -> list[float]:
-        """How far every row's reconstruction is from the row: mean squared error, in normalised units."""
-        misses = self.predict(x) - self.targets(x)
-        return misses.square().flatten(1).mean(1, dtype=torch.float64).tolist()
+        """Mean squared error of every row's reconstruction, in normalised units."""
+        residuals = self.predict(x) - self.targets(x)
+        return residuals.square().flatten(1).mean(1, dtype=torch.float64).tolist()
 
     def predictions(self, x: Any) -> list[str] | list[float]:
-        """A word on every row: `errors` of a net that reconstructs, `classes` of one that classifies."""
+        """One value for every row: `errors` of a net that reconstructs, `classes` of one that classifies."""
         return self.errors(x) if self.trainer.spec.task == "reconstruction" else self.classes(x)
 
     def targets(self, x: Any, y: Any = None) -> Tensor:
-        """What `predict` is held against: the normalised examples of a net that reconstructs, else ``y``."""
-        return self._normalised(verification.examples(x, "x")) if self.trainer.spec.task == "reconstruction" else y
+        """Targets of `predict`: the normalised examples of a net that reconstructs, else the labels.
 
-    def _normalised(self, x: Tensor) -> Tensor:
-        x, given = _shaped(x, self.trainer.spec.shape), self.record["data"]["input"]
-        if given is None:
-            return x.float()
-        bytes_now, bytes_then = x.dtype == torch.uint8, given["dtype"] == "uint8"
-        if bytes_then and not bytes_now and not given.get("counts") and x.max() > _BRIGHTEST:
-            raise InputError(
-                f"x holds {x.max():g}, and this model was trained on bytes, where floats are 0..1: give 0..255 as uint8"
-            )
-        if bytes_now != bytes_then and not (bytes_then and given.get("counts")):
-            x = x.double() * 255 if bytes_then else x.double() / 255
-        constants = (torch.tensor(given[name], dtype=torch.float64) for name in ("offset", "scale"))
-        return Normalise(*constants)(x.clone())
+        Args:
+            x: as for `predict`.
+            y: labels of the examples.
+        """
+        return self._normalised(x) if self.trainer.spec.task == "reconstruction" else y
 
-
-def _shaped(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """``x`` as ``(N, *shape)``."""
-    if tuple(x.shape[1:]) == shape:
-        return x
-    if (1, *x.shape[1:]) == shape:
-        return x[:, None]
-    if x.dim() == 4 and (x.shape[3], *x.shape[1:3]) == shape:
-        return x.permute(0, 3, 1, 2)
-    wanted = ", ".join(map(str, shape))
-    raise InputError(f"x has shape {tuple(x.shape)}: this model was trained on examples of ({wanted})")
+    def _normalised(self, x: Any) -> Tensor:
+        return normalised(verification.examples(x, "x"), self.trainer.spec.shape, self.record["data"]["input"])
 
 
 def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, **overrides: Any) -> Model:
     """The model of a run that is finished or was stopped.
 
+        model = bpfree.load("runs/mono-forward-mnist-s0-1a2b3c")
+        scores = model.predict(images)
+
     Args:
         run_dir: the run's folder.
         algo: the rule, where its name alone does not bring it back: a class that was typed into a notebook.
         **overrides: ``readout`` (one that the rule offers), ``device``, ``precision``, ``eval_batch_size``.
+
+    Returns:
+        The model, with the state that was best on validation data.
 
     Raises:
         InputError: no run, no model in it yet, a damaged file, or an override that is not about prediction.
@@ -142,7 +133,7 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     for key in overrides:
         if key not in OVERRIDES:
             raise unknown("override", key, OVERRIDES)
-    config, record = read_config(path), energy_record.read(path / RECORD)
+    config, record = read_config(path), run_record.read(path / RECORD)
     if not (path / MODEL).exists():
         raise InputError(f"{path} holds no model yet: go on with bpfree train --resume {path}")
     readout = overrides.pop("readout", None)
@@ -150,21 +141,22 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
     if algo is None and name.isidentifier() and name not in RULES.choices():
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
-    if record["algo_sha256"] != (found := RULES.source_hash(name)) and None not in (record["algo_sha256"], found):
+    hashes = record["algo_sha256"], RULES.source_hash(name)
+    if None not in hashes and hashes[0] != hashes[1]:
         warnings.warn(f"the rule file {name} has changed since {path} was trained with it", stacklevel=2)
-    chosen = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
-    device = pick_device(chosen.loop_settings.device)
-    trainer = chosen.build()
+    run = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
+    device = pick_device(run.loop_settings.device)
+    trainer = run.build()
     trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
-    trainer.to(device, torch.float64 if chosen.loop_settings.precision == "fp64" else None)
-    trainer.load_state_dict(_weights(path / MODEL, record["extra"].get("model_sha256")))
-    trainer.phase = trainer.phases(trainer.settings.epochs)[record["extra"]["phase"]]
+    trainer.to(device, torch.float64 if run.loop_settings.precision == "fp64" else None)
+    trainer.load_state_dict(_weights(path / MODEL, record["model_sha256"]))
+    trainer.phase = trainer.phases(trainer.settings.epochs)[record["phase"]]
     if readout is not None:
         if readout not in trainer.readouts:
             raise unknown("readout of this run", readout, trainer.readouts)
         trainer.settings = dataclasses.replace(trainer.settings, readout=readout)
-    return Model(trainer.eval(), record, {**chosen.config, **({"readout": readout} if readout else {})}, device)
+    return Model(trainer.eval(), record, {**run.config, **({"readout": readout} if readout else {})}, device)
 
 
 def _spec(data: Mapping[str, Any]) -> Spec:
@@ -184,7 +176,18 @@ def _weights(path: Path, sha256: str | None) -> dict[str, Tensor]:
 
 
 def read_examples(path: Path, model: Model) -> Any:
-    """Raw examples from a ``.npy`` array ``(N, …)`` or one image, in the form that `Model.predict` takes."""
+    """Raw examples from a file.
+
+    Args:
+        path: of a ``.npy`` array ``(N, …)``, or of one image.
+        model: for its channels: an image is read as gray or as colour.
+
+    Returns:
+        An array ``(N, …)`` as `Model.predict` takes it.
+
+    Raises:
+        InputError: no such file, or not one of these.
+    """
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     try:
@@ -197,40 +200,52 @@ def read_examples(path: Path, model: Model) -> Any:
 
 
 def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The metric of a model on the test part of the data called ``name``, normalised as in the model's training."""
+    """The metric of a model on the test part of a data set, normalised as in the model's training.
+
+    Args:
+        model: the trained model.
+        name: of the data set, as for `bpfree.train`.
+        settings: of the data set, instead of those of the model's training.
+
+    Returns:
+        ``data`` (the name), ``rows``, ``metric``, ``test`` (its value) and ``sha256`` of the data.
+
+    Raises:
+        InputError: no such data, no test part, or another split of the data that the model was trained on.
+    """
     reader = reader_of(name)
-    metric = model.trainer.spec.metric
+    metric, seed = model.trainer.spec.metric, model.config["seed"]
     if issubclass(reader.Settings, GraphSettings):  # split as in training, unless the settings say otherwise
-        known = {field.name for field in dataclasses.fields(GraphSettings)}
-        then = {key: value for key, value in model.config.items() if key in known}
-        data = reader.load({**then, **settings}, model.config["seed"])
-        chosen, was = (build(GraphSettings, values) for values in ({**then, **settings}, then))
-        _judged_as_trained(model, data.spec.sha256, chosen, was)
+        names = {field.name for field in dataclasses.fields(GraphSettings)}
+        then = {key: value for key, value in model.config.items() if key in names}
+        data = reader.load({**then, **settings}, seed)
+        now, before = (build(GraphSettings, values) for values in ({**then, **settings}, then))
+        _refuse_other_split(model, data.spec.sha256, now, before)
         test = cast(GraphSource, data.test)
         value = METRICS[metric](model.predict(test), test.y).item()
         return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
-    seed = model.config["seed"]
     then = {key: model.config[key] for key in reader.as_trained if key in model.config}
-    chosen = reader.chosen({**then, **settings}, seed)
-    raw = reader.read(chosen)
-    _judged_as_trained(model, raw.sha256, chosen, reader.chosen(then, seed))
+    now = reader.chosen({**then, **settings}, seed)
+    raw = reader.read(now)
+    _refuse_other_split(model, raw.sha256, now, reader.chosen(then, seed))
     if raw.x_test is None or raw.y_test is None:
-        raise InputError(f"{name} has no test part: nothing to judge on")
+        raise InputError(f"{name} has no test part to evaluate the model on")
     x = raw.x_test
-    said, true = [], []
+    predictions, targets = [], []
     for part in x.chunks(1 << 24):
         rows = x.gather(torch.arange(part.start, part.stop))
-        said.append(model.predict(rows))
-        true.append(model.targets(rows, raw.y_test[part]))
-    value = METRICS[metric](torch.cat(said), torch.cat(true)).item()
+        predictions.append(model.predict(rows))
+        targets.append(model.targets(rows, raw.y_test[part]))
+    value = METRICS[metric](torch.cat(predictions), torch.cat(targets)).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}
 
 
-def _judged_as_trained(model: Model, sha256: str, chosen: Any, then: Any) -> None:
-    """Refuses another split of the data that the model was trained on: rows of its training would judge it."""
-    names = [field.name for field in dataclasses.fields(chosen) if field.name != "data_dir"]
-    other = [name for name in names if getattr(chosen, name) != getattr(then, name)]
-    if other and sha256 == model.record["data"]["sha256"]:
+def _refuse_other_split(model: Model, sha256: str, now: Any, before: Any) -> None:
+    """Refuse another split of the data that the model was trained on: rows of its training would be its test."""
+    names = [field.name for field in dataclasses.fields(now) if field.name != "data_dir"]
+    changed = [name for name in names if getattr(now, name) != getattr(before, name)]
+    if changed and sha256 == model.record["data"]["sha256"]:
         raise InputError(
-            f"this run was trained on these data and is judged on its own test part: leave {' and '.join(other)} out"
+            f"this run was trained on these data and is evaluated on its own test part: "
+            f"leave {' and '.join(changed)} out"
         )

@@ -30,7 +30,16 @@ SUMMARY = "summary.json"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe as it will be run; ``changed``: settings or seeds were altered, so that its target does not judge it."""
+    """A recipe as it will be run.
+
+    Attributes:
+        name: of its file.
+        about: one line.
+        target: figure -> the least mean over the seeds that reaches it.
+        seeds: of the runs.
+        config: flat configuration, with the changes.
+        changed: whether settings or seeds were altered, so that the target does not apply.
+    """
 
     name: str
     about: str
@@ -41,22 +50,26 @@ class Recipe:
 
 
 def folder() -> Path:
-    """Where the recipes are: beside the package in a checkout, inside it when installed."""
+    """Folder of the recipes: beside the package in a checkout, inside it when installed."""
     checkout = PACKAGE.parent / "examples" / "recipes"
     return checkout if checkout.is_dir() else PACKAGE / "recipes"
 
 
 def names() -> dict[str, str]:
-    """Name -> what it is about."""
+    """Name -> its line about itself."""
     return {path.stem: str(flags.read_yaml(path).get("about", "")) for path in sorted(folder().glob("*.yaml"))}
 
 
 def load(name: str, seeds: int | str | Sequence[int] | None = None, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe called ``name``, or in the file ``name``.
+    """Read a recipe.
 
     Args:
-        seeds: instead of its own: how many, such as 5, or which: ``[0, 1]`` or ``"0,1"``.
+        name: of a recipe (`names` lists them), or a YAML file.
+        seeds: instead of the recipe's: how many, such as 5, or which: ``[0, 1]`` or ``"0,1"``.
         changes: settings to alter, for example to shorten it.
+
+    Returns:
+        The recipe, with seeds and settings as they will be run.
 
     Raises:
         InputError: no such recipe, or a file that is not one.
@@ -67,19 +80,19 @@ def load(name: str, seeds: int | str | Sequence[int] | None = None, changes: Map
     config = flags.read_yaml(path)
     if "algos" in config:
         raise InputError(f"{path.stem} is a study of several arms: bpfree compare --config {name}")
-    about, target, own = (config.pop(key, None) for key in ("about", "target", "seeds"))
+    about, target, stated = (config.pop(key, None) for key in ("about", "target", "seeds"))
     if "algo" not in config or not isinstance(target or {}, dict):
         raise InputError(f"{path} is not a recipe: expected algo, settings, and target: {{test: 0.98}}")
     if "seed" in (changes or ()):
         raise InputError("a recipe runs over its own seeds: give --seeds 0,1 instead of seed")
-    own = seed_list([0] if own is None else own)
-    chosen = own if seeds is None else seed_list(seeds)
-    changed = bool(changes) or chosen != own
-    return Recipe(path.stem, str(about or ""), target or {}, chosen, {**config, **(changes or {})}, changed)
+    recipe_seeds = seed_list([0] if stated is None else stated)
+    run_seeds = recipe_seeds if seeds is None else seed_list(seeds)
+    changed = bool(changes) or run_seeds != recipe_seeds
+    return Recipe(path.stem, str(about or ""), target or {}, run_seeds, {**config, **(changes or {})}, changed)
 
 
 def study(name: str) -> dict[str, Any]:
-    """What a study file says: a YAML file, or a recipe by name. Lists of arms and seeds, options and settings, flat.
+    """Options and settings of a study, flat, from a YAML file or a recipe by name.
 
     Raises:
         InputError: no such file, or not a study.
@@ -88,11 +101,11 @@ def study(name: str) -> dict[str, Any]:
     if not path.is_file():
         studies = [stem for stem in names() if "algos" in flags.read_yaml(folder() / f"{stem}.yaml")]
         raise unknown("study", name, studies)
-    found = flags.read_yaml(path)
-    if not isinstance(found.get("algos"), list | str):
+    options = flags.read_yaml(path)
+    if not isinstance(options.get("algos"), list | str):
         raise InputError(f"{path} is not a study: expected algos: [mono-forward, …], seeds, settings")
-    found["question"] = str(found.pop("about", ""))
-    return found
+    options["question"] = str(options.pop("about", ""))
+    return options
 
 
 def reproduce(
@@ -105,19 +118,22 @@ def reproduce(
     callbacks: Sequence[Any] = (),
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Run a recipe for each of its seeds and compare the result with its target; see `load` and `run`.
+    """Run a recipe for each of its seeds and compare the result with its target.
+
+        summary = bpfree.reproduce("ff-mnist-3x1000")
+        summary["verdict"], summary["figures"]["test"]["mean"]
 
     Args:
         name: of a recipe (`names` lists them), or a YAML file.
         out: folder of the runs; None: ``runs/reproduce/NAME``, or ``NAME-changed-HASH`` for a changed recipe.
-        seeds: how many (0, 1, …), or which; None: the recipe's own.
+        seeds: how many (0, 1, …), or which; None: the recipe's.
         changes: settings that replace the recipe's, whose target then does not count.
         meter: as for `bpfree.train`.
         callbacks: see `bpfree.training.callbacks.Callback`.
-        command: for the records: the command that the user typed.
+        command: command line, for the records.
 
     Returns:
-        The summary that `run` writes.
+        The summary that `run` writes to ``summary.json``.
 
     Raises:
         InputError: no such recipe, or a setting that does not exist.
@@ -133,7 +149,14 @@ def run(
     callbacks: Sequence[Any] = (),
     command: str | None = None,
 ) -> dict[str, Any]:
-    """Run every seed in a folder of its own under ``out``, and sum up; a finished one is read, another one resumed.
+    """Run every seed in a folder for itself, and sum up; a finished run is read, an unfinished one resumed.
+
+    Args:
+        recipe: as `load` reads it.
+        out: folder of the runs; None: ``runs/reproduce/NAME``, or ``NAME-changed-HASH`` for a changed recipe.
+        meter: as for `bpfree.train`.
+        callbacks: see `bpfree.training.callbacks.Callback`.
+        command: command line, for the records.
 
     Returns:
         The summary, also in ``out/summary.json``: ``figures`` maps ``test`` and every readout to mean, sd, n and
@@ -144,7 +167,7 @@ def run(
     from bpfree.training.checkpoint import write_atomically
     from bpfree.training.run_folder import CONFIG
 
-    change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # every change has its folder
+    change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # no two changes share a folder
     out = Path(out) if out else Path("runs") / "reproduce" / (recipe.name + change)
     records = []
     for seed in recipe.seeds:
@@ -160,7 +183,16 @@ def run(
 
 
 def summarise(recipe: Recipe, records: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]:
-    """Mean, standard deviation (n - 1) and n of the finished runs against the target."""
+    """Mean, standard deviation (n - 1) and n of the finished runs, and whether they reach the target.
+
+    Args:
+        recipe: that was run.
+        records: of its runs, by seed.
+        out: folder of the runs.
+
+    Returns:
+        The summary; see `run`.
+    """
     done = [record for record in records if record["status"] == "finished"]
     results = [record["result"] for record in done]
     readouts = results[0]["readouts"] if results else {}

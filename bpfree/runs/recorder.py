@@ -127,19 +127,17 @@ class Recorder:
             "energy": {name: provenance.energy(reading, loop.external) for name, reading in readings.items()},
             "meter": self.meter.describe(),
             "history": loop.history,
-            "extra": {
-                "prefixes": loop.prefixes,
-                "limit": loop.limit or None,  # the setting that has ended the run, max_steps or max_minutes
-                "phase": loop.phases.index(loop.trainer.phase),
-                "phases": {phase.name: phase.epochs for phase in loop.phases},
-                "processes": world()[1],
-                "batch_separable": loop.trainer.batch_separable,
-                "outside": [system.report() for system in loop.external],
-                "operations": self.operations,
-                "model_sha256": self.model_sha256,
-                "folder": str(self.path),
-                **self.origin,
-            },
+            "folder": str(self.path),
+            "processes": world()[1],
+            "batch_separable": loop.trainer.batch_separable,
+            "phases": {phase.name: phase.epochs for phase in loop.phases},
+            "phase": loop.phases.index(loop.trainer.phase),
+            "limit": loop.limit or None,
+            "prefixes": loop.prefixes,
+            "operations": self.operations,
+            "external_systems": [system.report() for system in loop.external],
+            "model_sha256": self.model_sha256,
+            **self.origin,
         }
         if world()[0] > 0:
             return energy_record.validated(record)

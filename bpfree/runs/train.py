@@ -93,7 +93,8 @@ def _resume(path: Path, values: dict, out: Any, meter: str, callbacks: Sequence[
     _agree(path, stored, {key: value for key, value in planned.config.items() if key in values and key not in NAMES})
     previous = energy_record.read(path / RECORD) if (path / RECORD).exists() else None
     if previous and previous["status"] == "finished":
-        return {**previous, "extra": {**previous["extra"], "folder": str(path)}}  # it may have been moved
+        previous["folder"] = str(path)  # it may have been moved
+        return previous
     if previous and previous["algo_sha256"] != RULES.source_hash(planned.algo, planned.cls):
         raise InputError(
             f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"

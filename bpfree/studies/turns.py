@@ -142,7 +142,7 @@ class Turns:
     def _cached(self, arm: Arm) -> set[str]:
         """The phases of an arm whose input its runs computed once, in a pass of its own."""
         for record in self.ledger.converged(arm):
-            return {name for name, method in record["extra"]["prefixes"].items() if method == "cached"}
+            return {name for name, method in record["prefixes"].items() if method == "cached"}
         return set()
 
     def _compare_beginnings(self, run: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Turns:
             if not pair or "twin" not in (mine.role, theirs.role):
                 continue
             name = mine.name if theirs.role == "twin" else theirs.name
-            for difference in _differences(ledger.record(run)["extra"], ledger.record(other)["extra"]):
+            for difference in _differences(ledger.record(run), ledger.record(other)):
                 ledger.warn(f"{name} does not {difference} its backprop twin")
 
 

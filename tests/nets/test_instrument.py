@@ -178,7 +178,7 @@ def test_the_record_of_an_instrument_has_its_calls_but_not_its_energy(tmp_path: 
     record = bpfree.train(
         "physical-ff", tiny(), instrument=command(12), out=tmp_path / "run", meter="none", device="cpu", **VALUES
     )
-    (report,) = record["extra"]["outside"]
+    (report,) = record["external_systems"]
     assert report["system"] == "instrument"
     assert report["physical_calls"]["train"] == 2 * 2 * 22 * 2
     part = record["energy"]["train"]["components"]["physical system"]

@@ -22,7 +22,7 @@ _LAUNCH = (  # Chromium listens on descriptor 3 and answers on 4
 
 
 class Page:
-    """One tab. ``errors``: what went wrong on its console; ``requests``: every address it asked for."""
+    """One tab. ``errors``: messages of its console; ``requests``: every address that it requested."""
 
     def __init__(self, to_browser: Any, from_browser: Any) -> None:
         self._out, self._in = to_browser, from_browser
@@ -67,7 +67,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **metrics)
 
     def prefer(self, scheme: str) -> None:
-        """What the reader's system prefers: light or dark."""
+        """Set the preference of the reader's system: light or dark."""
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def picture(self, path: Path) -> bytes:

@@ -63,7 +63,7 @@ def page(tmp_path_factory):
 
 @pytest.fixture
 def pictures(tmp_path) -> Path:
-    """Where screenshots go: BPFREE_PICTURES keeps them for people to look at."""
+    """Folder of the screenshots: BPFREE_PICTURES keeps them for people to look at."""
     folder = Path(os.environ.get("BPFREE_PICTURES") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -88,9 +88,9 @@ def test_it_shows_every_verdict_without_an_error_or_a_request(page, request, kin
 
 def test_the_numbers_inside_are_the_report(page, measured):
     page.open(measured[0])
-    found = page.run("JSON.parse(document.getElementById('report').textContent)")
-    assert found["verdicts"] == measured[1]["verdicts"]
-    assert found["runs"] == measured[1]["runs"]
+    actual = page.run("JSON.parse(document.getElementById('report').textContent)")
+    assert actual["verdicts"] == measured[1]["verdicts"]
+    assert actual["runs"] == measured[1]["runs"]
 
 
 def test_a_click_on_a_heading_sorts_by_number_and_again_the_other_way(page, measured):

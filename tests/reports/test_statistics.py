@@ -34,9 +34,9 @@ def test_the_interval_is_the_tables_multiple_of_the_spread():
     """Half-widths in units of the SD, energy_metering notes section 10: 2.48 at n = 3, 1.24 at 5, 0.72 at 10."""
     for n, k in ((3, 2.48), (4, 1.59), (5, 1.24), (6, 1.05), (8, 0.84), (10, 0.72), (20, 0.47), (30, 0.37)):
         values = np.linspace(-1, 1, n)
-        found = statistics.summary(values)
-        assert (found.high - found.mean) / values.std(ddof=1) == pytest.approx(k, abs=0.0051)
-        assert found.mean - found.low == pytest.approx(found.high - found.mean)
+        actual = statistics.summary(values)
+        assert (actual.high - actual.mean) / values.std(ddof=1) == pytest.approx(k, abs=0.0051)
+        assert actual.mean - actual.low == pytest.approx(actual.high - actual.mean)
 
 
 def test_the_bootstrap_interval_covers_less_than_it_says_at_few_runs_but_is_near_at_many():
@@ -109,23 +109,23 @@ def test_holm_keeps_the_order_and_lies_between_p_and_bonferroni(p):
 def test_tost_by_hand():
     """d = -.1, .1, .1, .3: mean .1, sd sqrt(.08/3), standard error .0816497; margin .25: t = 1.837117, 3 degrees of
     freedom. P(T > t) = 1/2 - (atan(x) + x / (1 + x^2)) / pi with x = t / sqrt(3)."""
-    found = statistics.equivalence([-0.1, 0.1, 0.1, 0.3], 0.25)
+    actual = statistics.equivalence([-0.1, 0.1, 0.1, 0.3], 0.25)
     x = 0.15 / math.sqrt(0.08 / 12) / math.sqrt(3)
-    assert found.p == pytest.approx(0.5 - (math.atan(x) + x / (1 + x * x)) / math.pi, rel=1e-9)
-    assert found.equivalent is False
+    assert actual.p == pytest.approx(0.5 - (math.atan(x) + x / (1 + x * x)) / math.pi, rel=1e-9)
+    assert actual.equivalent is False
     assert statistics.equivalence([-0.1, 0.1, 0.1, 0.3], 0.5).equivalent is True
 
 
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=10), st.floats(0.01, 1))
 def test_tost_passes_exactly_when_the_90_percent_interval_lies_within_the_margin(d, margin):
-    found = statistics.equivalence(d, margin)
-    if min(margin - abs(found.low), margin - abs(found.high)) ** 2 > 1e-18:  # else a matter of rounding
-        assert found.equivalent == (-margin < found.low and found.high < margin)
+    actual = statistics.equivalence(d, margin)
+    if min(margin - abs(actual.low), margin - abs(actual.high)) ** 2 > 1e-18:  # else a matter of rounding
+        assert actual.equivalent == (-margin < actual.low and actual.high < margin)
 
 
 def test_tost_rarely_calls_equal_what_differs_by_the_margin():
-    found = shares(lambda rng: statistics.equivalence(rng.normal(0.25, 0.1, 6), 0.25).equivalent, 400)
-    assert found <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+    actual = shares(lambda rng: statistics.equivalence(rng.normal(0.25, 0.1, 6), 0.25).equivalent, 400)
+    assert actual <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
 
 
 def test_a_margin_is_positive():

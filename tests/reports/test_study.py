@@ -191,7 +191,7 @@ CASES = {
         "mine: its runs are not of one version of its rule",
     ),
     "a run on another net": (
-        put("extra", "net_key", value="another", arm="mine", seed=2),
+        put("net_key", value="another", arm="mine", seed=2),
         "mine, seed 2, own convergence: its record is of mine on another net or other data than the arm's",
     ),
     "a run of another arm": (
@@ -227,11 +227,11 @@ CASES = {
         "ran at the same time on one meter",
     ),
     "another initial net": (
-        put("extra", value=lambda r: {"net_key": "net", "init_sha256": [r["algo"]]}),
+        put("init_sha256", value=lambda r: [r["algo"]]),
         "do not begin with the same weights",
     ),
     "another order of the data": (
-        put("extra", value=lambda r: {"net_key": "net", "order_sha256": r["algo"]}),
+        put("order_sha256", value=lambda r: r["algo"]),
         "do not see the data in the same order",
     ),
 }

@@ -1,4 +1,4 @@
-"""bpfree.reports.report: verdicts from planted effects, and what may not be compared."""
+"""bpfree.reports.verdicts: sentences from planted effects, and runs that may not be compared."""
 
 import json
 import math
@@ -17,8 +17,8 @@ from energy import EnergyError, carbon
 
 
 def comparison(report: dict, measure: str, a: str = "mine") -> dict:
-    (found,) = [c for c in report["comparisons"] if (c["a"], c["measure"]) == (a, measure)]
-    return found
+    (actual,) = [c for c in report["comparisons"] if (c["a"], c["measure"]) == (a, measure)]
+    return actual
 
 
 def paired_energies(ratio: float, noises: list[float]):
@@ -53,29 +53,29 @@ for pair in range(10):
         return {**made, "energy": {**made["energy"], "train": window}, "time": {"train_s": window["seconds"]}}
 
     attempt = tmp_path / str(len(list(tmp_path.iterdir())))
-    found = comparison(report_of(attempt, run, range(10)), "energy_j")
-    assert found["verdict"] == "difference"
-    assert found["low"] <= math.log(1.05) + 0.017
-    assert found["high"] >= math.log(1.05) - 0.017
-    assert "mine uses" in found["sentence"]
-    assert "more energy to train than backprop" in found["sentence"]
-    assert "n = 10 pairs, measured:counter, gpu0" in found["sentence"]
+    actual = comparison(report_of(attempt, run, range(10)), "energy_j")
+    assert actual["verdict"] == "difference"
+    assert actual["low"] <= math.log(1.05) + 0.017
+    assert actual["high"] >= math.log(1.05) - 0.017
+    assert "mine uses" in actual["sentence"]
+    assert "more energy to train than backprop" in actual["sentence"]
+    assert "n = 10 pairs, measured:counter, gpu0" in actual["sentence"]
 
 
 def test_a_planted_1_percent_with_3_pairs_cannot_be_concluded(tmp_path):
     """A spread of 1 % leaves +-2.5 % at n = 3; 10 pairs would be needed (notes, section 10)."""
-    found = comparison(report_of(tmp_path, paired_energies(math.exp(0.01), [-0.01, 0.01, 0.0])), "energy_j")
-    assert found["verdict"] == "cannot conclude"
-    assert "covers zero with n = 3 pairs; about " in found["because"]
-    assert found["pairs_needed"] == 10
+    actual = comparison(report_of(tmp_path, paired_energies(math.exp(0.01), [-0.01, 0.01, 0.0])), "energy_j")
+    assert actual["verdict"] == "cannot conclude"
+    assert "covers zero with n = 3 pairs; about " in actual["because"]
+    assert actual["pairs_needed"] == 10
 
 
 def test_a_planted_20_percent_is_stated_as_such(tmp_path):
-    found = comparison(report_of(tmp_path, paired_energies(0.8, [-0.01, 0.01] * 5), range(10)), "energy_j")
-    assert found["verdict"] == "difference"
-    assert math.exp(found["mean"]) == pytest.approx(0.8, abs=0.01)
-    assert found["low"] < math.log(0.8) < found["high"]
-    assert "less energy to train than backprop (95 % CI \u221220." in found["sentence"]
+    actual = comparison(report_of(tmp_path, paired_energies(0.8, [-0.01, 0.01] * 5), range(10)), "energy_j")
+    assert actual["verdict"] == "difference"
+    assert math.exp(actual["mean"]) == pytest.approx(0.8, abs=0.01)
+    assert actual["low"] < math.log(0.8) < actual["high"]
+    assert "less energy to train than backprop (95 % CI \u221220." in actual["sentence"]
 
 
 def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
@@ -87,9 +87,9 @@ def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
             arm, seed, watts=100 * (1.01 if arm == "mine" else 1) + rng.normal(0, 0.01), train_s=1 + seed / 1e4
         )
 
-    found = comparison(report_of(tmp_path, run, range(10)), "energy_j")
-    assert found["verdict"] == "cannot conclude"
-    assert "the meter's ticks alone may err by up to 2.0%" in found["because"]
+    actual = comparison(report_of(tmp_path, run, range(10)), "energy_j")
+    assert actual["verdict"] == "cannot conclude"
+    assert "the meter's ticks alone may err by up to 2.0%" in actual["because"]
 
 
 def test_working_memory_is_the_same_in_every_pair_and_told_so(tmp_path):
@@ -107,8 +107,8 @@ def test_working_memory_is_the_same_in_every_pair_and_told_so(tmp_path):
     assert "it covers zero, as it must" in repeat["sentence"]
 
 
-@pytest.mark.parametrize(("device", "said"), [("cpu", True), ("cuda", False)])
-def test_cpu_time_is_compared_where_processors_do_the_work(tmp_path, device, said):
+@pytest.mark.parametrize(("device", "compared"), [("cpu", True), ("cuda", False)])
+def test_cpu_time_is_compared_where_processors_do_the_work(tmp_path, device, compared):
     """The double works all of its time: as many CPU seconds as seconds."""
 
     def run(arm: str, seed: int) -> dict:
@@ -116,12 +116,12 @@ def test_cpu_time_is_compared_where_processors_do_the_work(tmp_path, device, sai
         return {**made, "device": {"type": device, "name": "A", "driver": None}}
 
     report = report_of(tmp_path, run, range(5))
-    assert any(c["measure"] == "cpu_s" for c in report["comparisons"]) is said
-    assert ("CPU time, training" in tables.markdown(report)) is said
-    if said:
-        found = comparison(report, "cpu_s")
-        assert "mine takes 20." in found["sentence"]
-        assert "more CPU time to train than backprop" in found["sentence"]
+    assert any(c["measure"] == "cpu_s" for c in report["comparisons"]) is compared
+    assert ("CPU time, training" in tables.markdown(report)) is compared
+    if compared:
+        actual = comparison(report, "cpu_s")
+        assert "mine takes 20." in actual["sentence"]
+        assert "more CPU time to train than backprop" in actual["sentence"]
 
 
 AA = {"mine": {}, "mine again": {"role": "aa", "algo": "mine", "twin_of": "mine"}, "backprop": {"role": "twin"}}
@@ -141,9 +141,9 @@ def noisy(shift: float):
 def test_the_interval_of_the_aa_arm_covers_zero(tmp_path):
     report = report_of(tmp_path, noisy(1.0), range(8), AA)
     for measure in ("test", "energy_j", "train_s"):
-        found = comparison(report, measure, "mine again")
-        assert found["low"] <= 0 <= found["high"]
-        assert "it covers zero, as it must" in found["sentence"]
+        actual = comparison(report, measure, "mine again")
+        assert actual["low"] <= 0 <= actual["high"]
+        assert "it covers zero, as it must" in actual["sentence"]
     assert comparison(report, "energy_j")["verdict"] == "difference"
 
 
@@ -211,12 +211,12 @@ def test_errors_are_told_to_three_digits(tmp_path):
 
 
 def test_a_difference_in_accuracy_is_a_paired_difference_in_points(tmp_path):
-    found = comparison(report_of(tmp_path, accuracies(-0.01, 0.0005), range(8)), "test")
-    assert found["verdict"] == "difference"
-    assert "mine is 1.0" in found["sentence"]
-    assert "points worse on test data than backprop" in found["sentence"]
-    rows = found["pairs"]
-    assert found["mean"] == pytest.approx(np.mean([row["a"] - row["b"] for row in rows]), rel=1e-12)
+    actual = comparison(report_of(tmp_path, accuracies(-0.01, 0.0005), range(8)), "test")
+    assert actual["verdict"] == "difference"
+    assert "mine is 1.0" in actual["sentence"]
+    assert "points worse on test data than backprop" in actual["sentence"]
+    rows = actual["pairs"]
+    assert actual["mean"] == pytest.approx(np.mean([row["a"] - row["b"] for row in rows]), rel=1e-12)
 
 
 def test_p_values_are_corrected_over_all_comparisons_of_a_measure(tmp_path):
@@ -230,14 +230,30 @@ def test_p_values_are_corrected_over_all_comparisons_of_a_measure(tmp_path):
     assert min(c["p_holm"] for c in family) == pytest.approx(min(1.0, 3 * min(c["p"] for c in family)))
 
 
+def test_a_difference_that_does_not_survive_the_correction_is_no_verdict(tmp_path):
+    """Three pairs: of t with 2 degrees of freedom p = 1 - t / sqrt(2 + t^2), here 0.030, and 0.090 for three arms."""
+    spread = {"mine": 0.00614, "other": 0.01, "third": -0.01, "backprop": 0.0}
+
+    def run(arm: str, seed: int) -> dict:
+        log_ratio = 0.02 * (arm == "mine") + spread[arm] * (seed - 1)
+        return doubles.run(arm, seed, train_s=(10 + seed) * math.exp(log_ratio))
+
+    actual = comparison(report_of(tmp_path, run, arms={**ARMS, "other": {}, "third": {}}), "train_s")
+    t = 0.02 * math.sqrt(3) / 0.00614
+    assert actual["p"] == pytest.approx(1 - t / math.sqrt(2 + t * t), rel=1e-6)
+    assert actual["low"] > 0
+    assert actual["verdict"] == "cannot conclude"
+    assert "does not survive Holm's correction for 3 comparisons (p = 0.090)" in actual["because"]
+
+
 def test_modelled_energy_gives_no_energy_verdict_and_no_ranking(tmp_path):
     report = report_of(tmp_path, lambda arm, seed: doubles.run(arm, seed, train_s=5 + seed, parts=doubles.GUESS))
     assert report["energy"]["ranked"] is False
     (line,) = [line for line in report["verdicts"] if line["measure"] == "energy_j"]
     assert line["kind"] == "cannot conclude"
     assert "cpu is modelled (a load model); ram is constant (watts a DIMM)" in line["text"]
-    found = comparison(report, "energy_j")
-    assert (found["mean"], found["p"], found["pairs"]) == (None, None, [])
+    actual = comparison(report, "energy_j")
+    assert (actual["mean"], actual["p"], actual["pairs"]) == (None, None, [])
     assert report["budgets"][0]["pareto"]["x"] == "train_s"
     assert all(row["estimate"] for row in report["budgets"][0]["rows"])
 
@@ -288,6 +304,11 @@ def test_differences_are_taken_only_on_one_net(tmp_path):
     assert any("2 different nets or data sets" in text for text in report["warnings"])
 
 
+def test_a_control_on_another_net_is_not_compared(tmp_path):
+    arms = {"mine": {"net_key": "one"}, "mine, deeper": {"role": "control", "algo": "mine", "net_key": "two"}}
+    assert report_of(tmp_path, doubles.run, arms=arms)["comparisons"] == []
+
+
 def test_times_of_different_machines_are_not_compared_but_accuracies_are(tmp_path):
     def run(arm: str, seed: int) -> dict:
         return doubles.run(
@@ -333,6 +354,11 @@ def test_converged_means_that_the_stopping_rule_ended_the_run(tmp_path):
     assert report["budgets"][0]["rows"][0]["converged"] == 1
 
 
+def test_a_run_that_a_limit_ended_has_not_converged(tmp_path):
+    report = report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s, limit="max_steps" if s else None))
+    assert report["budgets"][0]["rows"][0]["converged"] == 1
+
+
 def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit(tmp_path):
     """Validated every second epoch, all 100 of them are used up; a phase of 3 ended early at 2, or not at 3."""
     every_second = [{"epoch": k, "phase": "all", "val": 0.9, "train_s": k} for k in range(2, 101, 2)]
@@ -344,8 +370,8 @@ def test_converged_counts_epochs_not_validations_and_each_phase_by_its_own_limit
     histories = [every_second, phased(3), phased(2)]
 
     def run(arm: str, seed: int) -> dict:
-        extra = {"net_key": "net", "phases": {"blocks": 3, "all": 100}}
-        return doubles.run(arm, seed, train_s=9 + seed, history=histories[seed], extra=extra)
+        phases = {"blocks": 3, "all": 100}
+        return doubles.run(arm, seed, train_s=9 + seed, history=histories[seed], phases=phases)
 
     assert report_of(tmp_path, run)["budgets"][0]["rows"][0]["converged"] == 1
 
@@ -382,9 +408,9 @@ def test_pairs_on_two_boards_count_and_a_pair_across_them_does_not(tmp_path):
         parts = (("gpu0", "measured:counter", f"NVML energy counter of Board ({board})", 20.0),)
         return doubles.run(arm, seed, parts=parts, watts=100.0 + len(arm) + seed, train_s=10.0 + seed + len(arm) / 9)
 
-    found = comparison(report_of(tmp_path, run, range(5)), "energy_j")
-    assert [pair["seed"] for pair in found["pairs"]] == [0, 1, 2, 3]
-    assert found["left_out"] == ["seed 4: they were metered by different devices"]
+    actual = comparison(report_of(tmp_path, run, range(5)), "energy_j")
+    assert [pair["seed"] for pair in actual["pairs"]] == [0, 1, 2, 3]
+    assert actual["left_out"] == ["seed 4: they were metered by different devices"]
 
 
 def test_times_of_runs_that_went_on_together_are_not_compared(tmp_path):

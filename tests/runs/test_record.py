@@ -55,19 +55,19 @@ def build(scripted, fake: bool = False) -> dict:
 
 def test_what_is_written_is_what_is_read(run, tmp_path):
     written = record.write(run, tmp_path / "run.json")
-    found = record.read(tmp_path / "run.json")
-    assert found == written
+    actual = record.read(tmp_path / "run.json")
+    assert actual == written
     for key in ("schema", "config", "algo", "seed", "status", "resumes", "history"):
-        assert found[key] == run[key]
-    assert found["energy"]["train"]["total_j"] == 5.0
-    assert found["data"]["rows"] == 60000
+        assert actual[key] == run[key]
+    assert actual["energy"]["train"]["total_j"] == 5.0
+    assert actual["data"]["rows"] == 60000
 
 
 def test_the_hash_is_sha256_of_the_canonical_json_without_itself(run, tmp_path):
     record.write(run, tmp_path / "run.json")
-    found = json.loads((tmp_path / "run.json").read_text())
-    stated = found.pop("record_sha256")
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    actual = json.loads((tmp_path / "run.json").read_text())
+    stated = actual.pop("record_sha256")
+    text = json.dumps(actual, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert stated == hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -172,10 +172,27 @@ json_values = st.recursive(
 def test_any_config_and_history_make_the_round_trip(scripted, tmp_path, config, history):
     run = {**build(scripted), "config": config, "history": history}
     record.write(run, tmp_path / "run.json")
-    found = record.read(tmp_path / "run.json")
-    assert found["config"] == config
-    assert found["history"] == history
+    actual = record.read(tmp_path / "run.json")
+    assert actual["config"] == config
+    assert actual["history"] == history
 
 
 def test_a_record_from_a_fake_device_is_marked(scripted, tmp_path):
     assert record.write(build(scripted, fake=True), tmp_path / "run.json")["fake"] is True
+
+
+def test_an_extension_that_nobody_knows_is_kept(run, tmp_path):
+    extensions = {"my_lab": {"room": 7, "nested": {"x": [1, None]}}}
+    record.write({**run, "extensions": extensions}, tmp_path / "run.json")
+    assert record.read(tmp_path / "run.json")["extensions"] == extensions
+
+
+@pytest.mark.parametrize("extensions", [{"My-Lab": {}}, {"": {}}, {"lab": [1]}, {"lab": 1}])
+def test_an_extension_is_an_object_with_a_plain_name(run, tmp_path, extensions):
+    with pytest.raises(InputError, match="extensions"):
+        record.write({**run, "extensions": extensions}, tmp_path / "run.json")
+
+
+def test_a_field_that_the_schema_does_not_have_is_refused(run, tmp_path):
+    with pytest.raises(InputError, match="humidity"):
+        record.write({**run, "humidity": 0.4}, tmp_path / "run.json")

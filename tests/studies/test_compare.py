@@ -109,12 +109,12 @@ def test_order_is_there_and_back_again(finished):
 def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finished):
     found = studies.read(finished)
     for mine, twin in zip(of(found, MF, studies.OWN), of(found, BP, studies.OWN), strict=True):
-        a, b = record(finished, mine)["extra"], record(finished, twin)["extra"]
+        a, b = record(finished, mine), record(finished, twin)
         assert a["net_key"] == b["net_key"] == found["arms"][0]["net_key"]
         assert len(a["init_sha256"]) == 1  # the hidden layer; the twin has a classifier above it
         assert a["init_sha256"] == b["init_sha256"][:1]
         assert a["order_sha256"] == b["order_sha256"]
-    seeds = [record(finished, run)["extra"] for run in of(found, MF, studies.OWN)]
+    seeds = [record(finished, run) for run in of(found, MF, studies.OWN)]
     assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
 
 
@@ -157,7 +157,7 @@ def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
     found = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
     for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
         made = record(tmp_path / "study", run)
-        assert set(made["extra"]["prefixes"].values()) == {"none", "recomputed"}
+        assert set(made["prefixes"].values()) == {"none", "recomputed"}
         assert made["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
 
 

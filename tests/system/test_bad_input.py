@@ -193,7 +193,7 @@ def test_predict_refuses_what_the_model_cannot_take(bpfree, tmp_path):
             f"npz:{DIGITS}",
             "--set",
             "val_fraction=0.5",
-        ): "is judged on its own test part: leave val_fraction out",
+        ): "is evaluated on its own test part: leave val_fraction out",
         (
             "bright.npy",
         ): "x holds 255, and this model was trained on bytes, where floats are 0..1: give 0..255 as uint8",

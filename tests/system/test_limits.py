@@ -35,7 +35,7 @@ class StopAfter:
 
 def test_a_limit_within_a_pass_ends_the_run_validated_and_tested(tmp_path):
     record = train(tmp_path / "run", epochs=3, max_steps=7)
-    assert (record["status"], record["extra"]["limit"], record["error"]) == ("finished", "max_steps", None)
+    assert (record["status"], record["limit"], record["error"]) == ("finished", "max_steps", None)
     assert record["result"]["epochs"] == 1
     assert record["result"]["data_passes"] == pytest.approx(7 / 5)
     assert [entry["epoch"] for entry in record["history"]] == [1, 2]  # the second one of 2 batches
@@ -55,13 +55,13 @@ def test_a_limit_at_the_end_of_a_pass_is_that_pass(tmp_path):
     limited = train(tmp_path / "limited", epochs=3, max_steps=5, lr_schedule="constant")
     whole = train(tmp_path / "whole", epochs=1, lr_schedule="constant")
     assert figures(limited) == figures(whole)
-    assert (limited["extra"]["limit"], whole["extra"]["limit"]) == ("max_steps", None)
+    assert (limited["limit"], whole["limit"]) == ("max_steps", None)
 
 
 def test_a_limit_that_is_not_reached_changes_nothing(tmp_path):
     limited, free = train(tmp_path / "limited", epochs=1, max_steps=6), train(tmp_path / "free", epochs=1)
     assert figures(limited) == figures(free)
-    assert limited["extra"]["limit"] is None
+    assert limited["limit"] is None
 
 
 @pytest.mark.parametrize("stop_at", [3, 7])
@@ -71,7 +71,7 @@ def test_resuming_does_not_extend_the_limit(tmp_path, stop_at):
     out = tmp_path / "resumed"
     assert train(out, epochs=3, max_steps=7, callbacks=[StopAfter(stop_at)])["status"] == "stopped"
     resumed = bpfree.train(data=tiny(), resume=out, meter="none")
-    assert (resumed["status"], resumed["extra"]["limit"]) == ("finished", "max_steps")
+    assert (resumed["status"], resumed["limit"]) == ("finished", "max_steps")
     assert figures(resumed) == figures(straight)
     again = bpfree.train(data=tiny(), resume=out, meter="none")
     assert again["result"] == resumed["result"]
@@ -80,7 +80,7 @@ def test_resuming_does_not_extend_the_limit(tmp_path, stop_at):
 def test_a_limit_in_a_later_phase_keeps_the_phases_before_it(tmp_path):
     """Layer by layer, 2 epochs of 5 steps a layer: step 12 is in the second layer."""
     record = train(tmp_path / "run", epochs=2, schedule="sequential", max_steps=12)
-    assert record["extra"]["phase"] == 1
+    assert record["phase"] == 1
     assert [entry["epoch"] for entry in record["history"]] == [1, 2, 3]
     assert bpfree.load(tmp_path / "run").predict(tiny().test.x).shape == (16, 10)
 
@@ -88,7 +88,7 @@ def test_a_limit_in_a_later_phase_keeps_the_phases_before_it(tmp_path):
 def test_a_closed_form_is_solved_with_the_rows_seen(tmp_path):
     """Sums that are solved when a pass ends are solved when a limit ends it: scores that differ between rows."""
     record = train(tmp_path / "run", "cafo", predictor="mse", max_steps=2)
-    assert record["extra"]["limit"] == "max_steps"
+    assert record["limit"] == "max_steps"
     assert record["result"]["data_passes"] == pytest.approx(2 / 5)
     assert bpfree.load(tmp_path / "run").predict(tiny().test.x).std(0).min() > 0
 
@@ -96,7 +96,7 @@ def test_a_closed_form_is_solved_with_the_rows_seen(tmp_path):
 def test_no_time_at_all_is_one_step(tmp_path):
     """The limit is looked at after every batch, so the first one is always made."""
     record = train(tmp_path / "run", epochs=3, max_minutes=1e-9)
-    assert (record["status"], record["extra"]["limit"]) == ("finished", "max_minutes")
+    assert (record["status"], record["limit"]) == ("finished", "max_minutes")
     assert record["result"]["data_passes"] == pytest.approx(1 / 5)
 
 

@@ -98,7 +98,7 @@ def test_wall_time_of_a_resumed_run_holds_the_time_before(arrays, tmp_path):
 def test_default_folder_names_rule_data_and_seed(arrays, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     record = bpfree.train("mono-forward", f"npz:{DIGITS}", seed=7, **TINY)
-    assert record["extra"]["folder"].startswith("runs/mono-forward-npz-digits-s7-")
+    assert record["folder"].startswith("runs/mono-forward-npz-digits-s7-")
 
 
 def test_model_says_what_shape_it_wants(trained):
@@ -173,7 +173,7 @@ def test_model_of_a_run_on_loaders_normalises_as_in_training(arrays, tmp_path):
     model = bpfree.load(tmp_path / "run")
     right = (model.predict(arrays[2][:, None]).argmax(1).numpy() == arrays[3]).mean()
     assert right == pytest.approx(record["result"]["test"], abs=1e-12)
-    assert record["extra"]["order_sha256"] is None  # the loader's own, which nobody knows
+    assert record["order_sha256"] is None  # the loader's own, which nobody knows
 
 
 def test_bfloat16_arrays_are_taken(arrays, tmp_path):
@@ -226,7 +226,7 @@ class Mine(MonoForward):
     "A rule of a script without a guard."
 
 record = bpfree.train(Mine, "mnist", subset=60, hidden=(8,), epochs=1, meter="none", out=f"run{helper.NUMBER}")
-print(type(bpfree.load(record["extra"]["folder"]).trainer) is Mine)
+print(type(bpfree.load(record["folder"]).trainer) is Mine)
 """
 
 
@@ -277,7 +277,7 @@ def test_a_rule_file_that_has_changed_since_is_told(tmp_path):
 
 def test_a_finished_run_that_was_moved_is_read_where_it_is(trained, tmp_path, arrays):
     out = shutil.copytree(trained[0], tmp_path / "moved")
-    assert bpfree.train(Mine, arrays, resume=out)["extra"]["folder"] == str(out)
+    assert bpfree.train(Mine, arrays, resume=out)["folder"] == str(out)
 
 
 def test_blocks_in_place_of_a_nets_name_are_told_where_they_belong(arrays):
@@ -291,5 +291,5 @@ def test_a_model_of_vowels_is_judged_on_its_own_test_part(split, tmp_path):
     record = bpfree.train("mono-forward", "vowels", out=tmp_path / "run", seed=3, split=split, **TINY)
     model = bpfree.load(tmp_path / "run")
     assert evaluate(model, "vowels", {})["test"] == record["result"]["test"]
-    with pytest.raises(bpfree.InputError, match="is judged on its own test part: leave split_seed out"):
+    with pytest.raises(bpfree.InputError, match="is evaluated on its own test part: leave split_seed out"):
         evaluate(model, "vowels", {"split_seed": 4})

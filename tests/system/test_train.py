@@ -223,7 +223,7 @@ def test_two_processes_share_one_run(folder):
     )
     assert done.returncode == 0, done.stderr
     record = energy_record.read(folder / "shared" / "run.json")
-    assert (record["status"], record["extra"]["processes"]) == ("finished", 2)
+    assert (record["status"], record["processes"]) == ("finished", 2)
     assert done.stdout.count("test accuracy") == 1
     assert re.search(r"^ +processes +2$", done.stdout, re.MULTILINE)  # a mean over samples: nothing more to say
 

@@ -290,5 +290,5 @@ def test_runs_in_threads_are_those_of_their_seeds(tmp_path: Path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({json.dumps([r["extra"]["init_sha256"], r["result"]["test"]]) for r in results.values()}) == 1
+    assert len({json.dumps([r["init_sha256"], r["result"]["test"]]) for r in results.values()}) == 1
     assert len(results) == 4

@@ -47,7 +47,7 @@ def train(
     if is_first_process():
         print(json.dumps(record, indent=1)) if as_json else closing.print_run(record)
     if record["status"] == "stopped":
-        folder = record["extra"]["folder"]
+        folder = record["folder"]
         typer.echo(f"{record['error']}: everything is saved; go on with bpfree train --resume {folder}", err=True)
         raise typer.Exit(130)
 

@@ -9,7 +9,7 @@ from bpfree.cli.output.tables import energy_text, metric_text, print_table, text
 
 def print_run(record: Mapping[str, Any]) -> None:
     """Print the table that ends a training."""
-    result, memory, folder = record["result"], record["memory"], record["extra"]["folder"]
+    result, memory, folder = record["result"], record["memory"], record["folder"]
     metric = result["metric"]
     live = "not counted: each phase took one step only"
     if memory["live_bytes"]:
@@ -23,11 +23,11 @@ def print_run(record: Mapping[str, Any]) -> None:
         ("epochs", f"{result['epochs']}{_limit(record)}"),
         ("training time", time_text(record["time"]["train_s"])),
         ("training energy", energy_text(record["energy"].get("train"))),
-        *_external(record["extra"].get("outside", ())),
-        *_operations(record["extra"].get("operations")),
+        *_external(record["external_systems"]),
+        *_operations(record["operations"]),
         ("working memory", live),
         ("peak memory", peak),
-        *_processes(record["extra"]),
+        *_processes(record),
         ("run", folder),
         ("load", f'bpfree.load("{folder}").predict(x)'),
     ]
@@ -36,17 +36,17 @@ def print_run(record: Mapping[str, Any]) -> None:
 
 def _limit(record: Mapping[str, Any]) -> str:
     """The limit that ended the run, where one did."""
-    limit = record["extra"].get("limit")
+    limit = record["limit"]
     if not limit:
         return ""
     passes = record["result"]["data_passes"]
     return f" ({passes:.3g} data passes; ended by {limit} = {record['config'][limit]:g})"
 
 
-def _processes(extra: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if extra.get("processes", 1) > 1:
-        same = "" if extra["batch_separable"] else "; the result may differ from that of one process"
-        yield "processes", f"{extra['processes']}{same}"
+def _processes(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if (record["processes"] or 1) > 1:
+        same = "" if record["batch_separable"] else "; the result may differ from that of one process"
+        yield "processes", f"{record['processes']}{same}"
 
 
 def _external(systems: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:

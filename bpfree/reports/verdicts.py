@@ -1,0 +1,157 @@
+"""Sentences of a report: a difference, equivalence, or "cannot conclude because …"; there is no fourth kind."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bpfree.reports import statistics
+from bpfree.reports.formatting import change, unsigned
+from bpfree.reports.measures import COMPARED, ENERGY, MEMORY, TEST, Basis, Measure
+from energy.labels import is_measured
+
+DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
+Comparison = Mapping[str, Any]
+
+
+def verdict(c: Comparison, basis: Basis, margin_pp: float, drift: Comparison | None) -> dict[str, Any]:
+    """The conclusion that a comparison allows.
+
+    Args:
+        c: the comparison, corrected for its family.
+        basis: the components whose energy counts.
+        margin_pp: percentage points within which two arms count as equivalent.
+        drift: the A/A comparison of the same budget and measure, where it differs by more than chance; else None.
+
+    Returns:
+        ``verdict`` (None for an A/A comparison), ``because`` (the reason of "cannot conclude") and ``sentence``.
+    """
+    measure = next(m for m in COMPARED if m.key == c["measure"])
+    if c["aa"]:
+        return {"verdict": None, "because": "", "sentence": _noise(c, measure.noun)}
+    trusted = drift is None and not _too_few(c)
+    if trusted and c["equivalence"] and c["equivalence"]["equivalent"]:
+        sentence = (
+            f"{c['a']} and {c['b']} give the same test result within ±{margin_pp:g} points "
+            f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, n = {c['n']} pairs)."
+        )
+        return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
+    if trusted and c["sd"] == c["mean"] == 0 and (measure is not ENERGY or basis.ranked):
+        sentence = f"{c['a']} and {c['b']} have exactly the same {measure.noun} in every pair (n = {c['n']} pairs)."
+        return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
+    if because := _because(c, measure, basis, drift):
+        sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {measure.noun}, because {because}."
+        return {"verdict": CANNOT, "because": because, "sentence": sentence}
+    return {"verdict": DIFFERENCE, "because": "", "sentence": _difference(c, measure, basis)}
+
+
+def sentences(comparisons: Sequence[Comparison], basis: Basis) -> list[dict[str, Any]]:
+    """The verdicts in reading order; one sentence for all energies when none was measured.
+
+    Args:
+        comparisons: with their verdicts.
+        basis: the components whose energy counts.
+
+    Returns:
+        One JSON object a sentence: ``kind``, ``budget``, ``measure``, the arms ``a`` and ``b``, ``text``.
+    """
+    lines = [
+        {
+            "kind": "aa" if c["aa"] else c["verdict"],
+            "budget": c["budget"],
+            "measure": c["measure"],
+            "a": c["a"],
+            "b": c["b"],
+            "text": c["sentence"],
+        }
+        for c in comparisons
+        if c["measure"] != ENERGY.key or basis.ranked
+    ]
+    if not basis.ranked:
+        text = f"Cannot conclude which arm uses less energy, because {basis.reason}. No energy ranking is given."
+        lines.insert(0, {"kind": CANNOT, "budget": None, "measure": ENERGY.key, "a": None, "b": None, "text": text})
+    return lines
+
+
+def copy_differs(copy: Comparison) -> bool:
+    """True when an A/A arm differs from the arm that it repeats by more than chance would have it."""
+    if copy["low"] is None or _covers_zero(copy):
+        return False
+    return copy["p_holm"] is None or copy["p_holm"] < statistics.ALPHA
+
+
+def _difference(c: Comparison, measure: Measure, basis: Basis) -> str:
+    more = c["mean"] > 0 if measure is not TEST or c["maximize"] else c["mean"] < 0
+    amount = unsigned(change(c, c["mean"])) + (" points" if c["points"] else "")
+    claim = f"{c['a']} {(measure.more if more else measure.less).format(amount)} {c['b']}"
+    if c["p"] is None:
+        return f"{claim} (the same in all n = {c['n']} pairs)."
+    label = f", {basis.method}, {' + '.join(basis.components)}" if measure is ENERGY else ""
+    holm = "" if c["p_holm"] is None else f", Holm p {_p(c['p_holm'])}"
+    return f"{claim} (95 % CI {_range(c, c)}{_points(c)}, n = {c['n']} pairs{label}{holm})."
+
+
+def _because(c: Comparison, measure: Measure, basis: Basis, drift: Comparison | None) -> str:
+    """The reason why nothing can be concluded; "": something can."""
+    if measure is ENERGY and not basis.ranked:
+        return f"energy was not measured: {basis.reason}"
+    if measure is ENERGY:
+        assert is_measured(basis.method)
+    if _too_few(c):
+        pairs = "only 1 pair" if c["n"] == 1 else f"only {c['n']} pairs" if c["n"] else "no pair"
+        reason = f"{pairs} can be compared, and {statistics.MIN_PAIRS} are the least"
+        return reason + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
+    if drift is not None:
+        amount = f"{change(drift, drift['mean'])} ({_range(drift, drift)})"
+        return f"the A/A arm, which repeats {drift['b']}, differs from it by {amount}"
+    if c["p"] is None:  # no spread at all
+        return "" if measure is MEMORY else "all pairs differ by exactly the same amount, which no two runs do"
+    if c["p_holm"] is not None and c["p_holm"] < statistics.ALPHA:
+        bound = c["meter_bound"] or 0.0
+        if measure is ENERGY and abs(math.expm1(c["mean"])) <= bound:
+            return f"the meter's ticks alone may err by up to {bound:.1%} of a window: use longer runs"
+        return ""
+    needed = ""
+    if c["pairs_needed"]:
+        needed = (
+            f"; about {c['pairs_needed']:,} pairs would show a difference as large as this "
+            f"with power {statistics.POWER:g}"
+        )
+    if _covers_zero(c):
+        return f"the 95 % interval {_range(c, c)}{_points(c)} covers zero with n = {c['n']} pairs{needed}"
+    return (
+        f"the difference does not survive Holm's correction for {c['family']} comparisons (p {_p(c['p_holm'])}){needed}"
+    )
+
+
+def _noise(c: Comparison, noun: str) -> str:
+    """The sentence of an A/A comparison: two sets of runs of one arm, whose differences are noise."""
+    both = f"{c['b']} and its repeat"
+    if c["low"] is None:
+        return f"Too few pairs of {both} to state the noise of {noun}."
+    if copy_differs(c):
+        covers = "it does NOT cover zero: more than the rule differs"
+    elif _covers_zero(c):
+        covers = "it covers zero, as it must"
+    else:
+        covers = f"it misses zero, as one of {c['family']} such intervals may by chance (Holm's p {_p(c['p_holm'])})"
+    return f"{both} differ in {noun} by {_range(c, c)}{_points(c)} (A/A, 95 % CI, n = {c['n']} pairs): {covers}."
+
+
+def _too_few(c: Comparison) -> bool:
+    return c["n"] < statistics.MIN_PAIRS
+
+
+def _covers_zero(c: Comparison) -> bool:
+    return c["low"] <= 0 <= c["high"]
+
+
+def _points(c: Comparison) -> str:
+    return " points" if c["points"] else ""
+
+
+def _range(c: Comparison, interval: Mapping[str, Any]) -> str:
+    return f"{change(c, interval['low'])} to {change(c, interval['high'])}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
