@@ -1,16 +1,16 @@
 """Fetching published files: https only, resumed where a connection was cut, never more bytes than were published."""
 
-import fcntl
 import http.client
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock
 
 from bpfree.errors import InputError
 
@@ -61,7 +61,7 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
     wrong = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f"{remote.name}.lock"):
+        with FileLock(folder / f"{remote.name}.lock"):
             if target.exists() and not target.is_file():
                 raise InputError(f"{target} is not a file: remove it")
             for url in [] if target.exists() else remote.urls:
@@ -166,11 +166,3 @@ def _reason(error: BaseException | str) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the host answers {error.code} {error.reason}"
     return str(getattr(error, "reason", None) or error or type(error).__name__)
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Only one process at a time gets past here; the lock goes when the process does."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

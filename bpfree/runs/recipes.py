@@ -141,7 +141,8 @@ def run(
     """
     from bpfree.runs.provenance import sha256_of
     from bpfree.runs.train import train
-    from bpfree.training.checkpoint import CONFIG, write_atomically
+    from bpfree.training.checkpoint import CONFIG
+    from bpfree.training.files import write_atomically
 
     change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # every change has its folder
     out = Path(out) if out else Path("runs") / "reproduce" / (recipe.name + change)

@@ -24,7 +24,8 @@ from bpfree.runs import provenance
 from bpfree.config import resolve as registry
 from bpfree import data as data_room
 from bpfree.training.callbacks import HistoryFile
-from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared, write_atomically
+from bpfree.training.checkpoint import CONFIG, MODEL, RECORD, ReadOnlyFolder, RunFolder, unshared
+from bpfree.training.files import write_atomically
 from bpfree.data import locations
 from bpfree.training.data import Data
 from bpfree.data.settings import DataSettings

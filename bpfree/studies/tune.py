@@ -31,9 +31,9 @@ from bpfree.config.settings import Option, options
 from bpfree.errors import Diverged, InputError, unknown
 from bpfree.runs import provenance
 from bpfree.runs.train import Plan, meter_for, plan
-from bpfree.training.checkpoint import write_atomically
 from bpfree.training.data import Data, Spec
 from bpfree.training.device import pick_device
+from bpfree.training.files import write_atomically
 from bpfree.training.loop import Loop
 from bpfree.training.owners import OptimSettings
 from bpfree.training.random_streams import derive

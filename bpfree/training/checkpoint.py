@@ -1,38 +1,22 @@
 """A run's folder: the full state to disk and back, one file at a time, never half-written."""
 
-import fcntl
+import contextlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
 
 import torch
 from torch import Tensor
 
-from bpfree.errors import InputError, RunFailed
-from bpfree.training import files
+from bpfree.errors import InputError
+from bpfree.training.files import locked, write_atomically
 
 CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """`bpfree.training.files.write_atomically`, with an error that says how much room is left.
-
-    Raises:
-        RunFailed: the disk is full or refuses; the old content is still there.
-    """
-    try:
-        files.write_atomically(path, write)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        free = os.statvfs(path.parent)
-        left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
-        why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
-        raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
 
 
 def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -116,7 +100,8 @@ class RunFolder(ReadOnlyFolder):
             _make(path, config)
         elif not (path / CONFIG).is_file():
             raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run to --resume")
-        self._lock = locked(path / CONFIG, "start a run of your own")
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(locked(path, "start a run of your own"))
         for half_written in path.glob(".*.*.[0-9]*"):  # by a process that was killed
             half_written.unlink()
 
@@ -138,22 +123,6 @@ class RunFolder(ReadOnlyFolder):
 
     def close(self) -> None:
         self._lock.close()
-
-
-def locked(file: Path, otherwise: str) -> TextIO:
-    """``file``, open and this process's alone until it is closed; it stands for the folder that it is in.
-
-    Raises:
-        InputError: another process has it (what to do ``otherwise`` than wait), or it cannot be locked.
-    """
-    try:
-        lock = file.open("r+")  # for writing: else NFS gives no exclusive lock
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another process is working in {file.parent}: wait for it, or {otherwise}") from None
-    except OSError as error:
-        raise InputError(f"cannot lock {file}: {error.strerror}") from None
-    return lock
 
 
 def _make(path: Path, config: str) -> None:

@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ from bpfree.training.checkpoint import (
     NoFolder,
     ReadOnlyFolder,
     RunFolder,
-    write_atomically,
 )
+from bpfree.training.files import LOCK, locked, write_atomically
 
 
 def state(value: float = 1.0) -> dict:
@@ -69,7 +70,7 @@ def test_history_is_one_line_of_json_an_epoch(folder: RunFolder):
 
 def test_a_save_leaves_no_temporary_file(folder: RunFolder):
     folder.save(state())
-    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY}
+    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY, LOCK}
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path):
@@ -105,6 +106,22 @@ def test_two_processes_cannot_own_one_folder(folder: RunFolder):
     other = subprocess.run([sys.executable, "-c", script, folder.path], capture_output=True, text=True)
     assert other.returncode == 1
     assert "another process is working in" in other.stderr
+
+
+def test_a_closed_folder_keeps_no_lock_file(folder: RunFolder):
+    folder.save(state())
+    folder.close()
+    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY}
+
+
+def test_a_folder_closed_twice_takes_no_lock_from_another_process(folder: RunFolder):
+    """The second close finds a lock that is no longer its own."""
+    folder.close()
+    with locked(folder.path, "wait"):
+        folder.close()
+        assert (folder.path / LOCK).exists()
+        with pytest.raises(InputError, match=r"another process is working in .*: wait for it, or stop it"):
+            locked(folder.path, "stop it").__enter__()
 
 
 def test_a_closed_folder_can_be_resumed(folder: RunFolder):
@@ -184,6 +201,28 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, error: Exception):
     with pytest.raises(RunFailed, match=r"could not write file: .* MB are free in .*; what was there before is kept"):
         write_atomically(path, write)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path):
+    """Each has content of its own, written in pieces while the others write theirs: the file is one of them, whole."""
+    path, met = tmp_path / "file", threading.Barrier(4)
+
+    def put(letter: bytes) -> None:
+        def write(file):
+            for _ in range(3):
+                met.wait(60)
+                file.write(letter * 1000)
+                file.flush()
+
+        write_atomically(path, write)
+
+    writers = [threading.Thread(target=put, args=(letter,)) for letter in (b"a", b"b", b"c", b"d")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert path.read_bytes() in [letter * 3000 for letter in (b"a", b"b", b"c", b"d")]
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_write_is_on_disk_before_it_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

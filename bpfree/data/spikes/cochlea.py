@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.locations import cache
@@ -83,9 +84,7 @@ def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int, m
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         if (found := _read(kept, *_WHOLE)) is None:
-            from bpfree.data.fetching import alone
-
-            with alone(kept.with_suffix(".lock")):
+            with FileLock(kept.with_suffix(".lock")):
                 found = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
     except OSError as error:
         raise InputError(f"cannot keep the spikes in {kept.parent}: {error.strerror or error}") from None
