@@ -33,16 +33,17 @@ from bpfree.studies import arms as arms_room
 from bpfree.studies import tune as tune_room
 from bpfree.studies import workers
 from bpfree.studies.arms import Arm
-from bpfree.studies.workers import Isolated
-from bpfree.training.checkpoint import MODEL, RECORD, locked
+from bpfree.studies.workers import Worker
+from bpfree.training.checkpoint import MODEL, RECORD
 from bpfree.training.device import pick_device
+from bpfree.training.files import LOCK
 from bpfree.training.signals import stop_on_signals
 from energy import EnergyError
 from energy.idle import IDLE_S, idle_power
 
 OWN, MATCHED = energy_study.OWN, energy_study.MATCHED
-WARM_UP, TUNE, LOCK = "warm-up", "tune", ".lock"
-Server = tuple[Isolated, dict[str, str]]  # where runs are made, and its environment
+WARM_UP, TUNE = "warm-up", "tune"
+Server = tuple[Worker, dict[str, str]]  # where runs are made, and its environment
 TRIAL_EPOCHS = 20  # of a trial at most, when settings are searched
 QUICK_IDLE_S = 1.0
 Say = Callable[[str], None]
@@ -158,12 +159,12 @@ def compare(
         found["together"] = max(found["together"], len(slots))
     found["warnings"] = list(dict.fromkeys([*found["warnings"], *why]))
     study = _Study(out, found, laid_out, specs, meter, command, say)
-    with study.owned() as lock:
+    with study.owned():
         if meter != "none" and idle_s > 0 and study.found["idle"] is None:  # before the servers begin to import torch
             say(f"idle power: {idle_s:g} s")
             with meter_for(meter, device, None, None) as idle:
                 study.save(idle=idle_power(idle, idle_s))
-        with _servers(slots, lock) as servers:
+        with _servers(slots, out) as servers:
             study.go(servers)
     _report(out)
     return study.found
@@ -199,16 +200,15 @@ class _Study:
             self.arms[saved["name"]].search = saved["search"]
 
     @contextlib.contextmanager
-    def owned(self) -> Iterator[int]:
+    def owned(self) -> Iterator[None]:
         """The folder, in the hands of this process and the runs it starts, which hold the lock until they end."""
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            (self.out / LOCK).touch()
         except OSError as error:
             raise InputError(f"cannot make {self.out}: {error.strerror}") from None
-        with locked(self.out / LOCK, "give another --out") as lock:
+        with workers.owned(self.out, "give another --out"):
             self.save()
-            yield lock.fileno()
+            yield
 
     def save(self, **changes: Any) -> None:
         with self.lock:
@@ -474,11 +474,11 @@ def _planned(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _servers(slots: Sequence[dict[str, str]], lock: int) -> Iterator[list[Server]]:
+def _servers(slots: Sequence[dict[str, str]], out: Path) -> Iterator[list[Server]]:
     servers: list[Server] = []
     try:
         for environ in slots:
-            servers.append((Isolated([lock]), environ))
+            servers.append((Worker(out), environ))
         yield servers
     finally:
         for server, _ in servers:

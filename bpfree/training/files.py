@@ -100,17 +100,18 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
 
 
 @contextmanager
-def locked(folder: Path, advice: str) -> Iterator[None]:
+def locked(folder: Path, advice: str, name: str = LOCK) -> Iterator[None]:
     """Keep other processes out of a folder; the lock also ends when this process does.
 
     Args:
-        folder: it must exist; the lock is on a file ``.lock``, which is in it for as long as the lock is held.
+        folder: it must exist.
         advice: end of the error message, the alternative to waiting.
+        name: of the locked file, which is in the folder for as long as the lock is held.
 
     Raises:
         InputError: another process holds it, or the file system refuses.
     """
-    lock = FileLock(folder / LOCK, thread_local=False)
+    lock = FileLock(folder / name, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout:

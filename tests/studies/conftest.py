@@ -17,9 +17,9 @@ SMALL = {"hidden": (16,), "epochs": 2, "threads": 1, "device": "cpu", "meter": "
 
 
 class InProcess:
-    """`bpfree.studies.workers.Isolated` without a process."""
+    """`bpfree.studies.workers.Worker` without a process."""
 
-    def __init__(self, inherit: Any = ()):
+    def __init__(self, folder: Any = None):
         """There is nothing to start."""
 
     def run(self, call: str, values: dict, environ: Any = None) -> dict:
@@ -50,7 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "Isolated", InProcess)
+    monkeypatch.setattr(compare, "Worker", InProcess)
 
 
 @pytest.fixture
@@ -69,6 +69,6 @@ def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished study: Mono-Forward, its repeat, its twin; three seeds; do not change it, copy it."""
     out = tmp_path_factory.mktemp("finished") / "study"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "Isolated", InProcess)
+        patch.setattr(compare, "Worker", InProcess)
         compare.compare("mono-forward", data, out=out, seeds=3, controls=[], **SMALL)
     return out
