@@ -6,9 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import resource
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from torch import nn
 
 from bpfree.training.external import Outside
 from bpfree.config.resolve import PACKAGE
+from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.random_streams import Streams, derive
 from bpfree.training.trainer import Trainer
 from energy.readings import lacking
@@ -121,25 +120,20 @@ def order_sha256(seed: int, rows: int, batch_size: int) -> str:
     return hashlib.sha256(f"{batch_size}:".encode() + order.numpy().astype("<i8").tobytes()).hexdigest()
 
 
-def watch_memory(used: torch.device) -> Callable[[], tuple[int, str]]:
-    """Begin a new peak; the function that is returned says it in bytes, and how it was measured."""
+def watch_memory(used: torch.device) -> Callable[[], tuple[int | None, str]]:
+    """Begin a new peak of memory.
+
+    Returns:
+        A function that gives the peak in bytes, and how it was measured; None where nothing measures it.
+    """
     if used.type == "cuda":
         torch.cuda.reset_peak_memory_stats(used)
         return lambda: (torch.cuda.max_memory_allocated(used), "CUDA allocator peak")
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux begins a new VmHWM: proc_pid_clear_refs(5)
-        _resident_peak()
-    except (OSError, KeyError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return lambda: (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "resident peak of the process")
-    return lambda: (_resident_peak(), "resident peak of the run")
-
-
-def _resident_peak() -> int:
-    """Bytes, by Linux's account of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    kib, _ = dict(line.split(":", 1) for line in lines)["VmHWM"].split()
-    return int(kib) * 1024
+    if begin_resident_peak():
+        return lambda: (resident_peak(), "resident peak of the run")
+    if resident_peak() is None:
+        return lambda: (None, "unavailable: this system keeps no resident peak")
+    return lambda: (resident_peak(), "resident peak of the process")
 
 
 def data(loaded: "Data") -> dict[str, Any]:
