@@ -62,7 +62,7 @@ def co2e(energy_j: float | None, at: Intensity, pue: float = 1.0) -> dict[str, A
 
 def _of_country(where: str) -> Intensity:
     try:
-        table = json.loads(resources.files("codecarbon").joinpath(_TABLE).read_text())
+        table = json.loads(resources.files("codecarbon").joinpath(_TABLE).read_text(encoding="utf-8"))
     except (ImportError, OSError) as error:
         raise EnergyError("intensities by country need the package codecarbon: give a number of g/kWh") from error
     known = {code: row for code, row in table.items() if row.get("carbon_intensity") is not None}

@@ -1,5 +1,6 @@
 """The command line. It holds no logic: every command calls what Python users call, and prints what comes back."""
 
+import io
 import json
 import shlex
 import sys
@@ -337,7 +338,10 @@ def _silent(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """What the command ``bpfree`` runs: one line on standard error and an exit code for what went wrong."""
+    """Run the command ``bpfree``: one line on standard error and an exit code for what went wrong."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character shows ? in its place
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     sys.exit(_run(arguments))
 
 

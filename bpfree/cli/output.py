@@ -207,7 +207,7 @@ def study(found: Mapping[str, Any], folder: Any) -> None:
     table(rows, f"{found['name']}{quick}", ("arm", "role", "runs", "trials"))
     written = Path(folder, "report.json")
     if written.exists():
-        report(json.loads(written.read_text()), [written.with_suffix(".html")])
+        report(json.loads(written.read_text(encoding="utf-8")), [written.with_suffix(".html")])
 
 
 def search(found: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def builtin(folder: str, name: str) -> ModuleType:
 
 @functools.cache  # parsing is slow, and not meant for several threads at once
 def first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 def plugins() -> dict[str, importlib.metadata.EntryPoint]:

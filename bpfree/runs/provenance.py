@@ -42,7 +42,7 @@ def git() -> dict[str, Any] | None:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE.parent), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
 
 def versions() -> dict[str, str | None]:
@@ -66,7 +66,7 @@ def device(used: torch.device) -> dict[str, Any]:
 
 def cpu_name() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -75,14 +75,14 @@ def cpu_name() -> str:
 def boot() -> str | None:
     """What Linux calls the time since the machine was switched on: its containers share it, no two machines do."""
     with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return None
 
 
 def cuda_driver() -> str | None:
     """Version of the NVIDIA driver, where Linux tells it."""
     with contextlib.suppress(OSError):
-        return Path("/sys/module/nvidia/version").read_text().strip()
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
     return None
 
 

@@ -202,7 +202,7 @@ def _agree(path: Path, stored: Mapping[str, Any], given: Mapping[str, Any]) -> N
 def read_config(path: Path) -> dict[str, Any]:
     """The configuration of the run in ``path``."""
     try:
-        config = yaml.safe_load((path / CONFIG).read_text())
+        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run") from None
     except (OSError, yaml.YAMLError) as error:

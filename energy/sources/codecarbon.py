@@ -92,7 +92,6 @@ def sources() -> Iterator[Source]:
 def _probe() -> tuple[str, list[Any]]:
     """CodeCarbon's version and its private list of hardware objects (3.3.2)."""
     import codecarbon
-    import codecarbon.external.logger  # sets its own level when imported: silence it after that
 
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     tracker = codecarbon.OfflineEmissionsTracker(

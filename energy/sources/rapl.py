@@ -22,15 +22,15 @@ class Zone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.label = (folder / "name").read_text().strip()
+        self.label = (folder / "name").read_text(encoding="utf-8").strip()
         limit = folder / "max_energy_range_uj"
-        self._range_uj = int(limit.read_text()) if limit.exists() else 0
+        self._range_uj = int(limit.read_text(encoding="utf-8")) if limit.exists() else 0
         self.raw_uj = self.raw()
         self.joules = 0.0
 
     def raw(self) -> int:
         """The counter as it stands, in microjoules."""
-        return int((self.folder / "energy_uj").read_text())
+        return int((self.folder / "energy_uj").read_text(encoding="utf-8"))
 
     def advance(self) -> str:
         """Read, add what has passed to ``joules``, and say what was wrong ("" when nothing was)."""
@@ -122,7 +122,7 @@ def sources(root: str | Path = ROOT) -> Iterator[Source]:
 
 def _component(folder: Path) -> str | None:
     try:
-        label = (folder / "name").read_text().strip()
+        label = (folder / "name").read_text(encoding="utf-8").strip()
     except OSError:
         return None
     return "cpu" if label.startswith("package") else "ram" if label == "dram" else None
@@ -131,7 +131,7 @@ def _component(folder: Path) -> str | None:
 def _on_sysfs(root: Path) -> bool:
     """Whether a folder is the kernel's own (any mount of sysfs) and not a test double."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
     mounts = {line.split()[4]: line.split(" - ")[1].split()[0] for line in lines}

@@ -74,13 +74,13 @@ def test_a_file_with_one_public_trainer_needs_no_class(file: Path):
 
 
 def test_a_file_with_two_trainers_asks_which(file: Path):
-    file.write_text(MINE + "\nclass Other(MonoForward): pass\n")
+    file.write_text(MINE + "\nclass Other(MonoForward): pass\n", encoding="utf-8")
     with pytest.raises(InputError, match="exactly one public Trainer subclass, it has Mine, Other"):
         resolve.rule(str(file))
 
 
 def test_a_file_without_a_trainer_says_so(file: Path):
-    file.write_text("x = 1\n")
+    file.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(InputError, match="exactly one public Trainer subclass, it has none"):
         resolve.rule(str(file))
 
@@ -97,7 +97,7 @@ def test_a_file_without_a_rule_says_so(tmp_path: Path):
 
 
 def test_a_class_that_is_no_trainer_is_refused(file: Path):
-    file.write_text("class Thing: pass\n")
+    file.write_text("class Thing: pass\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"is not a Trainer: subclass bpfree.Trainer"):
         resolve.rule(f"{file}:Thing")
 
@@ -108,7 +108,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 def test_a_file_that_does_not_import_says_why(file: Path):
-    file.write_text("import no_such_module_here\n")
+    file.write_text("import no_such_module_here\n", encoding="utf-8")
     with pytest.raises(InputError, match="does not import: ModuleNotFoundError"):
         resolve.rule(f"{file}:Mine")
 
@@ -123,7 +123,7 @@ def test_a_folder_that_has_py_in_its_name_is_no_rule_file(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["{file}:Part", "{file}"])
 def test_a_rule_that_lacks_methods_names_them(file: Path, name: str):
-    file.write_text("import bpfree\n\nclass Part(bpfree.Trainer): pass\n")
+    file.write_text("import bpfree\n\nclass Part(bpfree.Trainer): pass\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"is not complete: it must define local_losses and predict"):
         resolve.rule(name.format(file=file))
 
