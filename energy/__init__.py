@@ -6,11 +6,12 @@
     print(meter.readings()["fit"]["total_j"], meter.readings()["fit"]["method"])
 
 Every component (each GPU, CPU, RAM) carries a label: ``measured:counter`` > ``measured:sampled`` > ``modelled`` >
-``constant`` > ``unavailable``. Missing is None, never 0. The run record is in ``bpfree.runs.record``, CO2e in
-``energy.carbon``; ``python -m energy`` says what can be measured here and why not.
+``constant`` > ``unavailable``. Missing is None, never 0. CO2e is in ``energy.carbon``; ``python -m energy`` says what
+can be measured here and why not. A meter of your own is a `Source`, whose ``read`` returns a `Point`.
 """
 
 from energy.labels import METHODS, EnergyError, show, worst
 from energy.meter import Meter
+from energy.sources.source import Point, Source
 
-__all__ = ["METHODS", "EnergyError", "Meter", "show", "worst"]
+__all__ = ["METHODS", "EnergyError", "Meter", "Point", "Source", "show", "worst"]

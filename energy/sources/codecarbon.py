@@ -25,7 +25,11 @@ _INTENSITY_G_PER_KWH = 475.0  # world mean; forced so that nothing is looked up,
 class LoadModel(Source):
     """CPU energy as a function of the machine's load.
 
-    Args: ``power``: object whose ``total_power().W`` is the mean power in W since its last call; ``clock``: seconds.
+    Args:
+        power: object whose ``total_power().W`` is the mean power in W since its last call.
+        source: description for the reading.
+        clock: returns seconds.
+        sleep: waits for so many seconds.
     """
 
     method = MODELLED
@@ -55,7 +59,15 @@ class LoadModel(Source):
 
 
 class FixedPower(Source):
-    """Fixed watts times time."""
+    """Fixed watts times time.
+
+    Args:
+        name: of the component.
+        power_w: the watts.
+        source: description for the reading.
+        boundary: parts of the machine that the watts include.
+        clock: returns seconds.
+    """
 
     method = CONSTANT
     sensor = "a constant, independent of use: an order of magnitude"
