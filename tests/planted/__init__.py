@@ -1,12 +1,12 @@
 """The planted faults, by what they are in."""
 
-from planted import feedback, graphs, images, layers, physical, shared, spikes
+from planted import feedback, graphs, images, layers, physical, shared, spikes, studies
 from planted.fault import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS: dict[str, Mutant] = {
     name: mutant
-    for room in (layers, feedback, images, physical, spikes, graphs, shared)
+    for room in (layers, feedback, images, physical, spikes, graphs, shared, studies)
     for name, mutant in room.MUTANTS.items()
 }

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import bpfree
 from bpfree.errors import InputError
 from bpfree.studies import compare, workers
 from bpfree.studies.workers import Worker
 from bpfree.training.files import LOCK, locked
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(bpfree.__file__).parents[1]
 METHODS = [method for method in ("forkserver", "spawn") if method in multiprocessing.get_all_start_methods()]
 MOST_S = 60
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT)}

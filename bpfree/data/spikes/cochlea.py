@@ -1,8 +1,8 @@
-"""Many sounds through the cochlea model: in chunks, in several processes, once; what is done is kept in the cache.
+"""Conversion of many sounds to spikes by the cochlea model: in chunks, in several processes, kept in the cache.
 
 The chunks, and the seed of each, follow from the sounds alone, so the spikes do not depend on the number of processes.
 Each chunk is kept as it is done: a conversion that is killed goes on from there. This file imports no torch: as
-``python -m bpfree.data.spikes.cochlea`` it is what a process of the conversion runs.
+``python -m bpfree.data.spikes.cochlea`` it is the program of a process of the conversion.
 """
 
 import contextlib
@@ -66,35 +66,36 @@ Sounds = Callable[[], Sequence[np.ndarray]]
 
 
 def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0) -> Trains:
-    """The spikes of all sounds, from the cache where they are in it.
+    """Spikes of all sounds, from the cache where they are in it.
 
     Args:
-        sounds: gives them, float at 48 kHz, none empty or silent; called when there is something to convert.
-        key: a hash of what they are.
+        sounds: returns them, float at 48 kHz, none empty or silent; called when there is something to convert.
+        key: a hash of their content.
         channels: places along the membrane.
         seed: of the spikes.
-        processes: how many convert.
+        processes: number of processes that convert.
         middle_ear_hz: of `cochlea.prepare`.
 
     Raises:
-        InputError: the cache cannot be written.
+        InputError: there can be no folder in the cache.
+        RunFailed: the cache cannot be written.
     """
     digest = hashlib.sha256(repr((VERSION, key, channels, seed, middle_ear_hz)).encode()).hexdigest()[:32]
     kept = cache() / "spikes" / f"{digest}.npz"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        if (found := _read(kept, *_WHOLE)) is None:
+        if (arrays := _read(kept, *_WHOLE)) is None:
             with FileLock(kept.with_suffix(".lock")):
-                found = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
+                arrays = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
     except OSError as error:
         raise InputError(f"cannot keep the spikes in {kept.parent}: {error.strerror or error}") from None
-    return Trains(*found)
+    return Trains(*arrays)
 
 
 def _convert(
     sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int, processes: int, middle_ear_hz: float
 ) -> tuple:
-    """Convert what no earlier try has, put the parts together, keep the whole, drop the parts."""
+    """Convert the chunks that no earlier try has kept, join all, keep the whole, drop the parts."""
     folder = kept.with_suffix(".parts")
     folder.mkdir(exist_ok=True)
     chunks = list(_plan(sounds, channels, seed, middle_ear_hz))
@@ -139,27 +140,27 @@ def convert(chunk: Chunk) -> dict[str, np.ndarray]:
     at, who = cochlea.bushy_cells(cochlea.hair_cells(cells, dt), len(cells), dt, rng)
     clip, channel = np.divmod(who, chunk.channels)
     heard = at < lengths[clip]  # a shorter clip of the chunk ends before the others do
-    found = (chunk.clips[clip[heard]], at[heard], channel[heard])
-    return dict(zip(_PART, (a.astype(t) for a, t in zip(found, (np.uint32, np.uint32, np.uint16), strict=True))))
+    spikes = (chunk.clips[clip[heard]], at[heard], channel[heard])
+    return dict(zip(_PART, (a.astype(t) for a, t in zip(spikes, (np.uint32, np.uint32, np.uint16), strict=True))))
 
 
 _transfer = lru_cache(1)(cochlea.transfer)
 
 
 def _keep(job: tuple[Chunk, Path]) -> None:
-    found = convert(job[0])
-    write_atomically(job[1], lambda file: np.savez(file, **found))  # type: ignore[arg-type]
+    spikes = convert(job[0])
+    write_atomically(job[1], lambda file: np.savez(file, **spikes))  # type: ignore[arg-type]
 
 
 def _work(jobs: Sequence[tuple[Chunk, Path]], processes: int, clips: int) -> None:
-    """Do all jobs, and say how far they are."""
+    """Do all jobs, and print the progress."""
     began_s, left = time.perf_counter(), sum(len(chunk.clips) for chunk, _ in jobs)
-    done, said = clips - left, 0
+    done, printed = clips - left, 0
     print(f"converting {left} of {clips} sounds to spikes, processes: {processes}", file=sys.stderr)
     for job in _each(jobs, processes):
         done += len(job[0].clips)
-        if (tenths := 10 * done // clips) > said:
-            said = tenths
+        if (tenths := 10 * done // clips) > printed:
+            printed = tenths
             print(f"{done} of {clips} after {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
 
 
