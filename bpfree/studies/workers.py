@@ -64,20 +64,20 @@ class Worker:
         arguments = (theirs, call, dict(values), variables, self.folder, self.lock)
         with _without_script():
             self._context.set_forkserver_preload([_PRELOAD])
-            self._process = self._context.Process(target=_work, args=arguments)
-            self._process.start()
+            process = self._process = self._context.Process(target=_work, args=arguments)
+            process.start()
         theirs.close()
-        wait([self._pipe, self._process.sentinel])  # a child of the process may keep its end of the pipe open
+        wait([self._pipe, process.sentinel])  # a child of the process may keep its end of the pipe open
         reply = b""
         with suppress(EOFError, OSError):
             if self._pipe.poll():
                 reply = self._pipe.recv_bytes()
-        self._process.join()
+        process.join()
         with self._sending:
             self._pipe.close()
         if reply:
             return json.loads(reply)
-        code = self._process.exitcode
+        code = process.exitcode
         why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return {"error": f"its process {why}", "code": 1}
 
@@ -90,7 +90,7 @@ class Worker:
     def close(self) -> None:
         """Stop the run that is going on, if there is one, and wait for its end."""
         self.stop()
-        if self._process is not None:
+        if self._process is not None and self._process.pid:  # else it was interrupted before it started
             self._process.join()
 
 
