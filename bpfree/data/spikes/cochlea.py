@@ -53,7 +53,15 @@ class Trains:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some sounds of about one length: their places among all, themselves, and the seed of their spikes."""
+    """Some sounds of about one length.
+
+    Attributes:
+        clips: their positions among all sounds.
+        sounds: float at 48 kHz.
+        seed: of their spikes.
+        channels: places along the membrane.
+        middle_ear_hz: of `cochlea.prepare`.
+    """
 
     clips: np.ndarray
     sounds: list[np.ndarray]
@@ -116,7 +124,7 @@ _WHOLE, _PART = ("starts", "steps", "channels"), ("clip", "steps", "channels")
 
 
 def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz: float) -> Iterator[Chunk]:
-    """The sounds by length, so that a chunk holds ones that take about as long."""
+    """Divide the sounds into chunks by length, so that those of a chunk take about as long."""
     order = np.argsort([len(sound) for sound in sounds], kind="stable")
     first, number = 0, 0
     while first < len(order):
@@ -128,7 +136,7 @@ def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz:
 
 
 def convert(chunk: Chunk) -> dict[str, np.ndarray]:
-    """The spikes of one chunk, by time: the clip, the step and the channel of each."""
+    """Convert one chunk to spikes, ordered by time: the clip, the step and the channel of each."""
     lengths = np.array([len(sound) // 2 for sound in chunk.sounds])  # in steps
     steps = -(-(lengths.max() + _RINGING) // _GRID) * _GRID
     padded = np.zeros((len(lengths), 2 * (steps - 1)), np.float32)
@@ -165,7 +173,7 @@ def _work(jobs: Sequence[tuple[Chunk, Path]], processes: int, clips: int) -> Non
 
 
 def _each(jobs: Sequence[tuple[Chunk, Path]], processes: int) -> Iterator[tuple[Chunk, Path]]:
-    """Every job once it is done: here, or by several processes that know nothing of this one but their input."""
+    """Yield every job once it is done: in this process, or in several others, which get their jobs one by one."""
     if processes <= 1:
         for job in jobs:
             _keep(job)
@@ -189,7 +197,7 @@ def _each(jobs: Sequence[tuple[Chunk, Path]], processes: int) -> Iterator[tuple[
 
 
 def _cancelled(pool: ThreadPoolExecutor, results: Iterator[Any]) -> Iterator[Any]:
-    """``results``; what has not begun when one fails, or when nobody wants more, is not begun."""
+    """Yield the results; when one fails, or when nobody wants more, cancel the jobs that have not begun."""
     try:
         yield from results
     finally:
@@ -221,7 +229,7 @@ class _Worker:
 
 
 def _serve() -> None:
-    """Keep the spikes of every chunk that standard input brings, and say so."""
+    """Keep the spikes of every chunk from standard input, and reply to each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends it by way of its input
     answers = os.fdopen(os.dup(1), "wb")
     while True:
@@ -235,7 +243,7 @@ def _serve() -> None:
 
 
 def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
-    """The arrays of a file that was kept; None when there is none, or it is damaged."""
+    """Read the arrays of a kept file; None when there is none, or it is damaged."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)
