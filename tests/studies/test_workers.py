@@ -40,7 +40,7 @@ def method(request, monkeypatch) -> str:
 
 @pytest.fixture
 def waiting_rule(tmp_path: Path) -> str:
-    """A rule that says that it has begun, and then waits for ``go`` in its folder, whatever signal comes."""
+    """A rule that makes a file when it begins, waits for ``go`` whatever signal comes, and makes one at its end."""
     file = tmp_path / "waiting.py"
     file.write_text(
         "import pathlib, signal, time\n"
@@ -51,7 +51,8 @@ def waiting_rule(tmp_path: Path) -> str:
         "        (here / 'begun').touch()\n"
         "        while not (here / 'go').exists():\n"
         "            time.sleep(0.02)\n"
-        "        yield from super().local_losses(batch)\n",
+        "        yield from super().local_losses(batch)\n"
+        "        (here / 'trained').touch()\n",
         encoding="utf-8",
     )
     return f"{file}:Waiting"
@@ -176,16 +177,18 @@ def test_killed_study_keeps_its_folder_until_its_run_has_ended(study, tmp_path, 
     assert not list((tmp_path / "study").glob(f"{LOCK}*"))
 
 
-def test_study_that_is_told_to_end_waits_until_its_run_has_saved(study, tmp_path):
-    """SIGTERM for the study alone, as from a queue; the run stops after its batch, with everything saved."""
+def test_study_that_is_stopped_waits_for_the_batch_of_its_run(study, tmp_path):
+    """SIGTERM for the study alone, as from a queue: it asks its run to stop, which that does after the batch."""
     process, _, _ = study
     process.terminate()
     time.sleep(1)
     assert process.poll() is None
     (tmp_path / "go").touch()
     assert process.wait(MOST_S) == 0
-    record = json.loads((tmp_path / "study" / "warm-up" / "run.json").read_text(encoding="utf-8"))
-    assert record["status"] == "stopped"
+    assert (tmp_path / "trained").exists()
+    found = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert found["stopped"] is True
+    assert {run["status"] for run in found["runs"]} == {"planned"}
 
 
 @pytest.mark.parametrize("alive", [True, False])
