@@ -147,7 +147,7 @@ def study(method, waiting_rule, data, tmp_path):
         f"compare.compare({waiting_rule!r}, {data!r}, **{values!r})\n",
         encoding="utf-8",
     )
-    process = subprocess.Popen([sys.executable, str(script)], env=ENVIRON, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, env=ENVIRON, stderr=subprocess.DEVNULL)
     try:
         until((tmp_path / "begun").exists, "no run began")
         yield process, (waiting_rule, data), values
