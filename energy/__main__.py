@@ -1,4 +1,4 @@
-"""``python -m energy``: what can be measured here and why not; ``python -m energy run -- CMD`` meters any command."""
+"""``python -m energy`` lists the energy sensors here; ``python -m energy run -- CMD`` meters any command."""
 
 import json
 import subprocess
@@ -30,8 +30,8 @@ def doctor(
         return
     with Meter(backend) as meter:
         idle = idle_power(meter, idle_s) if idle_s else None
-    found = meter.describe() | {"idle": idle}
-    typer.echo(json.dumps(found, indent=1) if as_json else _described(found))
+    report = meter.describe() | {"idle": idle}
+    typer.echo(json.dumps(report, indent=1) if as_json else _described(report))
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -42,7 +42,7 @@ def run(
     where: Annotated[str, typer.Option("--co2", help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a command, then say what it took; its exit code is passed on."""
+    """Run a command, then print the energy that it took; its exit code is passed on."""
     at = intensity(where) if where else None
     with Meter(backend) as meter:
         waited_s = meter.align() if align else 0.0
@@ -59,9 +59,9 @@ def run(
     raise typer.Exit(code if code >= 0 else 128 - code)
 
 
-def _described(found: dict[str, Any]) -> str:
+def _described(report: dict[str, Any]) -> str:
     lines = []
-    for name, part in found["components"].items():
+    for name, part in report["components"].items():
         lines.append(f"{name:5} {part['method']:16} {part['source'] or part['reason']}")
         lines += [f"{'':22} not better because: {reason}" for reason in part["refused"]]
         if part["tick_ms"] is not None:
@@ -69,10 +69,10 @@ def _described(found: dict[str, Any]) -> str:
                 f"{'':22} the value moves every {part['tick_ms']:.3g} ms: windows of 1 s err by less than"
                 f" {part['tick_ms'] / 10:.2g} %"
             )
-    lines += [f"{name:5} {'none':16} {reason}" for name, reason in found["notes"].items()]
-    if found["idle"]:
-        watts = found["idle"]["total_w"]
-        lines.append(f"idle  {found['idle']['method']:16} " + ("unavailable" if watts is None else f"{watts:.3g} W"))
+    lines += [f"{name:5} {'none':16} {reason}" for name, reason in report["notes"].items()]
+    if report["idle"]:
+        watts = report["idle"]["total_w"]
+        lines.append(f"idle  {report['idle']['method']:16} " + ("unavailable" if watts is None else f"{watts:.3g} W"))
     return "\n".join(lines)
 
 
@@ -85,11 +85,10 @@ def _reported(reading: dict[str, Any]) -> str:
         bound = "" if part["err_bound"] is None else f", edges ±{part['err_bound']:.1%}"
         lines.append(f"  {name:5} {show(part['energy_j'], part['method'])}  {part['reason'] or part['source']}{bound}")
     if reading["co2e"]:
-        found = reading["co2e"]
-        grams = "unavailable" if found["kg"] is None else f"{1e3 * found['kg']:.2g} g"
-        lines.append(
-            f"CO2e    {grams} (derived: {found['g_per_kwh']:g} g/kWh, {found['source']}, {found['year'] or 'no year'})"
-        )
+        carbon = reading["co2e"]
+        grams = "unavailable" if carbon["kg"] is None else f"{1e3 * carbon['kg']:.2g} g"
+        basis = f"{carbon['g_per_kwh']:g} g/kWh, {carbon['source']}, {carbon['year'] or 'no year'}"
+        lines.append(f"CO2e    {grams} (derived: {basis})")
     if reading["aligned"]:
         lines.append(
             f"aligned to counter ticks: waited {reading['wait_s']:.3f} s before and {reading['tail_s']:.3f} s after"
@@ -98,7 +97,7 @@ def _reported(reading: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """The command's exit code; 2 with one line for bad input."""
+    """Run the command line; returns its exit code, 2 with one line for bad input."""
     try:
         return app(standalone_mode=False) or 0
     except typer.Abort:

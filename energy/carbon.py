@@ -21,7 +21,7 @@ _TABLE = "data/private_infra/global_energy_mix.json"
 
 @dataclass(frozen=True)
 class Intensity:
-    """Carbon intensity of electricity in g CO2e per kWh, with where it comes from; ``year`` None: not stated."""
+    """Carbon intensity of electricity in g CO2e per kWh, with its source; ``year`` None: not stated."""
 
     g_per_kwh: float
     source: str
@@ -30,9 +30,13 @@ class Intensity:
 
 
 def intensity(where: str | float) -> Intensity:
-    """The intensity of a country (ISO code of three letters, or name) or an explicit one in g/kWh.
+    """Carbon intensity of a country, or an explicit one.
 
-    Raises EnergyError for a number that is negative or not finite, and for an unknown country, with near names.
+    Args:
+        where: ISO code of three letters or name of a country, or a number of g CO2e per kWh.
+
+    Raises:
+        EnergyError: the number is negative or not finite, or the country is unknown; near names are listed.
 
     >>> intensity(56.0).g_per_kwh
     56.0
@@ -47,9 +51,18 @@ def intensity(where: str | float) -> Intensity:
 
 
 def co2e(energy_j: float | None, at: Intensity, pue: float = 1.0) -> dict[str, Any]:
-    """CO2e in kg of an energy in J, as JSON with everything it was derived from; None stays None.
+    """CO2e of an energy, as JSON with everything it was derived from.
 
-    Args: ``pue``: power usage effectiveness of the building, 1 or more. Raises EnergyError for less.
+    Args:
+        energy_j: energy in J; None: not known.
+        at: carbon intensity of its electricity.
+        pue: power usage effectiveness of the building, 1 or more.
+
+    Returns:
+        ``kg`` (None where the energy is not known), ``method``, ``energy_j``, ``pue`` and the fields of ``at``.
+
+    Raises:
+        EnergyError: ``pue`` is below 1 or not finite.
 
     >>> co2e(3.6e6, Intensity(400.0, "given by the user"), pue=1.5)["kg"]
     0.6
@@ -62,7 +75,7 @@ def co2e(energy_j: float | None, at: Intensity, pue: float = 1.0) -> dict[str, A
 
 def _of_country(where: str) -> Intensity:
     try:
-        table = json.loads(resources.files("codecarbon").joinpath(_TABLE).read_text())
+        table = json.loads(resources.files("codecarbon").joinpath(_TABLE).read_text(encoding="utf-8"))
     except (ImportError, OSError) as error:
         raise EnergyError("intensities by country need the package codecarbon: give a number of g/kWh") from error
     known = {code: row for code, row in table.items() if row.get("carbon_intensity") is not None}

@@ -1,4 +1,4 @@
-"""Idle power: what the machine draws while nothing of ours runs. Shown beside results, never silently subtracted."""
+"""Idle power: the machine's draw before a run begins. Shown beside results, never silently subtracted."""
 
 import time
 from typing import Any
@@ -9,10 +9,18 @@ IDLE_S = 5.0
 
 
 def idle_power(meter: Meter, seconds: float = IDLE_S, name: str = "idle") -> dict[str, Any]:
-    """Mean power over ``seconds`` of sleep, as JSON: ``seconds``, ``total_w`` with ``method``, and ``components``.
+    """Mean power while this process sleeps.
 
-    Measure it in the process, with the clocks and the device context of the runs that it is shown beside. The reading
-    itself is the meter's window ``name``. Watts are None where the energy is unavailable.
+    Measure it in the process, with the clocks and the device context of the runs that it is shown beside.
+
+    Args:
+        meter: an open meter.
+        seconds: length of the sleep.
+        name: of the meter's window that holds the reading itself.
+
+    Returns:
+        JSON: ``seconds``, ``total_w`` with ``method``, and ``components``; watts are None where the energy is
+        unavailable.
     """
     with meter.window(name):
         time.sleep(seconds)
@@ -22,8 +30,8 @@ def idle_power(meter: Meter, seconds: float = IDLE_S, name: str = "idle") -> dic
         "total_w": _watts(reading["total_j"], reading["seconds"]),
         "method": reading["method"],
         "components": {
-            part: {"power_w": _watts(found["energy_j"], reading["seconds"]), "method": found["method"]}
-            for part, found in reading["components"].items()
+            name: {"power_w": _watts(part["energy_j"], reading["seconds"]), "method": part["method"]}
+            for name, part in reading["components"].items()
         },
     }
 

@@ -1,4 +1,4 @@
-"""Labels: where a joule comes from, best first. A sum inherits the worst label in it."""
+"""Labels: the origin of a joule, best first. A sum inherits the worst label in it."""
 
 from collections.abc import Iterable
 
@@ -12,11 +12,11 @@ COUNTER, SAMPLED, MODELLED, CONSTANT, UNAVAILABLE = METHODS = (
 
 
 class EnergyError(Exception):
-    """Something about energy or a record is wrong; the message is one plain line that says what would be right."""
+    """A meter, an energy or a record is wrong; the message is one plain line that says what would be right."""
 
 
 def worst(methods: Iterable[str]) -> str:
-    """The worst of some labels; of none: ``unavailable``.
+    """Worst of some labels; ``unavailable`` where there is none.
 
     >>> worst(["measured:counter", "constant", "modelled"])
     'constant'
@@ -25,12 +25,16 @@ def worst(methods: Iterable[str]) -> str:
 
 
 def is_measured(method: str) -> bool:
-    """Whether a label may stand behind an energy claim."""
+    """True for the labels that may stand behind an energy claim."""
     return method in (COUNTER, SAMPLED)
 
 
 def show(energy_j: float | None, method: str) -> str:
-    """One energy in J as people should read it: estimates get two digits and a mark, measurements four and their label.
+    """Text of one energy: estimates get two digits and a mark, measurements four and their label.
+
+    Args:
+        energy_j: energy in J; None: not known.
+        method: its label.
 
     >>> show(1234.5, "constant"), show(1234.5, "measured:counter"), show(None, "unavailable")
     ('≈ 1,200 J (est.)', '1,234 J (measured:counter)', 'unavailable')

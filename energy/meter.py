@@ -35,7 +35,7 @@ class Edge:
 
 @dataclass
 class Window:
-    """What a name has gathered: joules and faults of every source, over one or more stretches of time."""
+    """Joules and faults of every source, gathered under one name over one or more stretches of time."""
 
     within: str | None = None
     edges: int = 0
@@ -58,7 +58,7 @@ class Stretch:
     faults: dict[str, str] = field(default_factory=dict)
 
     def end(self, window: Window, end: Edge) -> None:
-        """Add what lies between the two edges to the window."""
+        """Add the time and the joules between the two edges to the window."""
         window.seconds += end.time_s - self.start.time_s
         window.cpu_seconds += end.cpu_s - self.start.cpu_s
         for name, last in end.points.items():
@@ -87,14 +87,14 @@ class Meter:
             ``codecarbon`` or ``none``.
         sync: called before every edge, e.g. ``torch.cuda.synchronize``, so that queued work falls into its window.
         earlier: ``readings()`` of the run that this one resumes; they are added in.
-        gpus: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all.
+        gpus: NVML indices or UUIDs; None: those that CUDA_VISIBLE_DEVICES names, else all.
         rapl_root: the powercap folder, which containers may mount elsewhere.
         nvml: a double for the ``pynvml`` module in tests; readings are then marked fake.
         sources: read these, one a component, instead of looking for any; ``backend`` is then only their name.
         origin: facts about where ``sources`` come from, for `describe`.
 
     Raises:
-        EnergyError: unknown backend or GPU, or a backend asked for by name that can read nothing here.
+        EnergyError: unknown backend or GPU, or a backend other than ``auto`` that can read nothing here.
     """
 
     def __init__(
@@ -173,15 +173,15 @@ class Meter:
                 source.close()
 
     def readings(self) -> dict[str, Reading]:
-        """Name -> reading (see ``energy.readings``) of every window; an open one counts up to its last edge."""
+        """Readings by name of window (see ``energy.readings``); an open one counts up to its last edge."""
         with self._lock:
-            own = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
-        names = [*self._earlier, *(name for name in own if name not in self._earlier)]
-        both = {name: [d[name] for d in (self._earlier, own) if name in d] for name in names}
-        return {name: found[0] if len(found) == 1 else add(*found) for name, found in both.items()}
+            now = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
+        names = [*self._earlier, *(name for name in now if name not in self._earlier)]
+        both = {name: [part[name] for part in (self._earlier, now) if name in part] for name in names}
+        return {name: parts[0] if len(parts) == 1 else add(*parts) for name, parts in both.items()}
 
     def describe(self) -> dict[str, Any]:
-        """JSON: what reads each component, what was tried before it and why not, and what starting has cost in s."""
+        """JSON: the source of each component, the better ones that were refused and why, and the start-up time in s."""
         return {
             "backend": self.backend,
             "origin": self._origin,

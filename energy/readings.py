@@ -1,7 +1,7 @@
-"""Reading: the plain JSON that one window leaves behind, and how two of them add up.
+"""Reading: the plain JSON that one window leaves behind, and the sum of two.
 
 A reading: ``seconds``, ``cpu_seconds`` (this process and its finished children), ``edges``, ``total_j`` with
-``method`` (the worst label it includes), ``by_method`` (J of each label apart: what may be ranked), ``includes`` and
+``method`` (the worst label it includes), ``by_method`` (J of each label apart, for rankings), ``includes`` and
 ``lacks`` (component names), ``err_bound`` (relative, of the edges alone, or None), ``fake``, ``within`` (the window
 around a nested one, or None), ``warnings``, and ``components``: name -> ``energy_j`` (None when unavailable),
 ``method``, ``source``, ``boundary``, ``uncertainty``, ``err_bound``, ``tick_ms``, ``reason``, ``fake``.
@@ -17,8 +17,14 @@ WARN_ERR_BOUND = 0.05
 
 
 def component(source: Any, energy_j: float | None, fault: str) -> Reading:
-    """One component's part of a window. Args: a ``Source``; its joules; what went wrong ("" when nothing did)."""
-    part = {
+    """One component's part of a window.
+
+    Args:
+        source: an `energy.Source`.
+        energy_j: its joules in the window; None: not known.
+        fault: the reason for which they do not count; empty: they do.
+    """
+    return {
         "energy_j": None if fault else energy_j,
         "method": UNAVAILABLE if fault else source.method,
         "source": source.source,
@@ -28,18 +34,24 @@ def component(source: Any, energy_j: float | None, fault: str) -> Reading:
         "reason": fault,
         "fake": source.fake,
     }
-    return part
 
 
 def compose(
     seconds: float, cpu_seconds: float, edges: int, components: Mapping[str, Reading], within: str | None
 ) -> Reading:
-    """A window's reading from its parts: what is not resolved is voided, bounds are set, the total gets its label.
+    """Compose a window's reading from its parts: parts too short to resolve are voided, bounds and labels are set.
 
     A measured component moves in ticks, so a stretch between two edges is off by less than one tick (its edges err in
     opposite senses), and ``edges`` edges by less than edges/2 ticks: err_bound = tick x edges / 2 / seconds. A window
-    shorter than a tick is not resolved: unavailable, not zero. What its edges differ by stays as ``unresolved_j``: in
-    the sum of adjacent windows their shared edges cancel.
+    shorter than a tick is not resolved: unavailable, not zero. The difference of its edges stays as ``unresolved_j``:
+    in the sum of adjacent windows their shared edges cancel.
+
+    Args:
+        seconds: length of the window.
+        cpu_seconds: CPU time in it, of this process and its finished children.
+        edges: number of moments at which it began or ended.
+        components: parts by name, from `component`.
+        within: name of the window around it, or None.
     """
     parts = {name: _bounded(part, seconds, edges) for name, part in components.items()}
     known = {name: part for name, part in parts.items() if part["energy_j"] is not None}
@@ -70,15 +82,19 @@ def compose(
 
 
 def add(first: Reading, second: Reading) -> Reading:
-    """The reading of two disjoint windows together, as when a resumed run goes on with a saved one.
+    """Sum of the readings of two disjoint windows, as when a resumed run goes on with a saved one.
 
     A component that is unavailable in one of them is unavailable in the sum; one that only one of them has is kept.
+
+    Args:
+        first: reading of the earlier window.
+        second: reading of the later window.
     """
     names = [*first["components"], *(name for name in second["components"] if name not in first["components"])]
     parts = {}
     for name in names:
-        found = [reading["components"][name] for reading in (first, second) if name in reading["components"]]
-        parts[name] = found[0] if len(found) == 1 else _add_parts(*found)
+        both = [reading["components"][name] for reading in (first, second) if name in reading["components"]]
+        parts[name] = both[0] if len(both) == 1 else _add_parts(*both)
     return compose(
         first["seconds"] + second["seconds"],
         first["cpu_seconds"] + second["cpu_seconds"],
@@ -89,10 +105,13 @@ def add(first: Reading, second: Reading) -> Reading:
 
 
 def lacking(reading: Mapping[str, Any], name: str, reason: str, *, void: bool = False) -> Reading:
-    """The reading with one component more, ``name``, whose energy is not known.
+    """Add a component whose energy is not known to a reading.
 
     Args:
-        void: nothing else counts either, as when what was metered is the simulation of another machine.
+        reading: the reading, which is left as it is.
+        name: of the component.
+        reason: for which its energy is not known.
+        void: the other components do not count either, as when the meter saw the simulation of another machine.
     """
     missing = {"energy_j": None, "method": UNAVAILABLE, "tick_ms": None, "reason": reason, "fake": False}
     blank = {"source": "", "boundary": "", "uncertainty": ""}
@@ -114,17 +133,20 @@ def _add_parts(first: Reading, second: Reading) -> Reading:
 
 
 def whole(readings: Iterable[Reading]) -> dict[str, Any]:
-    """``energy_j`` and ``method`` of adjacent windows together: one shorter than a tick counts too, as it shares its
-    edges with its neighbours. None and "unavailable" when nothing is known of a window."""
+    """Sum up adjacent windows; one shorter than a tick counts too, as it shares its edges with its neighbours.
+
+    Returns:
+        ``energy_j`` and ``method``: None and "unavailable" when nothing is known of a window.
+    """
     total_j, methods = 0.0, []
     for reading in readings:
         if reading["within"]:
             continue
         parts = reading["components"].values()
-        known = [part.get("unresolved_j") if part["energy_j"] is None else part["energy_j"] for part in parts]
-        if not (told := [joules for joules in known if joules is not None]):
+        joules = [part.get("unresolved_j") if part["energy_j"] is None else part["energy_j"] for part in parts]
+        if not (known := [value for value in joules if value is not None]):
             return {"energy_j": None, "method": UNAVAILABLE}
-        total_j += sum(told)
+        total_j += sum(known)
         methods += [part["method"] for part in parts if part["energy_j"] is not None]
     return {"energy_j": total_j if methods else None, "method": worst(methods)}
 

@@ -57,7 +57,7 @@ def synthetic():
 
 def config(recipe, changes):
     """The recipe's settings, with those of spiking nets left out where the net is dense."""
-    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
+    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8"))
     values = {key: value for key, value in values.items() if key not in ("about", "seeds", "target")} | changes
     dropped = (SPIKING if "net" in changes else ()) + (SOUNDS if QUICK else ())
     values = {key: value for key, value in values.items() if key not in dropped}

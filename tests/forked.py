@@ -1,4 +1,4 @@
-"""Processes of their own without the seconds that importing torch takes: forks of one server that has it imported.
+"""New processes without the seconds that importing torch takes: forks of one server that has it imported.
 
 The server knows nothing of bpfree, so that a fork may import it from another place, or be killed with what it holds.
 """
@@ -13,7 +13,7 @@ PRELOAD = [
 
 
 def context() -> Any:
-    """What `multiprocessing.get_context` gives, for ``Process`` and ``Pipe``."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(PRELOAD)
-    return found
+    """Context of `multiprocessing`, for ``Process`` and ``Pipe``."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(PRELOAD)
+    return server

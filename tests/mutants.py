@@ -118,7 +118,7 @@ def run_tests(overlay: str, tests: Sequence[str], log: str, result) -> None:
             if report.failed:
                 failed.append(report.nodeid)
 
-    with open(log, "w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with open(log, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
         code = pytest.main([*options, *(f"{ROOT}/tests/{test}" for test in tests)], plugins=[Reports()])
     import bpfree

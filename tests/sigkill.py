@@ -26,14 +26,14 @@ KINDS = {b"b": "after a batch", b"p": "between phases", b"s": "in a checkpoint"}
 
 @dataclass(frozen=True)
 class Report:
-    """How it went: kills by the last moment before each, and the finished run."""
+    """Kills, counted by the last moment before each, and the finished run."""
 
     kills: Counter
     outcome: dict[str, Any]
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """What a run left behind, without its times: the bytes of the model, the record's result, the history."""
+    """Results of a run, without its times: the bytes of the model, the record's result, the history."""
     record = json.loads((folder / "run.json").read_text())
     history = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     return {
@@ -47,7 +47,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 
 def live(folder: Path, algo: str, values: dict[str, Any], moments: Any = None) -> None:
-    """Begin the run in ``folder``, or go on with it, to its end; tells ``moments`` how far it is."""
+    """Begin the run in ``folder``, or go on with it, to its end; reports its progress to ``moments``."""
     import torch
     from small import tiny
 

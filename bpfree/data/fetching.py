@@ -1,16 +1,16 @@
 """Fetching published files: https only, resumed where a connection was cut, never more bytes than were published."""
 
-import fcntl
 import http.client
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from filelock import FileLock
 
 from bpfree.errors import InputError
 
@@ -21,7 +21,13 @@ _IDLE = 3  # tries in a row that may bring nothing before a host is given up
 
 @dataclass(frozen=True)
 class Remote:
-    """A published file: its name, where it is, how many bytes it has; 0: not published, what the host says counts."""
+    """A published file.
+
+    Attributes:
+        name: of the file.
+        urls: its addresses, the first to be tried first.
+        size: bytes; 0: not published, the host's announcement counts.
+    """
 
     name: str
     urls: tuple[str, ...]
@@ -38,7 +44,18 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def open_https(url: str, headers: Mapping[str, str]) -> Any:
-    """The response to GET ``url``; the one place that touches the network, so tests replace it."""
+    """Send a GET request; the one place that touches the network, so tests replace it.
+
+    Args:
+        url: address; anything but https is refused.
+        headers: beside the name of this program.
+
+    Returns:
+        The open response.
+
+    Raises:
+        URLError: there is no answer, or a redirect leaves https.
+    """
     if urlsplit(url).scheme != "https":
         raise urllib.error.URLError("it is not https")
     request = urllib.request.Request(url, headers={"User-Agent": "bpfree", **headers})
@@ -46,22 +63,27 @@ def open_https(url: str, headers: Mapping[str, str]) -> Any:
 
 
 def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
-    """Bring ``remote`` into ``folder``, from the first of its addresses that gives what was published.
+    """Download a file from the first of its addresses that sends it as it was published.
 
-    What has arrived stays in ``<name>.part`` when a connection is cut, and the next try, or the next run, goes on from
-    there. Several processes may call this at once: one fetches, the others wait for it.
+    When a connection is cut, ``<name>.part`` keeps the bytes that arrived, and the next try, or the next run, goes on
+    from there. Several processes may call this at once: one downloads, the others wait for it.
 
     Args:
-        check: raises InputError when the file it is given is not what was published; it is then thrown away.
+        remote: the published file.
+        folder: for the file; made if it is not there.
+        check: raises InputError for a file that differs from the published one, which is then removed.
+
+    Returns:
+        Path of the file.
 
     Raises:
-        InputError: no address gave the file; says what was wrong with each.
+        InputError: no address gave the file, with the reason for each; or ``folder`` cannot be written.
     """
     target, part = folder / remote.name, folder / f"{remote.name}.part"
-    wrong = []
+    reasons = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f"{remote.name}.lock"):
+        with FileLock(folder / f"{remote.name}.lock"):
             if target.exists() and not target.is_file():
                 raise InputError(f"{target} is not a file: remove it")
             for url in [] if target.exists() else remote.urls:
@@ -70,7 +92,7 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
                     print(f"fetching {url} ({size / 1e6:.1f} MB) into {folder}", file=sys.stderr)
                     _complete(url, part, size, check)
                 except (InputError, *_FAILED) as error:
-                    wrong.append(f"{url}: {_reason(error)}")
+                    reasons.append(f"{url}: {_reason(error)}")
                 else:
                     part.replace(target)
                     break
@@ -78,19 +100,19 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
                 return target
     except OSError as error:
         raise InputError(f"cannot keep {remote.name} in {folder}: {error.strerror or error}") from None
-    raise InputError(f"cannot fetch {remote.name}: {'; '.join(wrong)}")
+    raise InputError(f"cannot fetch {remote.name}: {'; '.join(reasons)}")
 
 
 class _NotSent(Exception):
-    """The host did not send what was published, however often it was asked."""
+    """The host did not send the published file in any of several requests."""
 
 
 # URLError is an OSError, but so is a full disk: only what the network does counts as a reason to try another host.
 _FAILED = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, _NotSent)
 
 
-def _asked(call: Callable[..., Any], *args: Any) -> Any:
-    """What ``call`` returns; whatever else the network does wrong (no route, TLS) counts as a broken connection."""
+def _network(call: Callable[..., Any], *args: Any) -> Any:
+    """Call a function that uses the network; its other faults (no route, TLS) count as a broken connection."""
     try:
         return call(*args)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
@@ -100,8 +122,8 @@ def _asked(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _announced(url: str) -> int:
-    """How many bytes the host says the file has."""
-    with _asked(open_https, url, {}) as response:
+    """Number of bytes that the host announces."""
+    with _network(open_https, url, {}) as response:
         length = response.headers.get("Content-Length", "")
     if not length.isdigit():
         raise _NotSent("the host does not say how many bytes it has")
@@ -109,7 +131,7 @@ def _announced(url: str) -> int:
 
 
 def _complete(url: str, part: Path, size: int, check: Callable[[Path], Any]) -> None:
-    """Fill and check ``part``; when what an earlier try left in it turns out to be wrong, begin anew once."""
+    """Fill and check ``part``; when the bytes that an earlier try left in it turn out to be wrong, begin anew once."""
     if part.exists() and part.stat().st_size > size:
         part.unlink()
     for again in (True, False) if part.exists() else (False,):
@@ -124,7 +146,7 @@ def _complete(url: str, part: Path, size: int, check: Callable[[Path], Any]) -> 
 
 
 def _fill(url: str, part: Path, size: int) -> None:
-    """Bring ``part`` to ``size`` bytes, asking only for those that are missing."""
+    """Bring ``part`` to ``size`` bytes, requesting only those that are missing."""
     idle, done = 0, _size(part)
     while done < size:
         reason: BaseException | str = "the connection ended early"
@@ -145,8 +167,8 @@ def _fill(url: str, part: Path, size: int) -> None:
 
 
 def _receive(url: str, part: Path, size: int, done: int) -> None:
-    """Append what one response gives to the ``done`` bytes of ``part``, or begin anew where the host cannot resume."""
-    with _asked(open_https, url, {"Range": f"bytes={done}-"} if done else {}) as response:
+    """Append one response to the ``done`` bytes of ``part``, or begin anew where the host cannot resume."""
+    with _network(open_https, url, {"Range": f"bytes={done}-"} if done else {}) as response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
         begin = done if resumed else 0
         length = response.headers.get("Content-Length", "")
@@ -154,7 +176,7 @@ def _receive(url: str, part: Path, size: int, done: int) -> None:
             raise _NotSent(f"the host announces {int(length) + begin:,} bytes, {size:,} were published")
         with part.open("r+b" if resumed else "wb") as file:
             file.seek(begin)
-            while chunk := _asked(response.read, min(_CHUNK, size + 1 - file.tell())):
+            while chunk := _network(response.read, min(_CHUNK, size + 1 - file.tell())):
                 file.write(chunk)
 
 
@@ -166,11 +188,3 @@ def _reason(error: BaseException | str) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the host answers {error.code} {error.reason}"
     return str(getattr(error, "reason", None) or error or type(error).__name__)
-
-
-@contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Only one process at a time gets past here; the lock goes when the process does."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -22,7 +22,7 @@ from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings
 from bpfree.nets.physical.surrogate import Regressor
 from bpfree.nets.physical.system import System, largest
-from bpfree.training.checkpoint import write_atomically
+from bpfree.training.files import write_atomically
 
 if TYPE_CHECKING:
     from bpfree.training.data import Spec

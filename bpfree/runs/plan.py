@@ -162,7 +162,7 @@ def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[
 def read_config(path: Path) -> dict[str, Any]:
     """The configuration of the run in ``path``."""
     try:
-        config = yaml.safe_load((path / CONFIG).read_text())
+        config = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run") from None
     except (OSError, yaml.YAMLError) as error:

@@ -1,4 +1,4 @@
-"""What a run record says beside the result: code, versions, device, memory, parameters, data and its normalisation."""
+"""Provenance of a run, for its record: code, versions, device, memory, parameters, data and its normalisation."""
 
 import contextlib
 import dataclasses
@@ -6,9 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import resource
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ import torch
 from torch import nn
 
 from bpfree.config.resolve import PACKAGE
+from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.external import External
 from bpfree.training.random_streams import Streams, derive
 from bpfree.training.trainer import Trainer
@@ -31,7 +30,7 @@ PACKAGES = ("bpfree", "torch", "numpy", "torch-geometric", "spikingjelly", "code
 
 
 def git() -> dict[str, Any] | None:
-    """Commit of the checkout that this code runs from, and whether its tree differs; None for an installed package."""
+    """Commit of the checkout that this code runs from; ``dirty``: its tree differs; None for an installed package."""
     if not (PACKAGE.parent / ".git").exists():
         return None
     try:
@@ -43,7 +42,7 @@ def git() -> dict[str, Any] | None:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE.parent), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
 
 def versions() -> dict[str, str | None]:
@@ -67,28 +66,33 @@ def device(used: torch.device) -> dict[str, Any]:
 
 def cpu_name() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
 
 
 def boot() -> str | None:
-    """What Linux calls the time since the machine was switched on: its containers share it, no two machines do."""
+    """Linux's name for the time since the machine was switched on: its containers share it, no two machines do."""
     with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     return None
 
 
 def cuda_driver() -> str | None:
     """Version of the NVIDIA driver, where Linux tells it."""
     with contextlib.suppress(OSError):
-        return Path("/sys/module/nvidia/version").read_text().strip()
+        return Path("/sys/module/nvidia/version").read_text(encoding="utf-8").strip()
     return None
 
 
 def energy(reading: Mapping[str, Any], things: Sequence[External]) -> dict[str, Any]:
-    """A window's reading as the record may state it, where part of the work was done outside of this machine."""
+    """Add to a window's reading that part of the work was done outside of this machine.
+
+    Args:
+        reading: of the meter.
+        things: systems outside of the machine that the net uses; none: the reading stands as it is.
+    """
     if any(thing.simulated for thing in things):
         return lacking(reading, "physical system", "simulated physics has no energy figure", void=True)
     if things:
@@ -97,7 +101,12 @@ def energy(reading: Mapping[str, Any], things: Sequence[External]) -> dict[str, 
 
 
 def seeds(seed: int, split_seed: int | None) -> dict[str, int]:
-    """The seeds that everything random comes from; order and augmentation derive theirs from ``run`` every epoch."""
+    """Seeds of everything random; order and augmentation derive theirs from ``run`` every epoch.
+
+    Args:
+        seed: of the run.
+        split_seed: of the split into training and validation data; None: that of the run.
+    """
     return {"run": seed, "init": derive(seed, "init"), "split": seed if split_seed is None else split_seed}
 
 
@@ -108,42 +117,43 @@ def sha256_of(value: Any) -> str:
 
 def weights_sha256(module: nn.Module) -> str:
     """SHA-256 over names and bytes of parameters and buffers: equal for two nets that begin alike."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def order_sha256(seed: int, rows: int, batch_size: int) -> str:
-    """SHA-256 of the batches of the first epoch: equal for two runs that see the same rows in the same batches."""
+    """SHA-256 of the batches of the first epoch: equal for two runs that see the same rows in the same batches.
+
+    Args:
+        seed: of the run.
+        rows: number of rows to train on.
+        batch_size: rows of a batch.
+    """
     order = torch.randperm(rows, generator=Streams(seed, torch.device("cpu")).fresh("order", 0))
     return hashlib.sha256(f"{batch_size}:".encode() + order.numpy().astype("<i8").tobytes()).hexdigest()
 
 
-def watch_memory(used: torch.device) -> Callable[[], tuple[int, str]]:
-    """Begin a new peak; the function that is returned says it in bytes, and how it was measured."""
+def watch_memory(used: torch.device) -> Callable[[], tuple[int | None, str]]:
+    """Begin a new peak of memory.
+
+    Returns:
+        A function that gives the peak in bytes, and how it was measured; None where nothing measures it.
+    """
     if used.type == "cuda":
         torch.cuda.reset_peak_memory_stats(used)
         return lambda: (torch.cuda.max_memory_allocated(used), "CUDA allocator peak")
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # Linux begins a new VmHWM: proc_pid_clear_refs(5)
-        _resident_peak()
-    except (OSError, KeyError):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return lambda: (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "resident peak of the process")
-    return lambda: (_resident_peak(), "resident peak of the run")
-
-
-def _resident_peak() -> int:
-    """Bytes, by Linux's account of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    kib, _ = dict(line.split(":", 1) for line in lines)["VmHWM"].split()
-    return int(kib) * 1024
+    if begin_resident_peak():
+        return lambda: (resident_peak(), "resident peak of the run")
+    if resident_peak() is None:
+        return lambda: (None, "unavailable: this system keeps no resident peak")
+    return lambda: (resident_peak(), "resident peak of the process")
 
 
 def data(loaded: "Data") -> dict[str, Any]:
-    """The data set, with all that a prediction needs to know of it."""
+    """Description of the data set, with all that a prediction needs of it."""
     spec = dataclasses.asdict(loaded.spec)
     rows = {part: len(source) for part in ("train", "val", "test") if (source := getattr(loaded, part)) is not None}
     return {**spec, "sha256": loaded.spec.sha256 or None, "rows": rows, "input": _input(loaded.train)}
@@ -159,25 +169,25 @@ def _input(source: Any) -> dict[str, Any] | None:
 
 
 def operations(loop: "Loop") -> dict[str, Any] | None:
-    """What a prediction does, mean over the test part, and the energy modelled from that; None: the rule counts none.
+    """Operations of a prediction, mean over the test part, and their modelled energy; None: the rule counts none.
 
     Not a reading of any meter: it stands apart from the record's energy, and no other figure may be added to it.
     """
     source = loop.data.test
     if source is None or type(loop.trainer).operations is Trainer.operations:
         return None
-    found: dict[str, float] = {}
+    mean: dict[str, float] = {}
     for rows, counts in loop.evaluator.counted(source):
         for name, count in counts.items():
-            found[name] = found.get(name, 0.0) + count * rows / len(source)
-    picojoules = sum(found.get(name, 0.0) * cost for name, cost in PICOJOULES.items())
+            mean[name] = mean.get(name, 0.0) + count * rows / len(source)
+    picojoules = sum(mean.get(name, 0.0) * cost for name, cost in PICOJOULES.items())
     modelled = {
         "method": "modelled",
         "j_a_prediction": picojoules * 1e-12,
         "picojoules": PICOJOULES,
         "source": "Horowitz, ISSCC 2014: 45 nm, 32-bit floating point; memory and everything else is left out",
     }
-    return {"a_prediction": found, "energy": modelled}
+    return {"a_prediction": mean, "energy": modelled}
 
 
 def parameters(loop: "Loop") -> dict[str, int | None]:

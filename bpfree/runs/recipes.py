@@ -164,7 +164,7 @@ def run(
     """
     from bpfree.runs.provenance import sha256_of
     from bpfree.runs.train import train
-    from bpfree.training.checkpoint import write_atomically
+    from bpfree.training.files import write_atomically
     from bpfree.training.run_folder import CONFIG
 
     change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # no two changes share a folder

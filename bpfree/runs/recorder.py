@@ -121,7 +121,7 @@ class Recorder:
             "time": {"train_s": cursor.train_s, "wall_s": wall_s},
             "memory": {
                 "live_bytes": max(loop.memory.peak, earlier.get("live_bytes") or 0) or None,
-                "peak_bytes": max(peak, earlier.get("peak_bytes") or 0),
+                "peak_bytes": None if peak is None else max(peak, earlier.get("peak_bytes") or 0),
                 "method": method,
             },
             "energy": {name: provenance.energy(reading, loop.external) for name, reading in readings.items()},

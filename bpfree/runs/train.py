@@ -22,8 +22,9 @@ from bpfree.runs.plan import NAMES, Plan, algo_name, default_folder, plan, read_
 from bpfree.runs.recorder import Recorder
 from bpfree.runs.results import keep_best_so_far, tested
 from bpfree.training import contract
-from bpfree.training.checkpoint import unshared, write_atomically
+from bpfree.training.checkpoint import unshared
 from bpfree.training.distributed import process_group, world
+from bpfree.training.files import write_atomically
 from bpfree.training.loop import Loop
 from bpfree.training.run_folder import MODEL, RECORD, ReadOnlyFolder, RunFolder
 from bpfree.training.trainer import Trainer

@@ -20,11 +20,10 @@ from bpfree.studies import notation, workers
 from bpfree.studies.arms import build_arms, restore_arms
 from bpfree.studies.ledger import Ledger, Say
 from bpfree.studies.options import DEFAULTS, CompareOptions, check_target, definition
-from bpfree.studies.plan import LOCK, earlier_plan, new_plan
+from bpfree.studies.plan import earlier_plan, new_plan
 from bpfree.studies.slot import Slot
 from bpfree.studies.turns import Turns
-from bpfree.studies.workers import Isolated
-from bpfree.training.checkpoint import locked
+from bpfree.studies.workers import Worker
 from bpfree.training.device import pick_device
 from energy.idle import IDLE_S, idle_power
 
@@ -106,38 +105,37 @@ def compare(
     plan["warnings"] = list(dict.fromkeys([*plan["warnings"], *notes]))
 
     ledger = Ledger(folder, plan, arms, say)
-    with _locked(folder) as lock:
+    with _owned(folder):
         ledger.save()
         idle_s = (QUICK_IDLE_S if options.quick else IDLE_S) if options.idle_s is None else options.idle_s
         if meter != "none" and idle_s > 0 and plan["idle"] is None:  # before the workers begin to import torch
             say(f"idle power: {idle_s:g} s")
             with meter_for(meter, device, None, None) as idle:
                 ledger.save(idle=idle_power(idle, idle_s))
-        with _slots(environs, lock) as slots:
+        with _slots(environs, folder) as slots:
             Turns(ledger, specs, slots, meter, command).go()
     _report(folder)
     return ledger.plan
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    """Descriptor of the folder's lock, held by this process and the runs that it starts until they end."""
+def _owned(folder: Path) -> Iterator[None]:
+    """The study's folder, made if need be, closed to other studies until this one and its runs have ended."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / LOCK).touch()
     except OSError as error:
         raise InputError(f"cannot make {folder}: {error.strerror}") from None
-    with locked(folder / LOCK, "give another --out") as lock:
-        yield lock.fileno()
+    with workers.owned(folder, "give another --out"):
+        yield
 
 
 @contextlib.contextmanager
-def _slots(environs: Sequence[Mapping[str, str]], lock: int) -> Iterator[list[Slot]]:
+def _slots(environs: Sequence[Mapping[str, str]], folder: Path) -> Iterator[list[Slot]]:
     """A slot for each environment, with a worker that ends when the block does."""
     slots: list[Slot] = []
     try:
         for environ in environs:
-            slots.append(Slot(Isolated([lock]), environ))
+            slots.append(Slot(Worker(folder), environ))
         yield slots
     finally:
         for slot in slots:

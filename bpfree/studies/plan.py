@@ -9,8 +9,8 @@ from bpfree.reports import study
 from bpfree.runs.recorder import now
 from bpfree.studies.arms import Arm
 from bpfree.studies.options import CompareOptions
+from bpfree.training.files import LOCK
 
-LOCK = ".lock"  # begins the names of the files that processes which work in the study's folder hold
 FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
 
 

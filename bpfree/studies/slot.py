@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bpfree.studies.workers import Isolated
+from bpfree.studies.workers import Worker
 
 
 @dataclass(frozen=True)
 class Slot:
     """A worker, and the environment variables of the runs that it makes, such as the GPU that they see."""
 
-    worker: Isolated
+    worker: Worker
     environ: Mapping[str, str]
 
     def call(self, function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,169 +1,190 @@
-"""Work in processes of their own, one after the other, forked from one that has imported torch and done nothing else.
+"""Runs in processes of their own: a fresh process for each, forked from a server that has torch imported.
 
-A run's peak memory, thread pools, caches and random state are then its own, and a crash takes nothing else with it.
-What is saved are the seconds that importing torch takes in a fresh process. The server reads one job a line from its
-standard input and answers with one line of JSON when the job's process has ended. When its input ends (whoever asked
-is gone), or the line ``stop`` comes, it sends SIGTERM to the job, which saves and ends.
+A run's peak memory, thread pools, caches and random state are then its own, and a crash takes nothing else with it;
+forking saves the seconds that importing torch takes. Where a system cannot fork (Windows), each process is spawned.
 
-A job is ``{"call": "module:function", "values": {…}, "environ": {…}}``; an answer ``{"value": …}``, or
-``{"error": text, "code": exit code}``.
+A study's folder must stay closed to other studies for as long as one of its runs lives, also when the study itself
+was killed. So every process locks a file of its own in the folder before anything else, and leaves if the study is
+gone by then. As the study holds the folder's lock while it lives, at any moment one of the two is held; `owned` takes
+the folder's lock first, then looks for a run that still holds one.
 """
 
-import gc
 import importlib
 import json
+import multiprocessing
 import os
-import select
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import traceback
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from bpfree.errors import InputError
+from bpfree.errors import BpfreeError, InputError
+from bpfree.training.files import LOCK, locked
+from energy import EnergyError
 
-_IMPORTED = (
-    "torch",
-    "torch._dynamo",
-    "codecarbon",
-    "bpfree.runs.train",
-)  # the first optimizer of a process imports dynamo
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_PRELOAD = "bpfree.studies.preload"
+_starting = threading.Lock()
 
 
-class Isolated:
-    """A server of its own; `run` one job at a time. ``inherit``: file descriptors that every job holds open."""
+class Worker:
+    """One place where runs are made, one at a time, each in a process that ends with it.
 
-    def __init__(self, inherit: Sequence[int] = ()):
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bpfree.studies.workers"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=tuple(inherit),
-            text=True,
-        )
-        self._writing = threading.RLock()  # a signal may want to stop the job while its line is written
+    Args:
+        folder: of the study; every process holds a lock in it. None: there is no folder to protect.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder, self.lock = folder, f"{LOCK}-{uuid.uuid4().hex[:8]}"
+        self._context: Any = multiprocessing.get_context(METHOD)
+        self._process: Any = None
+        self._pipe: Connection | None = None
+        self._sending = threading.RLock()  # a signal handler may call `stop` while the thread that it interrupts sends
 
     def run(self, call: str, values: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The answer of ``call``, a function ``module:name``, to ``values`` (plain JSON)."""
-        self._send(json.dumps({"call": call, "values": dict(values), "environ": dict(environ or {})}))
-        line = self.process.stdout.readline()  # type: ignore[union-attr]
-        if not line:
-            return {"error": f"the server of processes ended ({self.process.wait()})", "code": 1}
-        return json.loads(line)
+        """Call a function in a new process.
+
+        Args:
+            call: the function, ``module:name``.
+            values: its arguments by name, plain JSON.
+            environ: environment variables to set for it, beside those of this process.
+
+        Returns:
+            ``{"value": …}``, or ``{"error": text, "code": exit code}``.
+        """
+        variables = {**os.environ, **(environ or {})}
+        self._pipe, theirs = self._context.Pipe()  # before the start, so that a request to stop is never lost
+        arguments = (theirs, call, dict(values), variables, self.folder, self.lock)
+        with _without_script():
+            self._context.set_forkserver_preload([_PRELOAD])
+            process = self._process = self._context.Process(target=_work, args=arguments)
+            process.start()
+        theirs.close()
+        wait([self._pipe, process.sentinel])  # a child of the process may keep its end of the pipe open
+        reply = b""
+        with suppress(EOFError, OSError):
+            if self._pipe.poll():
+                reply = self._pipe.recv_bytes()
+        process.join()
+        with self._sending:
+            self._pipe.close()
+        if reply:
+            return json.loads(reply)
+        code = process.exitcode
+        why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return {"error": f"its process {why}", "code": 1}
 
     def stop(self) -> None:
-        """Ask the job that is running, if there is one, to save and end."""
-        self._send("stop")
+        """Request that the run that is going on, if there is one, saves and ends."""
+        with self._sending, suppress(OSError):  # closed, or the process has ended
+            if self._pipe is not None:
+                self._pipe.send_bytes(b"stop")
 
     def close(self) -> None:
-        if self.process.stdin and not self.process.stdin.closed:
-            self.process.stdin.close()
-        self.process.wait()
-
-    def _send(self, line: str) -> None:
-        with self._writing:
-            try:
-                self.process.stdin.write(line + "\n")  # type: ignore[union-attr]
-                self.process.stdin.flush()  # type: ignore[union-attr]
-            except BrokenPipeError:
-                """The server is gone: whoever waits for an answer sees that."""
+        """Stop the run that is going on, if there is one, and wait for its end."""
+        self.stop()
+        if self._process is not None and self._process.pid:  # else it was interrupted before it started
+            self._process.join()
 
 
-def serve() -> None:
-    """The server: fork a process for every job, wait for it, answer."""
-    for name in _IMPORTED:
-        importlib.import_module(name)
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a job prints must not look like an answer
-    wake, woken = os.pipe()
-    os.set_blocking(woken, False)
-    signal.set_wakeup_fd(woken)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group, they reach the job itself
-        signal.signal(number, signal.SIG_IGN)
-    gc.freeze()  # what is there now is never collected, and so never copied, in the jobs
-    for line in iter(_line, ""):
-        if line == "stop\n":
-            continue
-        answers.write(json.dumps(_attend(json.loads(line), wake)) + "\n")
-        answers.flush()
+@contextmanager
+def owned(folder: Path, advice: str) -> Iterator[None]:
+    """Keep other studies out of a folder.
+
+    Args:
+        folder: of the study.
+        advice: end of the error message, the alternative to waiting.
+
+    Raises:
+        InputError: another study, or a run that outlives its study, is at work in it.
+    """
+    with locked(folder, advice):
+        for left in folder.glob(f"{LOCK}-*"):
+            with locked(folder, advice, left.name):
+                """A file that a killed run left behind goes with the lock on it."""
+        yield
 
 
-def _attend(job: Mapping[str, Any], wake: int) -> dict[str, Any]:
-    """Fork the job and wait for it, passing on a request to stop."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(receive)
-        _become(job, send)
-    os.close(send)
-    answer, inputs = b"", [0, receive]
-    while receive in inputs:
-        ready, _, _ = select.select([*inputs, wake], [], [])
-        if wake in ready:
-            os.read(wake, 4096)
-        if receive in ready:
-            part = os.read(receive, 65536)
-            answer += part
-            if not part:
-                inputs.remove(receive)
-        if 0 in ready:
-            if not _line():
-                inputs.remove(0)
-            os.kill(child, signal.SIGTERM)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.close(receive)
-    if answer:
-        return json.loads(answer)
-    why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    return {"error": f"its process {why}", "code": 1}
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Hide the script that called: multiprocessing would run it again in each new process to import what it defines.
+
+    A run needs nothing of it, and a script without ``if __name__ == "__main__"`` would begin its study anew there.
+    """
+    with _starting:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
 
 
-def _become(job: Mapping[str, Any], send: int) -> None:
-    """The job's process: do it, answer, leave without taking the interpreter down, which would cost a second."""
-    from bpfree.errors import BpfreeError
-    from energy import EnergyError
-
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+def _work(
+    pipe: Connection, call: str, values: Mapping[str, Any], environ: Mapping[str, str], folder: Path | None, lock: str
+) -> None:
+    """Lock, call, reply, and leave without taking the interpreter down, which would cost a second."""
+    os.dup2(2, 1)  # standard output belongs to the study alone
+    os.environ.clear()  # those of the server are as old as it is
+    os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ.update(job["environ"])
-    module, _, name = job["call"].partition(":")
-    try:
-        found: dict[str, Any] = {"value": getattr(importlib.import_module(module), name)(**job["values"])}
-    except (BpfreeError, EnergyError) as error:
-        found = {"error": str(error), "code": getattr(error, "exit_code", 2)}
-    except KeyboardInterrupt:
-        found = {"error": "interrupted", "code": 130}
-    except BaseException as error:  # a mistake in somebody's rule ends that rule's run, and nothing else
-        import traceback
-
-        traceback.print_exc()
-        found = {"error": f"{type(error).__name__}: {error}", "code": 1}
-    with os.fdopen(send, "w") as answer:
-        answer.write(json.dumps(found))
+    study = multiprocessing.parent_process()
+    with locked(folder, "stop it", lock) if folder else nullcontext():
+        if study is not None and study.is_alive():
+            threading.Thread(target=_heed, args=(pipe,), daemon=True).start()
+            reply = json.dumps(_reply(call, values)).encode()
+            with suppress(OSError):  # the study is gone
+                pipe.send_bytes(reply)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _line() -> str:
-    """One line of standard input, unbuffered, so that `select` sees every line that is still to be read."""
-    found = b""
-    while not found.endswith(b"\n"):
-        part = os.read(0, 1)
-        if not part:
-            break
-        found += part
-    return found.decode()
+def _heed(pipe: Connection) -> None:
+    """Turn every request to stop, and the end of the study, into a SIGTERM, after which a run saves and ends."""
+    with suppress(EOFError, OSError):
+        while True:
+            pipe.recv_bytes()
+            signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _reply(call: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    module, _, name = call.partition(":")
+    try:
+        return {"value": getattr(importlib.import_module(module), name)(**values)}
+    except (BpfreeError, EnergyError) as error:
+        return {"error": str(error), "code": getattr(error, "exit_code", 2)}
+    except KeyboardInterrupt:
+        return {"error": "interrupted", "code": 130}
+    except BaseException as error:  # a mistake in somebody's rule ends that rule's run, and nothing else
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}", "code": 1}
 
 
 def slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
-    """One environment for each run that may go on at the same time, and what a reader must know of it.
+    """Divide the machine between runs that go on at the same time.
 
     Several only where the meter reads nothing that they share: NVML alone, with a GPU for each; or no meter at all.
+
+    Args:
+        jobs: runs at a time that the user wants.
+        meter: name of the meter.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        Environment variables of each run that may go on at the same time, and notes for the reader of the study.
+
+    Raises:
+        InputError: ``jobs`` is less than 1.
     """
     if jobs < 1:
         raise InputError(f"jobs = {jobs} is not valid: expected 1 or more")
@@ -182,10 +203,6 @@ def slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], lis
 def _visible_gpus() -> list[str]:
     import torch
 
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
-    return named.split(",")[:count] if named else [str(k) for k in range(count)]
-
-
-if __name__ == "__main__":
-    serve()
+    return visible.split(",")[:count] if visible else [str(k) for k in range(count)]

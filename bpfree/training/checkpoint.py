@@ -1,18 +1,15 @@
 """Checkpoints: the whole state of a run as plain values and tensors, and back."""
 
-import fcntl
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from bpfree.errors import InputError, RunFailed
-from bpfree.training import files
+from bpfree.errors import InputError
 from bpfree.training.distributed import gathered, world
 
 if TYPE_CHECKING:
@@ -136,34 +133,3 @@ def read(path: Path) -> dict:
     except Exception as error:
         first = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(f"{path} is damaged ({first}): restore the file or start a new run") from error
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """`bpfree.training.files.write_atomically`, with an error that says how much room is left.
-
-    Raises:
-        RunFailed: the disk is full or refuses; the old content is still there.
-    """
-    try:
-        files.write_atomically(path, write)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        free = os.statvfs(path.parent)
-        left = f"{free.f_bavail * free.f_frsize / 2**20:.0f} MB are free in {path.parent}"
-        why = "the file was cut short" if "inline_container" in str(error) else error  # torch names a position
-        raise RunFailed(f"could not write {path.name}: {why}; {left}; what was there before is kept") from error
-
-
-def locked(file: Path, otherwise: str) -> TextIO:
-    """``file``, open and this process's alone until it is closed; it stands for the folder that it is in.
-
-    Raises:
-        InputError: another process has it (what to do ``otherwise`` than wait), or it cannot be locked.
-    """
-    try:
-        lock = file.open("r+")  # for writing: else NFS gives no exclusive lock
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InputError(f"another process is working in {file.parent}: wait for it, or {otherwise}") from None
-    except OSError as error:
-        raise InputError(f"cannot lock {file}: {error.strerror}") from None
-    return lock

@@ -1,5 +1,6 @@
 """A run's folder: its files, and checkpoints that are never half-written."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,7 +9,8 @@ from pathlib import Path
 import torch
 
 from bpfree.errors import InputError
-from bpfree.training.checkpoint import locked, read, write_atomically
+from bpfree.training.checkpoint import read
+from bpfree.training.files import locked, write_atomically
 
 CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
@@ -58,7 +60,8 @@ class RunFolder(ReadOnlyFolder):
             _make(path, config)
         elif not (path / CONFIG).is_file():
             raise InputError(f"{path} holds no run ({CONFIG} is missing): give the folder of a run to --resume")
-        self._lock = locked(path / CONFIG, "start a run of your own")
+        self._lock = contextlib.ExitStack()
+        self._lock.enter_context(locked(path, "start a run of your own"))
         for half_written in path.glob(".*.*.[0-9]*"):  # by a process that was killed
             half_written.unlink()
 

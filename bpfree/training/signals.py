@@ -9,7 +9,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the current batch, with everything saved; a second one ends it at once."""
+    """Make the first Ctrl-C or SIGTERM a request to end after the current batch; a second one ends the run at once.
+
+    Outside of the main thread, which alone receives signals, nothing changes.
+
+    Args:
+        stop: called with the reason, as the record states it.
+    """
 
     def handle(number: int, frame: Any) -> None:
         signal.signal(number, previous[signal.Signals(number)])

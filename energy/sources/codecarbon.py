@@ -25,7 +25,11 @@ _INTENSITY_G_PER_KWH = 475.0  # world mean; forced so that nothing is looked up,
 class LoadModel(Source):
     """CPU energy as a function of the machine's load.
 
-    Args: ``power``: object whose ``total_power().W`` is the mean power in W since its last call; ``clock``: seconds.
+    Args:
+        power: object whose ``total_power().W`` is the mean power in W since its last call.
+        source: description for the reading.
+        clock: returns seconds.
+        sleep: waits for so many seconds.
     """
 
     method = MODELLED
@@ -55,7 +59,15 @@ class LoadModel(Source):
 
 
 class FixedPower(Source):
-    """Fixed watts times time."""
+    """Fixed watts times time.
+
+    Args:
+        name: of the component.
+        power_w: the watts.
+        source: description for the reading.
+        boundary: parts of the machine that the watts include.
+        clock: returns seconds.
+    """
 
     method = CONSTANT
     sensor = "a constant, independent of use: an order of magnitude"
@@ -92,7 +104,6 @@ def sources() -> Iterator[Source]:
 def _probe() -> tuple[str, list[Any]]:
     """CodeCarbon's version and its private list of hardware objects (3.3.2)."""
     import codecarbon
-    import codecarbon.external.logger  # sets its own level when imported: silence it after that
 
     logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     tracker = codecarbon.OfflineEmissionsTracker(

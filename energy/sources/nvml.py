@@ -1,8 +1,8 @@
 """NVML: energy of NVIDIA GPUs, from the board's cumulative counter or, when the call is refused, from power samples.
 
-What a board can do is found by calling it, not from its architecture. The counter moves in ticks, whose length is
-measured at the start. Power is per board: MIG slices and co-tenants cannot be told apart, so the first are refused in
-words and the second are listed.
+A board's abilities are tried by calling it, not derived from its architecture. The counter moves in ticks, whose
+length is measured at the start. Power is per board: MIG slices and co-tenants cannot be told apart, so the first are
+refused in words and the second are listed.
 """
 
 import hashlib
@@ -25,8 +25,17 @@ _SENSOR = "the board sensor's own gain error is not included (about 5 % on most 
 
 
 class GpuSource(Source):
-    """What both ways of reading a board share. The state of the board is noted at the start and at the end, and what
-    comes and goes in between (heat, throttling, other processes) about once a second."""
+    """One board, however it is read.
+
+    Its state is noted at the start and at the end, and heat, throttling and other processes, which come and go, about
+    once a second in between.
+
+    Args:
+        name: of the component.
+        board: the board.
+        session: the open NVML.
+        fake: True for a test double.
+    """
 
     sensor = _SENSOR
 
@@ -139,25 +148,31 @@ class NvmlSampled(GpuSource):
 
 
 def sources(gpus: Sequence[int | str] | None, nvml: Any, sampled: bool = False) -> Iterator[Source]:
-    """One source for each GPU in use. Nothing when there is no NVIDIA GPU; ``Absent`` when there is one but unreadable.
+    """One source for each GPU in use, ``Absent`` for one that is unreadable.
 
-    Args: ``gpus``: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all. ``nvml``: a double for the
-    pynvml module, or None. ``sampled``: do not use the counter. Raises EnergyError for a GPU asked for and not there.
+    Args:
+        gpus: NVML indices or UUIDs; None: those that CUDA_VISIBLE_DEVICES names, else all.
+        nvml: a double for the pynvml module, or None.
+        sampled: do not use the counter.
+
+    Raises:
+        NoGpu: there is no NVIDIA GPU here.
+        EnergyError: NVML does not start, or a GPU of ``gpus`` is not there.
     """
     session = Session(nvml or module())
     fake = nvml is not None
-    chosen = choose(session.boards(), gpus)
-    ticks = find_ticks([_counter(session, board) for board in chosen if isinstance(board, Board) and not sampled])
-    for position, board in enumerate(chosen):
+    boards = choose(session.boards(), gpus)
+    ticks = find_ticks([_counter(session, board) for board in boards if isinstance(board, Board) and not sampled])
+    for position, board in enumerate(boards):
         name = f"gpu{position}"
         if isinstance(board, Missing):
             yield Absent(name, board.reason)
         else:
-            yield _best(name, board, session, fake, next(ticks) if not sampled else "the power readings were asked for")
+            yield _best(name, board, session, fake, next(ticks) if not sampled else "power readings were requested")
 
 
 def _best(name: str, board: Board, session: Session, fake: bool, tick: float | str) -> Source:
-    """The counter when its tick was found; else power readings; else the reasons."""
+    """The counter where its tick is known, else power readings, else the reasons against both."""
     if isinstance(tick, float):
         return NvmlCounter(name, board, session, fake, tick)
     power = session.power(board.handle)
@@ -165,8 +180,8 @@ def _best(name: str, board: Board, session: Session, fake: bool, tick: float | s
         power()
     except EnergyError as error:
         return Absent(name, f"energy counter: {tick}; power: {error}")
-    found = next(find_ticks([power], 4 * DEFAULT_UPDATE_S))
-    update_s = min(found, DEFAULT_UPDATE_S) if isinstance(found, float) else DEFAULT_UPDATE_S
+    period = next(find_ticks([power], 4 * DEFAULT_UPDATE_S))  # seconds, or a reason in words
+    update_s = min(period, DEFAULT_UPDATE_S) if isinstance(period, float) else DEFAULT_UPDATE_S
     source = NvmlSampled(name, board, session, fake, power, update_s)
     source.refused.append(f"energy counter: {tick}")
     return source

@@ -32,11 +32,19 @@ _DRIVER = "/proc/driver/nvidia"
 
 
 class NoGpu(EnergyError):
-    """Neither library nor driver: there is no NVIDIA GPU here, so that nothing is lacking."""
+    """There is no NVIDIA GPU here, neither library nor driver, so that no component is lacking."""
 
 
 class Session:
-    """An open NVML. Args: ``nvml``: pynvml or a double. Raises NoGpu or EnergyError when it is not there."""
+    """An open NVML.
+
+    Args:
+        nvml: the module pynvml or a double.
+
+    Raises:
+        NoGpu: there is no NVIDIA GPU here.
+        EnergyError: there is one, but NVML does not start.
+    """
 
     def __init__(self, nvml: Any) -> None:
         self.nvml = nvml
@@ -49,14 +57,27 @@ class Session:
         self.driver = _text(self.ask(nvml.nvmlSystemGetDriverVersion))
 
     def must(self, call: Callable[..., Any], *args: Any) -> Any:
-        """The call's value; EnergyError in words when NVML refuses."""
+        """Call NVML.
+
+        Args:
+            call: one of its functions.
+            args: its arguments.
+
+        Raises:
+            EnergyError: NVML refuses; says why in words.
+        """
         try:
             return call(*args)
         except self.error as error:
             raise EnergyError(self.words(error)) from error
 
     def ask(self, call: Callable[..., Any], *args: Any) -> Any:
-        """The call's value, or None when NVML refuses."""
+        """Call NVML; returns None when it refuses.
+
+        Args:
+            call: one of its functions.
+            args: its arguments.
+        """
         try:
             return call(*args)
         except self.error:
@@ -80,8 +101,11 @@ class Session:
         return boards
 
     def power(self, handle: Any) -> Callable[[], float]:
-        """How to read the board's power in W: the instant field where there is one, else the plain reading, which on
-        Ampere (but GA100) and newer is the mean of a second."""
+        """Function that reads the board's power in W.
+
+        It reads the instant field where there is one, else the plain value, which on Ampere (but GA100) and newer is
+        the mean of a second.
+        """
 
         def instant() -> float:
             field = self.must(self.nvml.nvmlDeviceGetFieldValues, handle, [_FIELD_INSTANT_POWER])[0]
@@ -113,7 +137,12 @@ class Session:
 
 
 def module() -> Any:
-    """The module of the package nvidia-ml-py, which is named pynvml. EnergyError when it is not that one."""
+    """Import pynvml, the module of the package nvidia-ml-py.
+
+    Raises:
+        NoGpu: it is not installed, and there is no NVIDIA driver.
+        EnergyError: it is not installed beside a driver, or is the old package of the same name.
+    """
     try:
         import pynvml  # type: ignore[import-untyped]
     except ImportError as error:

@@ -18,28 +18,33 @@ _BOUNDARY = {"cpu": "CPU packages: cores, caches, memory controller", "ram": "DR
 
 
 class Zone:
-    """One counter, unwrapped: ``joules`` since the zone was opened. Raises OSError or ValueError when unreadable."""
+    """One counter, unwrapped: ``joules`` since the zone was opened.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file holds no number.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.label = (folder / "name").read_text().strip()
+        self.label = (folder / "name").read_text(encoding="utf-8").strip()
         limit = folder / "max_energy_range_uj"
-        self._range_uj = int(limit.read_text()) if limit.exists() else 0
+        self._range_uj = int(limit.read_text(encoding="utf-8")) if limit.exists() else 0
         self.raw_uj = self.raw()
         self.joules = 0.0
 
     def raw(self) -> int:
-        """The counter as it stands, in microjoules."""
-        return int((self.folder / "energy_uj").read_text())
+        """Read the counter, in microjoules."""
+        return int((self.folder / "energy_uj").read_text(encoding="utf-8"))
 
     def advance(self) -> str:
-        """Read, add what has passed to ``joules``, and say what was wrong ("" when nothing was)."""
+        """Read, and add the step since the last read to ``joules``; returns a fault in words, or an empty text."""
         before_uj, self.raw_uj = self.raw_uj, self.raw()
         step_uj = self.raw_uj - before_uj
         if step_uj < 0 and self._range_uj >= before_uj:
             step_uj += self._range_uj
         if step_uj < 0:
-            return f"{self.folder.name} ran backwards and states no range: not known what passed"
+            return f"{self.folder.name} ran backwards and states no range: the energy since then is not known"
         self.joules += step_uj / 1e6
         return ""
 
@@ -65,7 +70,7 @@ class RaplSource(Source):
 
     @staticmethod
     def _equal(first: Zone, second: Zone) -> bool:
-        """Whether two counters show one value; the first is read on both sides of the second, as it may move."""
+        """True when two counters show one value; the first is read on both sides of the second, as it may move."""
         low_uj, mid_uj, high_uj = first.raw(), second.raw(), first.raw()
         return low_uj <= mid_uj <= high_uj or (high_uj < low_uj and (mid_uj >= low_uj or mid_uj <= high_uj))
 
@@ -86,9 +91,10 @@ class RaplSource(Source):
 
 
 def sources(root: str | Path = ROOT) -> Iterator[Source]:
-    """CPU and RAM under a powercap tree; what cannot be read comes as ``Absent`` with the reason and the fix.
+    """CPU and RAM under a powercap tree; an unreadable one comes as ``Absent`` with the reason and the fix.
 
-    Args: ``root``: the folder that holds ``intel-rapl:0`` (containers may mount it elsewhere).
+    Args:
+        root: folder that holds ``intel-rapl:0``; containers may mount it elsewhere.
     """
     root, fake = Path(root), not _on_sysfs(Path(root))
     tops = sorted(folder for folder in root.glob("intel-rapl:*") if folder.name.count(":") == 1)
@@ -113,25 +119,25 @@ def sources(root: str | Path = ROOT) -> Iterator[Source]:
             )
         except (OSError, ValueError) as error:
             faults[component] = f"RAPL zone {folder.name} cannot be read: {error}"
-    for component, found in zones.items():
-        if component in faults or not found:
+    for component, readable in zones.items():
+        if component in faults or not readable:
             yield Absent(component, faults.get(component, f"RAPL here has no zone for {component}"))
         else:
-            yield RaplSource(component, found, fake)
+            yield RaplSource(component, readable, fake)
 
 
 def _component(folder: Path) -> str | None:
     try:
-        label = (folder / "name").read_text().strip()
+        label = (folder / "name").read_text(encoding="utf-8").strip()
     except OSError:
         return None
     return "cpu" if label.startswith("package") else "ram" if label == "dram" else None
 
 
 def _on_sysfs(root: Path) -> bool:
-    """Whether a folder is the kernel's own (any mount of sysfs) and not a test double."""
+    """True for the kernel's own folders (any mount of sysfs), False for a test double."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
     mounts = {line.split()[4]: line.split(" - ")[1].split()[0] for line in lines}

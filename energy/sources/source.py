@@ -1,4 +1,4 @@
-"""Source: one component's joules, behind one small interface, so that the meter never asks what it reads."""
+"""Source: one component's joules behind one small interface, the same for counters, power sensors and models."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from energy.labels import UNAVAILABLE
 
 @dataclass(frozen=True)
 class Point:
-    """One reading: joules since any fixed moment (None: no value), and what went wrong since the reading before."""
+    """One reading: joules since any fixed moment (None: no value), and a fault since the reading before, in words."""
 
     joules: float | None
     fault: str = ""
@@ -17,11 +17,18 @@ class Point:
 class Source:
     """A component that can be read. Energy is the difference of two points with no fault between them.
 
-    Attributes: ``name`` the component ("gpu0", "cpu", "ram"); ``method`` its label; ``source`` what is read;
-    ``boundary`` what the joules include; ``sensor`` what is known of the sensor's own error; ``tick_ms`` how often the
-    value moves (None: continuous or unknown); ``period_s`` how often it must be read between edges (None: never);
-    ``start_s`` what finding it has cost in s, where that is much;
-    ``reason`` why it has no value; ``fake`` a test double; ``refused`` better ways that were tried, and why not.
+    Attributes:
+        name: the component, such as ``gpu0``, ``cpu`` or ``ram``.
+        method: label of its energy, one of `energy.METHODS`.
+        source: the sensor or model, in words.
+        boundary: parts of the machine that the joules include.
+        sensor: the sensor's own error, as far as it is known.
+        reason: for having no value.
+        tick_ms: time between two changes of the value; None: continuous or unknown.
+        period_s: longest time between two reads; None: edges suffice.
+        start_s: seconds that its detection took, where they are many.
+        fake: True for a test double.
+        refused: better sources that were tried, each with the reason against it.
     """
 
     method: str = UNAVAILABLE
@@ -39,18 +46,18 @@ class Source:
         self.refused: list[str] = []
 
     def read(self) -> Point:
-        """The joules now. Never raises: a failed read is a fault in words."""
+        """Read the joules now. Never raises: a failed read is a fault in words."""
         raise NotImplementedError
 
     def watch(self) -> None:
-        """Look at what colours the energy (heat, throttling); called between edges, at ``period_s``."""
+        """Note heat, throttling and the like, which colour the energy; called between edges, at ``period_s``."""
 
     def detail(self) -> dict[str, Any]:
         """Further JSON for ``Meter.describe``."""
         return {}
 
     def close(self) -> None:
-        """Give back what the source holds."""
+        """Release the hardware."""
 
 
 class Absent(Source):

@@ -1,4 +1,4 @@
-"""How often a value moves, found by watching: the tick of an energy counter, the update period of a power reading."""
+"""Tick of an energy counter, and update period of a power reading: the time between two changes, measured."""
 
 import itertools
 import statistics
@@ -13,7 +13,15 @@ _STEP_S = 0.0005
 
 
 def ticks(readers: Sequence[Callable[[], float]], timeout_s: float = PROBE_S) -> Iterator[float | str]:
-    """For each reader the median time between two changes of its value in s, or why it has none. All at once."""
+    """Measure the ticks of several values at the same time.
+
+    Args:
+        readers: return the values; an EnergyError ends the watch of one.
+        timeout_s: longest time for all, in s.
+
+    Yields:
+        For each reader the median time between two changes of its value in s, or the reason for which it has none.
+    """
     changes: list[list[float]] = [[] for _ in readers]
     last: list[float | None] = [None] * len(readers)
     faults: dict[int, str] = {}

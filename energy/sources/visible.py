@@ -1,4 +1,4 @@
-"""Which GPUs this process uses: CUDA_VISIBLE_DEVICES or an explicit list, matched against NVML's boards by UUID.
+"""GPUs that this process uses: CUDA_VISIBLE_DEVICES or an explicit list, matched against NVML's boards by UUID.
 
 NVML counts boards by PCI bus. CUDA does the same only with CUDA_DEVICE_ORDER=PCI_BUS_ID; without it an index may mean
 another board on machines with different cards, so UUIDs are the safe way to name them.
@@ -16,7 +16,7 @@ _MIG = "is a MIG slice: NVML reports energy for whole boards only, and a share o
 
 @dataclass(frozen=True)
 class Board:
-    """One board: NVML index, handle, name, UUID, and whether it is cut into MIG slices."""
+    """One board: NVML index, handle, name, UUID; ``mig``: it is cut into MIG slices."""
 
     index: int
     handle: Any
@@ -27,7 +27,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Missing:
-    """A GPU in use that cannot be metered, and why."""
+    """A GPU in use that cannot be metered, and the reason."""
 
     reason: str
 
@@ -35,29 +35,34 @@ class Missing:
 def choose(
     boards: Sequence[Board], gpus: Sequence[int | str] | None = None, environ: Mapping[str, str] = os.environ
 ) -> list[Board | Missing]:
-    """The boards in use, in CUDA's order.
+    """Boards in use, in CUDA's order.
 
-    Args: ``gpus``: NVML indices or UUIDs (a unique beginning is enough); None: CUDA_VISIBLE_DEVICES, which like CUDA
-    ends at the first entry that names no board; without it all boards. Raises EnergyError for an entry of ``gpus``
-    that names no board.
+    Args:
+        boards: all boards, in NVML's order.
+        gpus: NVML indices or UUIDs (a unique beginning is enough); None: CUDA_VISIBLE_DEVICES, which like CUDA ends at
+            the first entry that names no board; without it all boards.
+        environ: environment variables.
+
+    Raises:
+        EnergyError: an entry of ``gpus`` names no board.
     """
     if gpus is not None:
-        found = [_find(boards, str(entry)) for entry in gpus]
-        if None in found:
-            wrong = gpus[found.index(None)]
+        matches = [_find(boards, str(entry)) for entry in gpus]
+        if None in matches:
+            wrong = gpus[matches.index(None)]
             have = ", ".join(f"{board.index} ({board.uuid})" for board in boards) or "none"
             raise EnergyError(f"no GPU {wrong!r} here; NVML sees: {have}")
-        return [board for board in found if board is not None]
+        return [board for board in matches if board is not None]
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return [_whole(board) for board in boards]
-    chosen: list[Board | Missing] = []
+    in_use: list[Board | Missing] = []
     for entry in filter(None, (part.strip() for part in visible.split(","))):
         board = _find(boards, entry)
-        if board is None or board in chosen:  # a board named twice, even in two ways, is metered once
+        if board is None or board in in_use:  # a board named twice, even in two ways, is metered once
             break
-        chosen.append(board)
-    return chosen
+        in_use.append(board)
+    return in_use
 
 
 def _find(boards: Sequence[Board], entry: str) -> Board | Missing | None:

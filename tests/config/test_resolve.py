@@ -80,13 +80,13 @@ def test_a_file_with_one_public_trainer_needs_no_class(file: Path):
 
 
 def test_a_file_with_two_trainers_asks_which(file: Path):
-    file.write_text(MINE + "\nclass Other(MonoForward): pass\n")
+    file.write_text(MINE + "\nclass Other(MonoForward): pass\n", encoding="utf-8")
     with pytest.raises(InputError, match="exactly one public Trainer subclass, it has Mine, Other"):
         rules.rule(str(file))
 
 
 def test_a_file_without_a_trainer_says_so(file: Path):
-    file.write_text("x = 1\n")
+    file.write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(InputError, match="exactly one public Trainer subclass, it has none"):
         rules.rule(str(file))
 
@@ -103,7 +103,7 @@ def test_a_file_without_a_rule_says_so(tmp_path: Path):
 
 
 def test_a_class_that_is_no_trainer_is_refused(file: Path):
-    file.write_text("class Thing: pass\n")
+    file.write_text("class Thing: pass\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"is not a Trainer: subclass bpfree.Trainer"):
         rules.rule(f"{file}:Thing")
 
@@ -114,7 +114,7 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 
 def test_a_file_that_does_not_import_says_why(file: Path):
-    file.write_text("import no_such_module_here\n")
+    file.write_text("import no_such_module_here\n", encoding="utf-8")
     with pytest.raises(InputError, match="does not import: ModuleNotFoundError"):
         rules.rule(f"{file}:Mine")
 
@@ -129,7 +129,7 @@ def test_a_folder_that_has_py_in_its_name_is_no_rule_file(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["{file}:Part", "{file}"])
 def test_a_rule_that_lacks_methods_names_them(file: Path, name: str):
-    file.write_text("import bpfree\n\nclass Part(bpfree.Trainer): pass\n")
+    file.write_text("import bpfree\n\nclass Part(bpfree.Trainer): pass\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"is not complete: it must define local_losses and predict"):
         rules.rule(name.format(file=file))
 
@@ -197,8 +197,8 @@ def test_a_training_executes_its_rule_file_once(logged: Path, tmp_path: Path):
 def test_a_file_that_has_changed_is_executed_anew(logged: Path):
     """The class loaded before keeps the hash of the bytes that made it."""
     name = f"{logged}:Mine"
-    before, text = rules.rule(name), logged.read_text()
-    logged.write_text(text + "\n# changed\n")
+    before, text = rules.rule(name), logged.read_text(encoding="utf-8")
+    logged.write_text(text + "\n# changed\n", encoding="utf-8")
     after = rules.rule(name)
     assert before is not after
     assert len(executions(logged)) == 2
@@ -220,11 +220,11 @@ def test_a_file_is_a_module_under_a_name_of_its_own(logged: Path, tmp_path: Path
 
 def test_a_file_that_failed_is_tried_again(file: Path):
     before = set(sys.modules)
-    file.write_text("raise ValueError('not yet')\n")
+    file.write_text("raise ValueError('not yet')\n", encoding="utf-8")
     with pytest.raises(InputError, match="does not import: ValueError: not yet"):
         rules.rule(f"{file}:Mine")
     assert set(sys.modules) == before
-    file.write_text(MINE)
+    file.write_text(MINE, encoding="utf-8")
     assert rules.rule(f"{file}:Mine").__name__ == "Mine"
 
 

@@ -106,7 +106,7 @@ def test_a_meter_of_another_package_by_its_name(file: Path, monkeypatch: pytest.
 
 
 def test_two_sources_of_one_component_are_refused(file: Path):
-    file.write_text(PLUG + '\ndef twice():\n    return [Plug("cpu"), Plug("cpu")]\n')
+    file.write_text(PLUG + '\ndef twice():\n    return [Plug("cpu"), Plug("cpu")]\n', encoding="utf-8")
     with pytest.raises(EnergyError, match="two sources read the component 'cpu'"):
         meters.make_meter(f"{file}:twice")
 

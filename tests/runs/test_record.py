@@ -140,7 +140,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(run, tmp_pa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunFailed, match=r"cannot write the record .*: No space left on device"):
+    with pytest.raises(RunFailed, match=r"could not write the record .*: No space left on device"):
         record.write({**run, "seed": 2}, tmp_path / "run.json")
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "Isolated", InProcess)
+    monkeypatch.setattr(compare, "Worker", InProcess)
 
 
 @pytest.fixture
@@ -45,6 +45,6 @@ def finished(data: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished study: Mono-Forward, its repeat, its twin; three seeds; do not change it, copy it."""
     out = tmp_path_factory.mktemp("finished") / "study"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "Isolated", InProcess)
+        patch.setattr(compare, "Worker", InProcess)
         compare.compare("mono-forward", data, out=out, seeds=3, controls=[], **SMALL)
     return out

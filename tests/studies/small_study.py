@@ -10,9 +10,9 @@ SMALL = {"hidden": (16,), "epochs": 2, "threads": 1, "device": "cpu", "meter": "
 
 
 class InProcess:
-    """`bpfree.studies.workers.Isolated` without a process."""
+    """`bpfree.studies.workers.Worker` without a process."""
 
-    def __init__(self, inherit: Any = ()):
+    def __init__(self, folder: Any = None):
         """Take the arguments of the original."""
 
     def run(self, call: str, values: dict, environ: Any = None) -> dict:

@@ -20,7 +20,6 @@ from bpfree.reports import study as studies
 from bpfree.reports.comparisons import POINTS
 from bpfree.runs import record as records
 from bpfree.studies import arms, compare, workers
-from bpfree.studies.workers import Isolated
 from energy import EnergyError
 
 ROOT = Path(__file__).parents[2]
@@ -277,35 +276,6 @@ def test_runs_go_side_by_side_only_where_the_meter_can_tell_them_apart(jobs, mon
 
 
 # Processes ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server():
-    found = Isolated()
-    yield found
-    found.close()
-
-
-def test_each_job_has_a_process_of_its_own(server):
-    jobs = [server.run("os:getpid", {})["value"] for _ in range(2)]
-    assert len({*jobs, os.getpid(), server.process.pid}) == 4
-
-
-def test_job_that_fails_or_dies_leaves_an_answer(server):
-    refused = server.run("bpfree.runs.train:train", {})
-    assert refused["code"] == 2
-    assert "no rule given" in refused["error"]
-    assert server.run("os:abort", {}) == {"error": "its process was killed by SIGABRT", "code": 1}
-    assert server.run("os:_exit", {"status": 3}) == {"error": "its process ended with exit code 3", "code": 1}
-    assert server.run("math:sqrt", {"x": 1})["error"].startswith("TypeError: ")
-
-
-def test_server_outlives_a_sigterm(server):
-    """Sent to a whole group, as `timeout` does, it is for the job: the server goes on and hands its answer on."""
-    assert server.run("os:getpgrp", {})["value"] == os.getpgrp()
-    server.process.send_signal(signal.SIGTERM)
-    assert server.run("os:getppid", {})["value"] == server.process.pid
-    assert server.run("signal:getsignal", {"signalnum": signal.SIGTERM})["value"] == signal.SIG_DFL
 
 
 def test_study_that_is_killed_goes_on(data, tmp_path):

@@ -55,7 +55,9 @@ def bpfree() -> Iterator[Command]:
             server.stdin.write(json.dumps(job) + "\n")
             server.stdin.flush()
             code = int(server.stdout.readline())
-            return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
+            return subprocess.CompletedProcess(
+                words, code, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8")
+            )
 
         yield call
     server.stdin.close()

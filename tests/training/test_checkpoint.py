@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from small import loop_of, make, tiny
 
 from bpfree.errors import InputError, RunFailed
 from bpfree.training import checkpoint
-from bpfree.training.checkpoint import write_atomically
+from bpfree.training.files import LOCK, locked, write_atomically
 from bpfree.training.loop import Loop
 from bpfree.training.run_folder import BEST, CONFIG, HISTORY, LAST, NoFolder, ReadOnlyFolder, RunFolder
 
@@ -63,7 +64,7 @@ def test_history_is_one_line_of_json_an_epoch(folder: RunFolder):
 
 def test_a_save_leaves_no_temporary_file(folder: RunFolder):
     folder.save(state())
-    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY}
+    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY, LOCK}
 
 
 def test_a_folder_that_exists_is_refused(tmp_path: Path):
@@ -164,6 +165,44 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path):
 def test_a_missing_checkpoint_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"last.ckpt does not exist: nothing to load"):
         checkpoint.read(tmp_path / LAST)
+
+
+def test_a_closed_folder_keeps_no_lock_file(folder: RunFolder):
+    folder.save(state())
+    folder.close()
+    assert {path.name for path in folder.path.iterdir()} == {CONFIG, LAST, BEST, HISTORY}
+
+
+def test_a_folder_closed_twice_takes_no_lock_from_another_process(folder: RunFolder):
+    """The second close finds a lock that is no longer its own."""
+    folder.close()
+    with locked(folder.path, "wait"):
+        folder.close()
+        assert (folder.path / LOCK).exists()
+        with pytest.raises(InputError, match=r"another process is working in .*: wait for it, or stop it"):
+            locked(folder.path, "stop it").__enter__()
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path):
+    """Each has content of its own, written in pieces while the others write theirs: the file is one of them, whole."""
+    path, met = tmp_path / "file", threading.Barrier(4)
+
+    def put(letter: bytes) -> None:
+        def write(file):
+            for _ in range(3):
+                met.wait(60)
+                file.write(letter * 1000)
+                file.flush()
+
+        write_atomically(path, write)
+
+    writers = [threading.Thread(target=put, args=(letter,)) for letter in (b"a", b"b", b"c", b"d")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert path.read_bytes() in [letter * 3000 for letter in (b"a", b"b", b"c", b"d")]
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("writer")])

@@ -1,13 +1,18 @@
-"""Memory that a step has freed stays with the process, for the next step."""
+"""bpfree.training.device: freed memory stays for the next step; the resident peak is known, or said not to be."""
 
 import platform
+import resource
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
-from bpfree.training.device import reproducible
+from bpfree.runs import provenance
+from bpfree.training.device import reproducible, resident_peak
 
 STEP = """
 from pathlib import Path
@@ -49,3 +54,35 @@ def test_single_precision_on_a_gpu_is_single_precision():
         assert (cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic) == (False, False, True)
     finally:
         cudnn.allow_tf32, matmul.allow_tf32, cudnn.deterministic = before
+
+
+@pytest.fixture
+def no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose processes are in no files."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(Path, "write_text", refuse)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss is the system's")
+def test_resident_peak_without_proc_is_the_peak_of_the_process(no_proc: None):
+    """An account of the kernel that is independent of /proc, in KiB."""
+    peak, method = provenance.watch_memory(torch.device("cpu"))()
+    assert method == "resident peak of the process"
+    assert peak == resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_resident_peak_on_windows_is_the_peak_of_the_working_set(no_proc: None, monkeypatch: pytest.MonkeyPatch):
+    memory = SimpleNamespace(rss=1, peak_wset=7 * 2**20)
+    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: memory))
+    assert resident_peak() == 7 * 2**20
+
+
+def test_memory_that_no_system_call_tells_is_unavailable(no_proc: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    peak, method = provenance.watch_memory(torch.device("cpu"))()
+    assert peak is None
+    assert method.startswith("unavailable")

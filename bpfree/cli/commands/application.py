@@ -1,5 +1,6 @@
 """The application: its commands, and what it prints and returns when one fails."""
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -56,6 +57,9 @@ def run(arguments: list[str] | None = None) -> int:
     Args:
         arguments: words of the command line; None: those of this process.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character shows ? in its place
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return app(arguments, prog_name="bpfree", standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):

@@ -16,7 +16,7 @@ from bpfree.data.images.cifar import Cifar
 from bpfree.data.npz import read_npz
 from bpfree.data.reader import Raw, from_arrays
 from bpfree.data.settings import DataSettings
-from bpfree.errors import InputError
+from bpfree.errors import InputError, RunFailed
 from bpfree.training.files import write_atomically
 
 
@@ -103,6 +103,6 @@ def _decode(parts: dict[str, tuple[list[Path], list[int]]], file: Path) -> dict[
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, lambda new: np.savez(new, **arrays))  # type: ignore[arg-type]
-    except OSError as error:
-        print(f"bpfree: the decoded pictures cannot be kept in {file.parent}: {error.strerror}", file=sys.stderr)
+    except (OSError, RunFailed) as error:
+        print(f"bpfree: the decoded pictures cannot be kept in {file.parent}: {error}", file=sys.stderr)
     return arrays

@@ -1,8 +1,8 @@
-"""Many sounds through the cochlea model: in chunks, in several processes, once; what is done is kept in the cache.
+"""Conversion of many sounds to spikes by the cochlea model: in chunks, in several processes, kept in the cache.
 
 The chunks, and the seed of each, follow from the sounds alone, so the spikes do not depend on the number of processes.
 Each chunk is kept as it is done: a conversion that is killed goes on from there. This file imports no torch: as
-``python -m bpfree.data.spikes.cochlea`` it is what a process of the conversion runs.
+``python -m bpfree.data.spikes.cochlea`` it is the program of a process of the conversion.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from bpfree.data.damaged import DAMAGED
 from bpfree.data.locations import cache
@@ -52,7 +53,15 @@ class Trains:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some sounds of about one length: their places among all, themselves, and the seed of their spikes."""
+    """Some sounds of about one length.
+
+    Attributes:
+        clips: their positions among all sounds.
+        sounds: float at 48 kHz.
+        seed: of their spikes.
+        channels: places along the membrane.
+        middle_ear_hz: of `cochlea.prepare`.
+    """
 
     clips: np.ndarray
     sounds: list[np.ndarray]
@@ -65,37 +74,36 @@ Sounds = Callable[[], Sequence[np.ndarray]]
 
 
 def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0) -> Trains:
-    """The spikes of all sounds, from the cache where they are in it.
+    """Spikes of all sounds, from the cache where they are in it.
 
     Args:
-        sounds: gives them, float at 48 kHz, none empty or silent; called when there is something to convert.
-        key: a hash of what they are.
+        sounds: returns them, float at 48 kHz, none empty or silent; called when there is something to convert.
+        key: a hash of their content.
         channels: places along the membrane.
         seed: of the spikes.
-        processes: how many convert.
+        processes: number of processes that convert.
         middle_ear_hz: of `cochlea.prepare`.
 
     Raises:
-        InputError: the cache cannot be written.
+        InputError: there can be no folder in the cache.
+        RunFailed: the cache cannot be written.
     """
     digest = hashlib.sha256(repr((VERSION, key, channels, seed, middle_ear_hz)).encode()).hexdigest()[:32]
     kept = cache() / "spikes" / f"{digest}.npz"
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        if (found := _read(kept, *_WHOLE)) is None:
-            from bpfree.data.fetching import alone
-
-            with alone(kept.with_suffix(".lock")):
-                found = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
+        if (arrays := _read(kept, *_WHOLE)) is None:
+            with FileLock(kept.with_suffix(".lock")):
+                arrays = _read(kept, *_WHOLE) or _convert(sounds(), kept, channels, seed, processes, middle_ear_hz)
     except OSError as error:
         raise InputError(f"cannot keep the spikes in {kept.parent}: {error.strerror or error}") from None
-    return Trains(*found)
+    return Trains(*arrays)
 
 
 def _convert(
     sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int, processes: int, middle_ear_hz: float
 ) -> tuple:
-    """Convert what no earlier try has, put the parts together, keep the whole, drop the parts."""
+    """Convert the chunks that no earlier try has kept, join all, keep the whole, drop the parts."""
     folder = kept.with_suffix(".parts")
     folder.mkdir(exist_ok=True)
     chunks = list(_plan(sounds, channels, seed, middle_ear_hz))
@@ -116,7 +124,7 @@ _WHOLE, _PART = ("starts", "steps", "channels"), ("clip", "steps", "channels")
 
 
 def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz: float) -> Iterator[Chunk]:
-    """The sounds by length, so that a chunk holds ones that take about as long."""
+    """Divide the sounds into chunks by length, so that those of a chunk take about as long."""
     order = np.argsort([len(sound) for sound in sounds], kind="stable")
     first, number = 0, 0
     while first < len(order):
@@ -128,7 +136,7 @@ def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz:
 
 
 def convert(chunk: Chunk) -> dict[str, np.ndarray]:
-    """The spikes of one chunk, by time: the clip, the step and the channel of each."""
+    """Convert one chunk to spikes, ordered by time: the clip, the step and the channel of each."""
     lengths = np.array([len(sound) // 2 for sound in chunk.sounds])  # in steps
     steps = -(-(lengths.max() + _RINGING) // _GRID) * _GRID
     padded = np.zeros((len(lengths), 2 * (steps - 1)), np.float32)
@@ -140,32 +148,32 @@ def convert(chunk: Chunk) -> dict[str, np.ndarray]:
     at, who = cochlea.bushy_cells(cochlea.hair_cells(cells, dt), len(cells), dt, rng)
     clip, channel = np.divmod(who, chunk.channels)
     heard = at < lengths[clip]  # a shorter clip of the chunk ends before the others do
-    found = (chunk.clips[clip[heard]], at[heard], channel[heard])
-    return dict(zip(_PART, (a.astype(t) for a, t in zip(found, (np.uint32, np.uint32, np.uint16), strict=True))))
+    spikes = (chunk.clips[clip[heard]], at[heard], channel[heard])
+    return dict(zip(_PART, (a.astype(t) for a, t in zip(spikes, (np.uint32, np.uint32, np.uint16), strict=True))))
 
 
 _transfer = lru_cache(1)(cochlea.transfer)
 
 
 def _keep(job: tuple[Chunk, Path]) -> None:
-    found = convert(job[0])
-    write_atomically(job[1], lambda file: np.savez(file, **found))  # type: ignore[arg-type]
+    spikes = convert(job[0])
+    write_atomically(job[1], lambda file: np.savez(file, **spikes))  # type: ignore[arg-type]
 
 
 def _work(jobs: Sequence[tuple[Chunk, Path]], processes: int, clips: int) -> None:
-    """Do all jobs, and say how far they are."""
+    """Do all jobs, and print the progress."""
     began_s, left = time.perf_counter(), sum(len(chunk.clips) for chunk, _ in jobs)
-    done, said = clips - left, 0
+    done, printed = clips - left, 0
     print(f"converting {left} of {clips} sounds to spikes, processes: {processes}", file=sys.stderr)
     for job in _each(jobs, processes):
         done += len(job[0].clips)
-        if (tenths := 10 * done // clips) > said:
-            said = tenths
+        if (tenths := 10 * done // clips) > printed:
+            printed = tenths
             print(f"{done} of {clips} after {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
 
 
 def _each(jobs: Sequence[tuple[Chunk, Path]], processes: int) -> Iterator[tuple[Chunk, Path]]:
-    """Every job once it is done: here, or by several processes that know nothing of this one but their input."""
+    """Yield every job once it is done: in this process, or in several others, which get their jobs one by one."""
     if processes <= 1:
         for job in jobs:
             _keep(job)
@@ -189,7 +197,7 @@ def _each(jobs: Sequence[tuple[Chunk, Path]], processes: int) -> Iterator[tuple[
 
 
 def _cancelled(pool: ThreadPoolExecutor, results: Iterator[Any]) -> Iterator[Any]:
-    """``results``; what has not begun when one fails, or when nobody wants more, is not begun."""
+    """Yield the results; when one fails, or when nobody wants more, cancel the jobs that have not begun."""
     try:
         yield from results
     finally:
@@ -221,7 +229,7 @@ class _Worker:
 
 
 def _serve() -> None:
-    """Keep the spikes of every chunk that standard input brings, and say so."""
+    """Keep the spikes of every chunk from standard input, and reply to each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends it by way of its input
     answers = os.fdopen(os.dup(1), "wb")
     while True:
@@ -235,7 +243,7 @@ def _serve() -> None:
 
 
 def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
-    """The arrays of a file that was kept; None when there is none, or it is damaged."""
+    """Read the arrays of a kept file; None when there is none, or it is damaged."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)

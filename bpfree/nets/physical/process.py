@@ -1,14 +1,22 @@
 """An instrument in a process of its own: one line of JSON there, one line back, within a time."""
 
 import contextlib
-import os
-import selectors
+import queue
 import shlex
 import subprocess
+import threading
 import time
 import weakref
+from io import BufferedReader
+from typing import BinaryIO
 
 from bpfree.errors import InputError
+
+_CHUNK = 1 << 16  # bytes
+_PATIENCE_S = 0.2  # for an instrument that should end by itself
+
+Questions = queue.SimpleQueue[bytes | None]  # None: there are no more
+Chunks = queue.SimpleQueue[bytes]  # b"": the process has ended
 
 
 class Failed(Exception):
@@ -16,85 +24,105 @@ class Failed(Exception):
 
 
 class Process:
-    """Starts ``command`` when it is first asked, and again after it was ended."""
+    """An instrument that is started for the first question, and again after it was ended.
+
+    Args:
+        command: program and arguments, as a shell would split them.
+
+    Raises:
+        InputError: it cannot be split.
+    """
 
     def __init__(self, command: str):
         try:
             self.command = shlex.split(command)
         except ValueError as error:
             raise InputError(f"instrument = {command} is not a command: {error}") from None
-        self._process: subprocess.Popen | None = None
+        self._running: _Running | None = None
 
     def ask(self, line: str, timeout_s: float) -> str:
         """Send a line, wait for one line back.
+
+        Args:
+            line: the question, without its end of line.
+            timeout_s: seconds until the answer must be there.
+
+        Returns:
+            The answer with its end of line.
 
         Raises:
             Failed: no whole line within the time, or the process ended; it is then started anew for the next question.
             InputError: the command cannot be run.
         """
+        if self._running is None:
+            self._running = _Running(self.command)
         try:
-            process = self._running()
-            return self._exchange(process, line.encode() + b"\n", time.monotonic() + timeout_s, timeout_s)
+            return self._running.exchange(line.encode() + b"\n", timeout_s)
         except Failed:
             self.end()
             raise
 
-    def _running(self) -> subprocess.Popen:
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-            except (OSError, IndexError) as error:
-                raise InputError(f"cannot start the instrument {' '.join(self.command)!r}: {error}") from None
-            for pipe in (self._process.stdin, self._process.stdout):
-                os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
-            weakref.finalize(self, _end, self._process)
-        return self._process
-
-    def _exchange(self, process: subprocess.Popen, question: bytes, until_s: float, timeout_s: float) -> str:
-        """Write and read at once: a long question must not wait for a process that waits to answer."""
-        answer = b""
-        assert process.stdin
-        assert process.stdout
-        with selectors.DefaultSelector() as ready:
-            ready.register(process.stdout, selectors.EVENT_READ)
-            ready.register(process.stdin, selectors.EVENT_WRITE)
-            while not answer.endswith(b"\n"):
-                left_s = until_s - time.monotonic()
-                events = ready.select(left_s) if left_s > 0 else []
-                if not events:
-                    raise Failed(f"no answer within {timeout_s:g} s")
-                for key, _ in events:
-                    if key.fileobj is process.stdout:
-                        part = process.stdout.read(1 << 16)
-                        if part == b"":
-                            raise Failed("it ended")
-                        answer += part or b""
-                        continue
-                    try:
-                        question = question[process.stdin.write(question[: 1 << 16]) or 0 :]
-                    except OSError:
-                        raise Failed("it ended") from None
-                    if not question:
-                        ready.unregister(process.stdin)
-        return answer.decode(errors="replace")
-
     @property
     def pid(self) -> int | None:
-        """Of the process that runs now."""
-        return None if self._process is None else self._process.pid
+        """Number of the process that runs now."""
+        return None if self._running is None else self._running.process.pid
 
     def end(self) -> None:
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        """End the process, if one runs."""
+        if self._running is not None:
+            self._running.end()
+            self._running = None
 
 
-def _end(process: subprocess.Popen) -> None:
+class _Running:
+    """One process, with a thread at each of its pipes, as a long question must not wait for one that waits to answer.
+
+    Each thread closes its own pipe. Raises InputError when the command cannot be run.
+    """
+
+    def __init__(self, command: list[str]):
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        except (OSError, IndexError) as error:
+            raise InputError(f"cannot start the instrument {' '.join(command)!r}: {error}") from None
+        self._questions: Questions = queue.SimpleQueue()
+        self._chunks: Chunks = queue.SimpleQueue()
+        threading.Thread(target=_write, args=(self.process.stdin, self._questions), daemon=True).start()
+        threading.Thread(target=_read, args=(self.process.stdout, self._chunks), daemon=True).start()
+        self.end = weakref.finalize(self, _end, self.process, self._questions)
+
+    def exchange(self, question: bytes, timeout_s: float) -> str:
+        until_s, answer = time.monotonic() + timeout_s, b""
+        self._questions.put(question)
+        while not answer.endswith(b"\n"):
+            try:
+                chunk = self._chunks.get(timeout=max(0.0, until_s - time.monotonic()))
+            except queue.Empty:
+                raise Failed(f"no answer within {timeout_s:g} s") from None
+            if not chunk:
+                raise Failed("it ended")
+            answer += chunk
+        return answer.decode(errors="replace")
+
+
+def _write(pipe: BinaryIO, questions: Questions) -> None:
+    with contextlib.suppress(OSError), pipe:  # a process that has ended is seen at its other pipe
+        for question in iter(questions.get, None):
+            pipe.write(question)
+            pipe.flush()
+
+
+def _read(pipe: BufferedReader, chunks: Chunks) -> None:
+    with pipe:
+        while chunk := pipe.read1(_CHUNK):
+            chunks.put(chunk)
+    chunks.put(b"")
+
+
+def _end(process: subprocess.Popen, questions: Questions) -> None:
     """Close its input, which asks it to end, and see to it that it does."""
-    for pipe in (process.stdin, process.stdout):
-        with contextlib.suppress(OSError):
-            pipe.close()  # type: ignore[union-attr]
+    questions.put(None)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(0.2)
+        process.wait(_PATIENCE_S)
     process.kill()
     process.wait()
