@@ -101,8 +101,8 @@ MUTANTS = {
     ),
     "cochlea: fibres that are never tired": Mutant(
         "functional/cochlea.py",
-        "free[who_may] -= 1",
-        "free[who_may] -= 0",
+        "free[able] -= 1",
+        "free[able] -= 0",
         ["functional/test_cochlea.py::test_counting_fibres_is_the_same_as_single_fibres"],
     ),
     "spikes: silence before the first spike kept": Mutant(
