@@ -86,7 +86,7 @@ FAULTS = {
 def test_an_instrument_that_fails_ends_in_one_line(fault: str):
     system = system_of(command(4, fault), retries=0, timeout_s=0.5 if fault == "sleeps" else 20)
     with pytest.raises(
-        InputError, match=f"^no good answer of the instrument, asked 1 times; the last time: {FAULTS[fault]}$"
+        InputError, match=f"^the instrument gave no valid answer in 1 attempts; the last error: {FAULTS[fault]}$"
     ):
         system.measure(inputs())
 
@@ -110,7 +110,7 @@ def test_a_recording_replays_without_the_instrument(tmp_path: Path):
     assert len(tape.read_text().splitlines()) == 1
     again = system_of("", replay=str(tape))
     assert again.measure(inputs()).equal(first)
-    with pytest.raises(InputError, match="holds no answer to this question"):
+    with pytest.raises(InputError, match="holds no answer for these inputs"):
         again.measure(inputs(2))
 
 
@@ -120,8 +120,8 @@ WRONG = {
     "is not a command": {"instrument": "python 'open"},
     "does not exist: give FILE.py:function": {"instrument": "nowhere.py:measure"},
     "cannot replay nowhere.jsonl": {"replay": "nowhere.jsonl"},
-    "drift and hit change simulated systems": {"instrument": "x", "drift": 0.1},
-    "no gradient that an oracle could know": {"instrument": "x", "route": "oracle"},
+    "drift and hit apply to simulated systems": {"instrument": "x", "drift": 0.1},
+    "no gradient that an oracle could use": {"instrument": "x", "route": "oracle"},
 }
 
 

@@ -321,8 +321,8 @@ WRONG = {
         {"outputs": 5, "bypass": "beside"},
     ),
     "ports = 3 is not valid: the layers put 6 values into the system": ("optics", {"ports": 3}),
-    "no gradient that an oracle could know": ("microwave", {"route": "oracle"}),
-    "drift and hit change simulated systems": ("random-features", {"hit": 0.1}),
+    "no gradient that an oracle could use": ("microwave", {"route": "oracle"}),
+    "drift and hit apply to simulated systems": ("random-features", {"hit": 0.1}),
     "hidden is empty": ("optics", {"hidden": ()}),
     "no such file: nowhere.npz": ("measured", {"pairs": "nowhere.npz"}),
 }
