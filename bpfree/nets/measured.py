@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
 from bpfree.data import locations
-from bpfree.data.damaged import DAMAGED
+from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.settings import PhysicalSettings

@@ -19,10 +19,10 @@ from bpfree.training.checkpoint import MODEL, RECORD
 from bpfree.data import reader_of
 from bpfree.data import verification
 from bpfree.training.data import Spec
-from bpfree.data.damaged import DAMAGED
 from bpfree.data.images.folder import opened
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
 from bpfree.data.rows import Normalise
+from bpfree.data.verification import DAMAGED
 from bpfree.training.device import pick_device
 from bpfree.errors import InputError, unknown
 from bpfree.training.evaluation import without_targets, evaluating
@@ -210,9 +210,9 @@ def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, 
         return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
     seed = model.config["seed"]
     then = {key: model.config[key] for key in reader.as_trained if key in model.config}
-    chosen = reader.chosen({**then, **settings}, seed)
+    chosen = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(chosen)
-    _judged_as_trained(model, raw.sha256, chosen, reader.chosen(then, seed))
+    _judged_as_trained(model, raw.sha256, chosen, reader.resolve_settings(then, seed))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part: nothing to judge on")
     x = raw.x_test

@@ -89,14 +89,14 @@ MUTANTS = {
     ),
     "fsdd: validation on the training speakers": Mutant(
         "data/spikes/fsdd.py",
-        "groups=who[train] if by_speaker else None",
+        "groups=speaker[train] if by_speaker else None",
         "groups=None",
         ["data/spikes/test_fsdd.py::test_no_speaker_leaks"],
     ),
     "fsdd: spikes after the end of a recording": Mutant(
         "data/spikes/cochlea.py",
-        "heard = at < lengths[clip]",
-        "heard = at >= 0",
+        "inside = step < lengths[clip]",
+        "inside = step >= 0",
         ["data/spikes/test_fsdd.py::test_a_short_sound_beside_a_long_one_ends_with_itself"],
     ),
     "cochlea: fibres that are never tired": Mutant(

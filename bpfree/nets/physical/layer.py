@@ -58,7 +58,7 @@ class PhysicalLayer(nn.Module):
         bypass = self.outside.settings.bypass
         if bypass == "only":
             return h
-        with outside_autocast(h):  # an external system has no bfloat16
+        with outside_autocast(h):  # what is outside knows no bfloat16
             y = self.physics(widen(h.float() if h.dtype == torch.bfloat16 else h, self.outside.inputs))
         return y if bypass == "none" else torch.cat([y, h], 1)
 

@@ -128,7 +128,7 @@ NAN = np.where(np.arange(N)[:, None] == 3, np.nan, X)
 MASK = np.zeros(N, dtype=bool)
 EDGE_BELOW = np.where(np.arange(2 * N) == 4, -1, arrays()["adj_matrix.indices"])
 BAD = {
-    "directed edges": ({"edges": RING}, {}, "the edge 0 -> 1 has none back.*edges = symmetrise"),
+    "directed edges": ({"edges": RING}, {}, "the edge 0 -> 1 has no reverse.*edges = symmetrise"),
     "no edges": ({"edges": BOTH[:0]}, {}, "has no edges"),
     "a class without a training node": (
         {"labels": np.where(np.arange(N) < 10, np.arange(N) % 2, Y)},
@@ -155,15 +155,15 @@ BAD = {
     "too few rows": ({"adj_matrix.indptr": np.arange(N)}, {}, "not a CSR matrix of 30 rows"),
     "labels of words": ({"labels": Y.astype(str)}, {}, "is an array of <U21: expected numbers"),
     "a label alone": ({"labels": np.array(3)}, {}, "not a CSR matrix of 1 rows, one for each label"),
-    "a shape alone": ({"adj_matrix.shape": np.array(N)}, {}, "adj_matrix is no CSR matrix: expected indptr"),
-    "rows that are no integers": ({"adj_matrix.indptr": arrays()["adj_matrix.indptr"] / 1}, {}, "is no CSR matrix"),
+    "a shape alone": ({"adj_matrix.shape": np.array(N)}, {}, "adj_matrix is not a CSR matrix: expected indptr"),
+    "rows that are no integers": ({"adj_matrix.indptr": arrays()["adj_matrix.indptr"] / 1}, {}, "is not a CSR matrix"),
     "an edge below zero": ({"adj_matrix.indices": EDGE_BELOW}, {}, "names column -1 but has 30"),
     "features of words": ({"attr_matrix": X.astype(str)}, {}, "attr_matrix of .* is an array of <U"),
     "labels that skip a class": ({"labels": Y * 2}, {}, "none is 1"),
     "links from directed edges": (
         {},
         {"task": "link-prediction", "edges": "directed"},
-        "link-prediction takes the recipe's splits",
+        "link-prediction needs an undirected graph as one batch",
     ),
     "a misspelt setting": ({}, {"fan_aut": 3}, "did you mean fan_out"),
 }

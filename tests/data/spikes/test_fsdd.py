@@ -252,7 +252,7 @@ def test_spikes_depend_on_the_seed_and_not_on_the_processes(monkeypatch, tmp_pat
     found = {}
     for name, seed, processes in (("one", 0, 1), ("two", 0, 2), ("other", 1, 1)):
         monkeypatch.setenv("BPFREE_CACHE", str(tmp_path / name))
-        found[name] = hearing.listen(noises, "noises", 6, seed, processes)
+        found[name] = hearing.convert_sounds(noises, "noises", 6, seed, processes)
     assert same(found["one"], found["two"])
     assert not same(found["one"], found["other"])
     assert len(found["one"].steps) >= 5
@@ -261,7 +261,7 @@ def test_spikes_depend_on_the_seed_and_not_on_the_processes(monkeypatch, tmp_pat
 def test_spikes_are_those_of_the_model():
     """One sound by the functions of the model; the order of the others around it plays no part."""
     (sound,) = noises(1)
-    trains = hearing.listen(lambda: [sound], "one", 6, 0, 1)
+    trains = hearing.convert_sounds(lambda: [sound], "one", 6, 0, 1)
     (chunk,) = hearing._plan([sound], 6, 0, 0.0)
     steps = 2400 * 2  # 750 steps of sound and 100 ms in which the membrane rings, in whole tenths of a second
     padded = np.zeros((1, 2 * (steps - 1)))
@@ -277,29 +277,29 @@ def test_a_short_sound_beside_a_long_one_ends_with_itself():
     """10 ms beside 200 ms, in one chunk: 100 silent cells would fire 0.77 Hz x 0.19 s x 100 = 15 spikes after it."""
     rng = np.random.default_rng(0)
     pair = [rng.standard_normal(n).astype(np.float32) for n in (480, 9600)]
-    trains = hearing.listen(lambda: pair, "pair", 100, 0, 1)
+    trains = hearing.convert_sounds(lambda: pair, "pair", 100, 0, 1)
     assert trains.steps[: trains.starts[1]].max(initial=0) < 240
     assert trains.steps.max() > 4000
 
 
 def test_a_second_load_converts_nothing(here, monkeypatch):
     monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
-    monkeypatch.setattr(sounds, "at_rate", lambda *_: pytest.fail("resampled again"))
+    monkeypatch.setattr(sounds, "resample", lambda *_: pytest.fail("resampled again"))
     load("fsdd", here)
 
 
 @pytest.mark.parametrize("damage", [lambda f: f.write_bytes(f.read_bytes()[:500]), lambda f: f.write_bytes(b"")])
 def test_damaged_spikes_are_converted_again(damage):
-    first = hearing.listen(noises, "noises", 4, 0, 1)
+    first = hearing.convert_sounds(noises, "noises", 4, 0, 1)
     (kept,) = (locations.cache() / "spikes").glob("*.npz")
     damage(kept)
-    assert same(first, hearing.listen(noises, "noises", 4, 0, 1))
+    assert same(first, hearing.convert_sounds(noises, "noises", 4, 0, 1))
 
 
 def test_a_killed_conversion_goes_on(monkeypatch, tmp_path):
     """Stopped in its third chunk, it has two on disk; the next try converts the other three, to the same spikes."""
     monkeypatch.setattr(hearing, "_CLIPS", 1)
-    whole = hearing.listen(noises, "noises", 4, 0, 1)
+    whole = hearing.convert_sounds(noises, "noises", 4, 0, 1)
     monkeypatch.setenv("BPFREE_CACHE", str(tmp_path / "killed"))
     convert, asked = hearing.convert, []
 
@@ -314,12 +314,12 @@ def test_a_killed_conversion_goes_on(monkeypatch, tmp_path):
 
     monkeypatch.setattr(hearing, "convert", until(3))
     with pytest.raises(KeyboardInterrupt):
-        hearing.listen(noises, "noises", 4, 0, 1)
+        hearing.convert_sounds(noises, "noises", 4, 0, 1)
     assert not list((tmp_path / "killed").glob("spikes/*.npz"))
     assert len(list((tmp_path / "killed").glob("spikes/*.parts/*.npz"))) == 2
     asked.clear()
     monkeypatch.setattr(hearing, "convert", until(-1))
-    assert same(whole, hearing.listen(noises, "noises", 4, 0, 1))
+    assert same(whole, hearing.convert_sounds(noises, "noises", 4, 0, 1))
     assert len(asked) == 3
     assert not list((tmp_path / "killed").glob("spikes/*.parts"))
 
@@ -333,7 +333,7 @@ def test_sigkill_loses_at_most_one_chunk(tmp_path):
         "convert, done = cochlea.convert, []\n"
         "def counted(chunk):\n    done.append(1)\n"
         "    if len(done) == 3: os.kill(os.getpid(), signal.SIGKILL)\n    return convert(chunk)\n"
-        "cochlea.convert = counted\ncochlea.listen(lambda: sounds, 'noises', 4, 0, 1)\n"
+        "cochlea.convert = counted\ncochlea.convert_sounds(lambda: sounds, 'noises', 4, 0, 1)\n"
     )
     root = Path(hearing.__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
@@ -345,12 +345,12 @@ def test_a_process_that_dies_is_named(monkeypatch):
     monkeypatch.setattr(hearing, "_CLIPS", 1)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(InputError, match="a process of the conversion ended with exit code 1: run it again"):
-        hearing.listen(noises, "noises", 4, 0, 2)
+        hearing.convert_sounds(noises, "noises", 4, 0, 2)
 
 
 def test_progress_is_shown(capsys, monkeypatch):
     monkeypatch.setattr(hearing, "_CLIPS", 1)
-    hearing.listen(noises, "noises", 4, 0, 1)
+    hearing.convert_sounds(noises, "noises", 4, 0, 1)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "converting 5 of 5 sounds to spikes, processes: 1"
     assert said[-1].startswith("5 of 5 after ")
@@ -361,11 +361,11 @@ def test_progress_is_shown(capsys, monkeypatch):
 
 def test_another_rate_is_resampled():
     """A tone stays what it is, and lasts as long."""
-    found = sounds.at_rate(recordings.tone(500, 0.1, 11_025).astype(np.float32), 11_025)
+    found = sounds.resample(recordings.tone(500, 0.1, 11_025).astype(np.float32), 11_025)
     assert len(found) == pytest.approx(4800, abs=3)
     np.testing.assert_allclose(found[500:4000], recordings.tone(500, 0.1, 48_000)[500:4000], atol=60)
-    assert sounds.rates([8000, 11_025, 8000]) == "8 kHz and 11.025 kHz, resampled to 48 kHz"
-    assert sounds.rates([48_000]) == "48 kHz"
+    assert sounds.rates_in_words([8000, 11_025, 8000]) == "8 kHz and 11.025 kHz, resampled to 48 kHz"
+    assert sounds.rates_in_words([48_000]) == "48 kHz"
 
 
 def as_wav(array, rate=8000) -> bytes:
@@ -435,7 +435,7 @@ def test_a_bin_that_a_byte_cannot_count_is_refused(tmp_path):
     from bpfree.data.spikes.reader import SpikeSettings, Trains, count
 
     trains = Trains(np.array([0, 256]), np.zeros(256), np.zeros(256, int))
-    with pytest.raises(InputError, match="a bin holds 256 spikes: expected at most 255, so a smaller bin_ms"):
+    with pytest.raises(InputError, match="a bin holds 256 spikes, at most 255 fit: use a smaller bin_ms"):
         count(trains, SpikeSettings(channels=1), "x")
 
 
