@@ -59,18 +59,18 @@ class Published(Reader):
             return raw
         if (raw := self.substitute(settings)) is not None:
             return raw
-        looked = f"looked in {', '.join(map(str, roots))} for {', '.join((*self.layouts, *self.substitutes))}"
+        searched = f"looked in {', '.join(map(str, roots))} for {', '.join((*self.layouts, *self.substitutes))}"
         size = sum(file.size for file in self.files) / 1e6
         if locations.offline():
             raise InputError(
                 f"{self.title} is not on this machine and {locations.OFFLINE} forbids to fetch it ({size:.0f} MB): "
-                f"{looked}; give --data-dir DIR or {locations.DATA_DIR}, or unset {locations.OFFLINE}"
+                f"{searched}; give --data-dir DIR or {locations.DATA_DIR}, or unset {locations.OFFLINE}"
             )
         try:
             for file in self.files:
                 fetching.fetch(file, locations.downloads() / self.folder, self.check)
         except InputError as error:
-            raise InputError(f"{self.title} is not on this machine: {looked}; {error}") from None
+            raise InputError(f"{self.title} is not on this machine: {searched}; {error}") from None
         raw = self._first([locations.downloads()])
         assert raw is not None
         return raw

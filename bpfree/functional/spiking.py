@@ -98,9 +98,9 @@ class _Fire(torch.autograd.Function):
         h, fired = ctx.saved_tensors
         slope = (h - 1).mul_(math.pi / 2 * ctx.alpha).square_().add_(1).reciprocal_().mul_(ctx.alpha / 2)
         delta = slope.mul_(grad)
-        held = (1 - fired).mul_(ctx.beta)  # share of a membrane that is left one step later
+        kept = (1 - fired).mul_(ctx.beta)  # share of a membrane that is left one step later
         for t in range(len(delta) - 2, -1, -1):
-            delta[t] += held[t] * delta[t + 1]
+            delta[t] += kept[t] * delta[t + 1]
         return delta, None, None
 
 

@@ -74,8 +74,8 @@ MUTANTS = {
     ),
     "spiking: gradient through the reset": Mutant(
         _SPIKING,
-        "held = (1 - fired).mul_(ctx.beta)",
-        "held = torch.full_like(fired, ctx.beta)",
+        "kept = (1 - fired).mul_(ctx.beta)",
+        "kept = torch.full_like(fired, ctx.beta)",
         [LIF + "test_gradient_is_the_surrogate_through_time_but_not_through_the_reset", HAND_SNN],
     ),
     "spiking: fires above the threshold alone": Mutant(

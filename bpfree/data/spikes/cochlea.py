@@ -168,12 +168,12 @@ def _keep(job: tuple[Chunk, Path]) -> None:
 def _work(jobs: Sequence[tuple[Chunk, Path]], processes: int, clips: int) -> None:
     """Do all jobs and print the progress."""
     began_s, left = time.perf_counter(), sum(len(chunk.clips) for chunk, _ in jobs)
-    done, said = clips - left, 0
+    done, printed = clips - left, 0
     print(f"converting {left} of {clips} sounds to spikes, processes: {processes}", file=sys.stderr)
     for job in _each(jobs, processes):
         done += len(job[0].clips)
-        if (tenths := 10 * done // clips) > said:
-            said = tenths
+        if (tenths := 10 * done // clips) > printed:
+            printed = tenths
             print(f"{done} of {clips} after {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
 
 

@@ -130,8 +130,8 @@ class Fsdd(SpikeReader):
 
 def _recordings(settings: DataSettings) -> tuple[Path, dict[str, bytes]]:
     """Place of the recordings, and the content of each by its name, in order."""
-    looked = roots(settings)
-    for root in looked:
+    folders = roots(settings)
+    for root in folders:
         for folder in (root / FOLDER, root / "free-spoken-digit-dataset" / FOLDER):
             if folder.is_dir():
                 return folder, _some({file.name: file.read_bytes() for file in folder.glob("*.wav")}, folder)
@@ -139,7 +139,7 @@ def _recordings(settings: DataSettings) -> tuple[Path, dict[str, bytes]]:
             return archive, _some(_unpacked(archive), archive)
     raise InputError(
         f"the Free Spoken Digit Dataset is not on this machine: put the folder {FOLDER} of {PROJECT} (which changes, "
-        f"so nothing is fetched), or {ARCHIVE} with that folder, into one of {', '.join(map(str, looked))}"
+        f"so nothing is fetched), or {ARCHIVE} with that folder, into one of {', '.join(map(str, folders))}"
     )
 
 

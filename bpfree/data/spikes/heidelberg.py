@@ -50,10 +50,10 @@ class Heidelberg(SpikeReader):
         source = f"{TITLES[self.name]}, B. Cramer and others, CC BY 4.0; read from {place}"
         return read_parts(self.name, source, files, settings)
 
-    def _fetch(self, looked: list[Path], names: list[str]) -> Path:
+    def _fetch(self, folders: list[Path], names: list[str]) -> Path:
         """Fetch the archives and return their folder."""
         missing = f"{TITLES[self.name]} is not on this machine: put {', '.join(names)} (from {ADDRESS}) into one of "
-        missing += ", ".join(map(str, looked))
+        missing += ", ".join(map(str, folders))
         archives = [f"{name}.zip" for name in names]
         if not all(archive in MD5 for archive in archives):
             raise InputError(f"{missing}; nothing is fetched, since no checksum was published")
