@@ -50,11 +50,11 @@ def test_product_and_its_gradient_are_those_of_the_dense_matrix(pair, seed: int)
 @settings(deadline=None, max_examples=40)
 @given(matrices(), st.lists(st.integers(0, 5), min_size=1, max_size=8), st.sampled_from([None, 6]))
 def test_taken_rows_are_those_of_the_dense_matrix(pair, rows: list[int], fan_out: int | None):
-    """Also with a fan-out that no row exceeds."""
+    """Rows are taken whole, also with a fan-out that no row exceeds."""
     matrix, dense = pair
-    chosen = torch.tensor(rows) % dense.shape[0]
+    taken = torch.tensor(rows) % dense.shape[0]
     x = torch.eye(dense.shape[1], dtype=torch.float64)
-    torch.testing.assert_close(matrix.take(chosen, fan_out) @ x, dense[chosen], rtol=0, atol=0)
+    torch.testing.assert_close(matrix.take(taken, fan_out) @ x, dense[taken], rtol=0, atol=0)
 
 
 def test_drawn_neighbours_are_right_on_average_and_no_more_than_the_fan_out():
@@ -98,13 +98,13 @@ def test_attention_has_four_heads_concatenated_or_averaged_in_the_last_layer(las
 @pytest.mark.parametrize("conv", ["gcn", "sage"])
 @pytest.mark.parametrize("scale", [True, False])
 def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monkeypatch):
-    """In a layer's gathered input, in its whole one, and beside an input from above; forward and gradient."""
+    """The same in a layer's gathered input, in its whole one, and with an input from above; forward and gradient."""
     mine = layer(conv, row_norm=scale)
     mine.widen(3)
     mine = mine.double()
     few = torch.where(torch.rand(7, 5, generator=torch.Generator().manual_seed(0)) < 0.3, X, 0.0)
     few[5:], above, rows = X[5:], X[:, :3], torch.tensor([4, 1, 6])
-    found = []
+    results = []
     for limit in (0.0, 1.1):
         monkeypatch.setattr(graph, "SPARSE", limit)
         narrow = layer(conv, row_norm=scale)
@@ -116,8 +116,8 @@ def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monke
         sum(out.square().sum() for out in outs).backward()
         gradients = [p.grad.clone() for p in (*mine.parameters(), *narrow.parameters())]
         mine.zero_grad()
-        found.append([*outs, *gradients])
-    for dense, other in zip(*found, strict=True):
+        results.append([*outs, *gradients])
+    for dense, other in zip(*results, strict=True):
         torch.testing.assert_close(dense, other, rtol=1e-11, atol=1e-12)
 
 
@@ -175,15 +175,15 @@ def test_net_ends_in_scores_or_embeddings_without_relu_or_in_the_last_hidden_lay
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("values", "says"),
     [
         ({"spec": spec(nodes=0)}, "needs a graph, and data g has none: use --net mlp"),
         ({"settings": gnn.Settings(hidden=()), "hidden_only": True}, "hidden is empty"),
         ({"settings": gnn.Settings(hidden=(6,), conv="gat")}, "width 6 is not a multiple of attention_heads = 4"),
     ],
 )
-def test_nets_that_cannot_be(given, says):
-    values = {"spec": spec(), "settings": gnn.Settings(), "hidden_only": False, **given}
+def test_impossible_nets_are_refused(values, says):
+    values = {"spec": spec(), "settings": gnn.Settings(), "hidden_only": False, **values}
     with pytest.raises(InputError, match=says):
         gnn.build(values.pop("spec"), values.pop("settings"), **values)
 

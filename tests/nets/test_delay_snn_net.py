@@ -206,7 +206,7 @@ def test_images_of_one_channel_are_read_row_by_row():
         ((20, 7), {"max_delay_ms": 50.0, "synapses": 8}, "synapses = 8 is more than the 7 inputs of a layer"),
     ],
 )
-def test_what_cannot_be_is_said(shape, values, says: str):
+def test_impossible_settings_are_refused(shape, values, says: str):
     with pytest.raises(InputError, match=says):
         net(replace(SPEC, shape=shape), **values)
 

@@ -92,7 +92,7 @@ def test_an_instrument_that_fails_ends_in_one_line(fault: str):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_that_passes_is_asked_again_and_counted(fault: str, tmp_path: Path):
+def test_a_failed_measurement_is_repeated_and_counted(fault: str, tmp_path: Path):
     system = system_of(command(4, fault, 1, tmp_path / "flag"), timeout_s=0.5 if fault == "sleeps" else 20)
     np.testing.assert_allclose(system.measure(inputs(), "train"), expected(inputs()), rtol=1e-5)
     report = system.report()
@@ -126,7 +126,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_what_cannot_be_asked_is_refused(message: str):
+def test_impossible_settings_are_refused(message: str):
     with pytest.raises(InputError, match=message):
         system_of(WRONG[message].pop("instrument", ""), **WRONG[message]).measure(inputs())
 
@@ -188,7 +188,7 @@ def test_the_record_of_an_instrument_has_its_calls_but_not_its_energy(tmp_path: 
 
 
 def test_simulated_physics_has_no_energy_figure(tmp_path: Path, capsys):
-    """Whatever the meter says of the machine that simulates; nothing of it is printed either."""
+    """No energy is recorded or printed, although the meter reads the machine that simulates."""
     from bpfree.cli import output
 
     values = {"net": "optics", "bypass": "none", "hidden": (12,), "epochs": 1, "batch_size": 8}

@@ -16,11 +16,11 @@ def spec(*shape: int, task: str = "classification") -> Spec:
 
 
 def shapes_of(blocks: list[nn.Module], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    h, found = torch.zeros(2, *shape), [shape]
+    h, shapes = torch.zeros(2, *shape), [shape]
     for block in blocks:
         h = block.eval()(h)
-        found.append(tuple(h.shape[1:]))
-    return found
+        shapes.append(tuple(h.shape[1:]))
+    return shapes
 
 
 NETS = {

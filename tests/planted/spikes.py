@@ -115,6 +115,6 @@ MUTANTS = {
         "data/spikes/reader.py",
         '("channels", "bin_ms", "crop_s", "data_dir")',
         "()",
-        ["data/spikes/test_fsdd.py::test_a_model_is_judged_on_what_it_was_trained_on"],
+        ["data/spikes/test_fsdd.py::test_a_model_is_evaluated_with_the_settings_of_its_training"],
     ),
 }

@@ -81,8 +81,8 @@ def test_paper_split_is_the_published_recipe(tmp_path, fold: int):
     data = load(tmp_path, {"fold": fold})
     rest, test = list(KFold(5, shuffle=True, random_state=101).split(np.zeros(N)))[fold]
     train, val = train_test_split(rest, test_size=0.2, random_state=127 * fold, shuffle=True)
-    found = [source.index.tolist() for source in (data.train, data.val, data.test)]
-    assert found == [sorted(train.tolist()), sorted(val.tolist()), sorted(test.tolist())]
+    parts = [source.index.tolist() for source in (data.train, data.val, data.test)]
+    assert parts == [sorted(train.tolist()), sorted(val.tolist()), sorted(test.tolist())]
 
 
 def test_without_a_fold_the_seed_chooses_one_of_five(tmp_path):
@@ -111,7 +111,7 @@ def test_sparse_features_are_those_of_the_csr_matrix(tmp_path):
     assert data.train.x.numpy() == pytest.approx(dense.astype(np.float32))
 
 
-def test_missing_directions_are_added_or_kept_when_asked(tmp_path):
+def test_reverse_edges_are_added_or_the_graph_stays_directed(tmp_path):
     both = load(tmp_path, {"edges": "symmetrise"}, RING).train.graph.base
     assert {tuple(edge) for edge in both.T.tolist()} == {tuple(edge) for edge in BOTH.tolist()}
     assert load(tmp_path, {"edges": "directed"}, RING).train.graph.base.shape[1] == N
@@ -255,19 +255,19 @@ def test_roc_auc_counts_pairs_in_order_with_ties_as_half():
     ],
 )
 def test_planetoid_has_its_published_counts_and_splits(name, expected, shared):
-    found = bpfree.data.describe(name, {"split": "public"})
-    counts = tuple(found[key] for key in ("nodes", "directed_edges", "features", "classes"))
-    assert (*counts, list(found["rows"].values())) == expected
+    description = bpfree.data.describe(name, {"split": "public"})
+    counts = tuple(description[key] for key in ("nodes", "directed_edges", "features", "classes"))
+    assert (*counts, list(description["rows"].values())) == expected
 
 
 def test_coraml_is_the_graph_of_the_paper(shared):
-    found = bpfree.data.describe("coraml", {"fold": 0})
-    counts = tuple(found[key] for key in ("nodes", "directed_edges", "features", "classes"))
+    description = bpfree.data.describe("coraml", {"fold": 0})
+    counts = tuple(description[key] for key in ("nodes", "directed_edges", "features", "classes"))
     assert counts == (2995, 16316, 2879, 7)
-    assert found["per_class"] == [354, 402, 452, 442, 857, 193, 295]
-    assert found["rows"] == {"train": 1916, "val": 480, "test": 599}
-    assert found["nonzero_features"] * 2879 == pytest.approx(50.5, abs=0.05)
-    json.dumps(found)
+    assert description["per_class"] == [354, 402, 452, 442, 857, 193, 295]
+    assert description["rows"] == {"train": 1916, "val": 480, "test": 599}
+    assert description["nonzero_features"] * 2879 == pytest.approx(50.5, abs=0.05)
+    json.dumps(description)
 
 
 def test_a_graph_that_is_nowhere_says_where_to_put_it(tmp_path, monkeypatch):
