@@ -39,7 +39,7 @@ class _Array:
 def _reconstruct(kind: Any, *_: Any) -> _Array:
     """Replacement of the function by which numpy's pickles make arrays."""
     if kind is not _Array:
-        raise ValueError("something made as an array that is none")
+        raise ValueError("an array of another class")
     return _Array()
 
 

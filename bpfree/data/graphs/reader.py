@@ -203,7 +203,7 @@ def clean_graph(raw: RawGraph, settings: GraphSettings) -> RawGraph:
         if one_way.any():
             a, b = edges[:, one_way][:, 0].tolist()
             raise InputError(
-                f"{name}: the edge {a} -> {b} has no reverse, as {int(one_way.sum())} edges in all: "
+                f"{name}: the edge {a} -> {b} has no reverse edge, one of {int(one_way.sum())} such edges: "
                 f"set edges = symmetrise to add the reverse edges, or directed to keep the graph directed"
             )
     if settings.features == "rows":
@@ -267,7 +267,7 @@ def folds(n: int, fold: int) -> tuple[Tensor, Tensor, Tensor]:
         InputError: fewer than five nodes.
     """
     if n < 5:
-        raise InputError(f"a graph of {n} nodes cannot be split in five: give one of more nodes, or split = public")
+        raise InputError(f"a graph of {n} nodes cannot be split in five: use a larger one, or split = public")
     selection = geometric("sklearn.model_selection")
     rest, test = list(selection.KFold(5, shuffle=True, random_state=101).split(np.arange(n)))[fold]
     train, val = selection.train_test_split(rest, test_size=0.2, random_state=127 * fold, shuffle=True)
@@ -277,7 +277,7 @@ def folds(n: int, fold: int) -> tuple[Tensor, Tensor, Tensor]:
 def _masks(raw: RawGraph) -> tuple[Tensor, Tensor, Tensor]:
     """Training, validation and test nodes by the masks of the data."""
     if raw.masks is None:
-        raise InputError(f"{raw.name} comes without masks: leave split = paper")
+        raise InputError(f"{raw.name} has no masks: use split = paper")
     for mask, part in zip(raw.masks, PARTS, strict=True):
         if mask.dtype != torch.bool or tuple(mask.shape) != (len(raw.x),):
             raise InputError(f"{raw.name}: the {part} mask must hold one truth value a node, ({len(raw.x)},)")

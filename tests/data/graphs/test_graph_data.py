@@ -144,7 +144,7 @@ BAD = {
     "no masks": (
         {"train_mask": None, "val_mask": None, "test_mask": None},
         {"split": "public"},
-        "comes without masks: leave split = paper",
+        "has no masks: use split = paper",
     ),
     "some masks": ({"val_mask": None}, {}, "lacks val_mask"),
     "a mask of another length": ({"val_mask": MASK[1:]}, {"split": "public"}, "one truth value a node"),
