@@ -111,7 +111,7 @@ def _loaders(parts: tuple[DataLoader, ...], settings: DataSettings) -> Data:
         source.classes = classes
         if source.shape != train.shape:
             raise InputError(
-                f"the {source.name} loader gives {source.shape}, the training loader {train.shape}: expected the same shape"
+                f"the {source.name} loader gives {source.shape}, the training loader {train.shape}: expected the same"
             )
     name = type(parts[0].dataset).__name__
     spec = Spec(name, train.shape, classes, None, "classification", "accuracy", True, "", f"DataLoader over {name}")

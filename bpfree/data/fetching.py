@@ -16,18 +16,12 @@ from bpfree.errors import InputError
 
 TIMEOUT_S = 30
 _CHUNK = 1 << 18
-_IDLE = 3  # attempts in a row without a byte after which a host is given up
+_IDLE = 3  # tries in a row that may bring nothing before a host is given up
 
 
 @dataclass(frozen=True)
 class Remote:
-    """Published file.
-
-    Attributes:
-        name: of the file.
-        urls: its addresses, in order of preference.
-        size: in bytes; 0: not published, the host states it.
-    """
+    """A published file: its name, where it is, how many bytes it has; 0: not published, what the host says counts."""
 
     name: str
     urls: tuple[str, ...]
@@ -35,7 +29,7 @@ class Remote:
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Handler that refuses a redirect away from https."""
+    """Refuses a redirect that would leave https."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if urlsplit(newurl).scheme != "https":
@@ -44,15 +38,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def open_https(url: str, headers: Mapping[str, str]) -> Any:
-    """Send GET ``url``; the only place that uses the network, so that tests replace it.
-
-    Args:
-        url: https address.
-        headers: additional headers.
-
-    Returns:
-        The response.
-    """
+    """The response to GET ``url``; the one place that touches the network, so tests replace it."""
     if urlsplit(url).scheme != "https":
         raise urllib.error.URLError("it is not https")
     request = urllib.request.Request(url, headers={"User-Agent": "bpfree", **headers})
@@ -60,18 +46,13 @@ def open_https(url: str, headers: Mapping[str, str]) -> Any:
 
 
 def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
-    """Fetch a file from the first of its addresses that has what was published.
+    """Bring ``remote`` into ``folder``, from the first of its addresses that gives what was published.
 
-    When a connection is cut, the received part stays in ``<name>.part``, and the next attempt, or the next run,
-    continues from there. Several processes may call this at once: one fetches, the others wait for it.
+    What has arrived stays in ``<name>.part`` when a connection is cut, and the next try, or the next run, goes on from
+    there. Several processes may call this at once: one fetches, the others wait for it.
 
     Args:
-        remote: the file.
-        folder: where it is kept.
-        check: raises InputError when a file is not what was published; it is then removed.
-
-    Returns:
-        Path of the file.
+        check: raises InputError when the file it is given is not what was published; it is then thrown away.
 
     Raises:
         InputError: no address gave the file; says what was wrong with each.
@@ -101,15 +82,15 @@ def fetch(remote: Remote, folder: Path, check: Callable[[Path], Any]) -> Path:
 
 
 class _NotSent(Exception):
-    """Error of a host that does not send what was published."""
+    """The host did not send what was published, however often it was asked."""
 
 
 # URLError is an OSError, but so is a full disk: only what the network does counts as a reason to try another host.
 _FAILED = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, _NotSent)
 
 
-def _request(call: Callable[..., Any], *args: Any) -> Any:
-    """Run ``call``; other errors of the network (no route, TLS) count as a broken connection."""
+def _asked(call: Callable[..., Any], *args: Any) -> Any:
+    """What ``call`` returns; whatever else the network does wrong (no route, TLS) counts as a broken connection."""
     try:
         return call(*args)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
@@ -119,8 +100,8 @@ def _request(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _announced(url: str) -> int:
-    """Size of the file in bytes, as stated by the host."""
-    with _request(open_https, url, {}) as response:
+    """How many bytes the host says the file has."""
+    with _asked(open_https, url, {}) as response:
         length = response.headers.get("Content-Length", "")
     if not length.isdigit():
         raise _NotSent("the host does not say how many bytes it has")
@@ -128,7 +109,7 @@ def _announced(url: str) -> int:
 
 
 def _complete(url: str, part: Path, size: int, check: Callable[[Path], Any]) -> None:
-    """Fill and check ``part``; when the part of an earlier attempt turns out to be wrong, begin anew once."""
+    """Fill and check ``part``; when what an earlier try left in it turns out to be wrong, begin anew once."""
     if part.exists() and part.stat().st_size > size:
         part.unlink()
     for again in (True, False) if part.exists() else (False,):
@@ -143,7 +124,7 @@ def _complete(url: str, part: Path, size: int, check: Callable[[Path], Any]) -> 
 
 
 def _fill(url: str, part: Path, size: int) -> None:
-    """Extend ``part`` to ``size`` bytes, requesting only those that are missing."""
+    """Bring ``part`` to ``size`` bytes, asking only for those that are missing."""
     idle, done = 0, _size(part)
     while done < size:
         reason: BaseException | str = "the connection ended early"
@@ -164,8 +145,8 @@ def _fill(url: str, part: Path, size: int) -> None:
 
 
 def _receive(url: str, part: Path, size: int, done: int) -> None:
-    """Append one response to the ``done`` bytes of ``part``, or begin anew where the host cannot resume."""
-    with _request(open_https, url, {"Range": f"bytes={done}-"} if done else {}) as response:
+    """Append what one response gives to the ``done`` bytes of ``part``, or begin anew where the host cannot resume."""
+    with _asked(open_https, url, {"Range": f"bytes={done}-"} if done else {}) as response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
         begin = done if resumed else 0
         length = response.headers.get("Content-Length", "")
@@ -173,7 +154,7 @@ def _receive(url: str, part: Path, size: int, done: int) -> None:
             raise _NotSent(f"the host announces {int(length) + begin:,} bytes, {size:,} were published")
         with part.open("r+b" if resumed else "wb") as file:
             file.seek(begin)
-            while chunk := _request(response.read, min(_CHUNK, size + 1 - file.tell())):
+            while chunk := _asked(response.read, min(_CHUNK, size + 1 - file.tell())):
                 file.write(chunk)
 
 

@@ -95,8 +95,8 @@ MUTANTS = {
     ),
     "fsdd: spikes after the end of a recording": Mutant(
         "data/spikes/cochlea.py",
-        "inside = step < lengths[clip]",
-        "inside = step >= 0",
+        "heard = at < lengths[clip]",
+        "heard = at >= 0",
         ["data/spikes/test_fsdd.py::test_a_short_sound_beside_a_long_one_ends_with_itself"],
     ),
     "cochlea: fibres that are never tired": Mutant(

@@ -1,7 +1,7 @@
-"""Conversion of sounds to spikes by the cochlea model: in chunks, in several processes, once, kept in the cache.
+"""Many sounds through the cochlea model: in chunks, in several processes, once; what is done is kept in the cache.
 
-The chunks, and the seed of each, depend on the sounds alone, so the spikes do not depend on the number of processes.
-Each chunk is kept when it is done: a conversion that is killed continues from there. This file imports no torch: as
+The chunks, and the seed of each, follow from the sounds alone, so the spikes do not depend on the number of processes.
+Each chunk is kept as it is done: a conversion that is killed goes on from there. This file imports no torch: as
 ``python -m bpfree.data.spikes.cochlea`` it is what a process of the conversion runs.
 """
 
@@ -28,9 +28,9 @@ from bpfree.errors import InputError
 from bpfree.functional import cochlea
 from bpfree.training.files import write_atomically
 
-VERSION = 1  # of the model; a change makes the cache stale
+VERSION = 1  # of the model: another one makes what is in the cache stale
 STEPS_A_SECOND = cochlea.RATE // 2
-_CLIPS, _VALUES = 32, 64 << 20  # largest number of sounds, and of membrane values, in a chunk
+_CLIPS, _VALUES = 32, 64 << 20  # of a chunk, at most: sounds, and numbers in its membrane
 _GRID, _RINGING = STEPS_A_SECOND // 10, STEPS_A_SECOND // 10  # lengths of the transform; silence before it wraps
 
 
@@ -51,15 +51,7 @@ class Trains:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Sounds of about one length that are converted together.
-
-    Attributes:
-        clips: their numbers among all sounds.
-        sounds: their samples.
-        seed: of their spikes.
-        channels: number of places along the membrane.
-        middle_ear_hz: of `cochlea.prepare`.
-    """
+    """Some sounds of about one length: their places among all, themselves, and the seed of their spikes."""
 
     clips: np.ndarray
     sounds: list[np.ndarray]
@@ -74,18 +66,15 @@ Sounds = Callable[[], Sequence[np.ndarray]]
 def convert_sounds(
     sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0
 ) -> Trains:
-    """Convert sounds to spikes, or load these from the cache.
+    """Spikes of all sounds, from the cache where they are in it.
 
     Args:
-        sounds: returns the sounds, float at 48 kHz, none empty or silent; called only when there is something to do.
-        key: hash of the sounds.
-        channels: number of places along the membrane.
+        sounds: returns them, float at 48 kHz, none empty or silent; called when there is something to convert.
+        key: a hash of their content.
+        channels: places along the membrane.
         seed: of the spikes.
-        processes: number of processes.
-        middle_ear_hz: corner of the high-pass of `cochlea.prepare` in Hz; 0: none.
-
-    Returns:
-        Spikes of all sounds.
+        processes: number of processes that convert.
+        middle_ear_hz: of `cochlea.prepare`.
 
     Raises:
         InputError: the cache cannot be written.
@@ -107,7 +96,7 @@ def convert_sounds(
 def _convert(
     sounds: Sequence[np.ndarray], kept: Path, channels: int, seed: int, processes: int, middle_ear_hz: float
 ) -> tuple:
-    """Convert the chunks that no earlier attempt has, join the parts, keep the whole and remove the parts."""
+    """Convert what no earlier try has, put the parts together, keep the whole, drop the parts."""
     folder = kept.with_suffix(".parts")
     folder.mkdir(exist_ok=True)
     chunks = list(_plan(sounds, channels, seed, middle_ear_hz))
@@ -128,7 +117,7 @@ _WHOLE, _PART = ("starts", "steps", "channels"), ("clip", "steps", "channels")
 
 
 def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz: float) -> Iterator[Chunk]:
-    """Group the sounds by length, so that those of a chunk take about equally long."""
+    """The sounds by length, so that a chunk holds ones that take about as long."""
     order = np.argsort([len(sound) for sound in sounds], kind="stable")
     first, number = 0, 0
     while first < len(order):
@@ -140,7 +129,7 @@ def _plan(sounds: Sequence[np.ndarray], channels: int, seed: int, middle_ear_hz:
 
 
 def convert(chunk: Chunk) -> dict[str, np.ndarray]:
-    """Convert one chunk: clip, step and channel of each spike, ordered by time."""
+    """The spikes of one chunk, by time: the clip, the step and the channel of each."""
     lengths = np.array([len(sound) // 2 for sound in chunk.sounds])  # in steps
     steps = -(-(lengths.max() + _RINGING) // _GRID) * _GRID
     padded = np.zeros((len(lengths), 2 * (steps - 1)), np.float32)
@@ -149,31 +138,30 @@ def convert(chunk: Chunk) -> dict[str, np.ndarray]:
     velocity = cochlea.membrane(padded, _transfer(int(steps), chunk.channels))
     cells, dt = velocity.reshape(-1, steps)[:, : lengths.max()], 1 / STEPS_A_SECOND
     rng = np.random.Generator(np.random.SFC64(chunk.seed))
-    step, cell = cochlea.bushy_cells(cochlea.hair_cells(cells, dt), len(cells), dt, rng)
-    clip, channel = np.divmod(cell, chunk.channels)
-    inside = step < lengths[clip]  # a shorter clip of the chunk ends before the others
-    spikes = (chunk.clips[clip[inside]], step[inside], channel[inside])
-    return dict(zip(_PART, (a.astype(t) for a, t in zip(spikes, (np.uint32, np.uint32, np.uint16), strict=True))))
+    at, who = cochlea.bushy_cells(cochlea.hair_cells(cells, dt), len(cells), dt, rng)
+    clip, channel = np.divmod(who, chunk.channels)
+    heard = at < lengths[clip]  # a shorter clip of the chunk ends before the others do
+    found = (chunk.clips[clip[heard]], at[heard], channel[heard])
+    return dict(zip(_PART, (a.astype(t) for a, t in zip(found, (np.uint32, np.uint32, np.uint16), strict=True))))
 
 
 _transfer = lru_cache(1)(cochlea.transfer)
 
 
 def _keep(job: tuple[Chunk, Path]) -> None:
-    """Convert a chunk and write its spikes."""
-    spikes = convert(job[0])
-    write_atomically(job[1], lambda file: np.savez(file, **spikes))  # type: ignore[arg-type]
+    found = convert(job[0])
+    write_atomically(job[1], lambda file: np.savez(file, **found))  # type: ignore[arg-type]
 
 
 def _work(jobs: Sequence[tuple[Chunk, Path]], processes: int, clips: int) -> None:
-    """Do all jobs and print the progress."""
+    """Do all jobs, and say how far they are."""
     began_s, left = time.perf_counter(), sum(len(chunk.clips) for chunk, _ in jobs)
-    done, printed = clips - left, 0
+    done, said = clips - left, 0
     print(f"converting {left} of {clips} sounds to spikes, processes: {processes}", file=sys.stderr)
     for job in _each(jobs, processes):
         done += len(job[0].clips)
-        if (tenths := 10 * done // clips) > printed:
-            printed = tenths
+        if (tenths := 10 * done // clips) > said:
+            said = tenths
             print(f"{done} of {clips} after {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
 
 
@@ -248,7 +236,7 @@ def _serve() -> None:
 
 
 def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
-    """Arrays of a file in the cache; None when there is none, or it is damaged."""
+    """The arrays of a file that was kept; None when there is none, or it is damaged."""
     from bpfree.data.verification import DAMAGED  # it imports torch, which a process of the conversion does without
 
     try:

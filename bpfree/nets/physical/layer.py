@@ -63,7 +63,7 @@ class PhysicalLayer(nn.Module):
         return y if bypass == "none" else torch.cat([y, h], 1)
 
     def physics(self, h: Tensor) -> Tensor:
-        """System response P(h), its gradient by the route of the net."""
+        """P(h), as the route of the net says."""
         route, learning = self.outside.settings.route, self.training or self.outside.learning
         if route == "in-silico" and learning:
             return self.outside.gradient_path(h)

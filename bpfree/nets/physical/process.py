@@ -1,4 +1,4 @@
-"""Instrument in a process of its own: one line of JSON is sent, one line is read back, within a time limit."""
+"""An instrument in a process of its own: one line of JSON there, one line back, within a time."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from bpfree.errors import InputError
 
 
 class Failed(Exception):
-    """Error of one measurement, which may succeed when repeated."""
+    """No answer this time; asking again may help. The message says why."""
 
 
 class Process:
-    """Child process for ``command``, started with the first request and anew after it was ended."""
+    """Starts ``command`` when it is first asked, and again after it was ended."""
 
     def __init__(self, command: str):
         try:
@@ -26,17 +26,10 @@ class Process:
         self._process: subprocess.Popen | None = None
 
     def ask(self, line: str, timeout_s: float) -> str:
-        """Send a line and wait for one line back.
-
-        Args:
-            line: without a newline.
-            timeout_s: time limit in s.
-
-        Returns:
-            The answer, with its newline.
+        """Send a line, wait for one line back.
 
         Raises:
-            Failed: no whole line within the time, or the process ended; it is then started anew for the next request.
+            Failed: no whole line within the time, or the process ended; it is then started anew for the next question.
             InputError: the command cannot be run.
         """
         try:
@@ -58,7 +51,7 @@ class Process:
         return self._process
 
     def _exchange(self, process: subprocess.Popen, question: bytes, until_s: float, timeout_s: float) -> str:
-        """Write and read alternately: a long request must not block on a process that blocks on its answer."""
+        """Write and read at once: a long question must not wait for a process that waits to answer."""
         answer = b""
         assert process.stdin
         assert process.stdout
@@ -87,7 +80,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Id of the running process, or None."""
+        """Of the process that runs now."""
         return None if self._process is None else self._process.pid
 
     def end(self) -> None:
@@ -97,7 +90,7 @@ class Process:
 
 
 def _end(process: subprocess.Popen) -> None:
-    """Close the input of a process, which asks it to end, and kill it if it does not."""
+    """Close its input, which asks it to end, and see to it that it does."""
     for pipe in (process.stdin, process.stdout):
         with contextlib.suppress(OSError):
             pipe.close()  # type: ignore[union-attr]
