@@ -175,15 +175,15 @@ def test_net_ends_in_scores_or_embeddings_without_relu_or_in_the_last_hidden_lay
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("changes", "says"),
     [
         ({"spec": spec(nodes=0)}, "needs a graph, and data g has none: use --net mlp"),
         ({"settings": gnn.Settings(hidden=()), "hidden_only": True}, "hidden is empty"),
         ({"settings": gnn.Settings(hidden=(6,), conv="gat")}, "width 6 is not a multiple of attention_heads = 4"),
     ],
 )
-def test_impossible_nets_are_refused(values, says):
-    values = {"spec": spec(), "settings": gnn.Settings(), "hidden_only": False, **values}
+def test_nets_that_cannot_be(changes, says):
+    values = {"spec": spec(), "settings": gnn.Settings(), "hidden_only": False, **changes}
     with pytest.raises(InputError, match=says):
         gnn.build(values.pop("spec"), values.pop("settings"), **values)
 
