@@ -1,14 +1,14 @@
-"""Random shift, crop and flip of a batch of images, as one gather.
+"""Augmentation: random shift, crop and flip of a batch of images, as one gather.
 
 The image is shifted, then cropped, then flipped; read backwards, output column j comes from input column
 
     j -> W-1-j if flipped -> reflect(j + c) -> j - s,     s in -shift..shift,  c in -crop..crop,
 
-and likewise for rows without the flip. A pixel that the shift moves in from outside is black: what 0 becomes under the
-normalisation, since images arrive here already normalised. The padding of the crop is the image reflected at its border
+and likewise for rows without the flip. A pixel that the shift moves in from outside is black: the normalised value of a
+raw 0, since the images are already normalised. The padding of the crop is the image reflected at its border
 (Zagoruyko & Komodakis 2016, arXiv 1605.07146); padding with black and cropping is the same as ``shift``.
 
-Spike counts (time, channels) are shifted as an image of one channel is: a sound earlier or later, lower or higher.
+Spike counts (time, channels) are shifted like an image of one channel: a sound earlier or later, lower or higher.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,11 @@ from bpfree.training.data import Piece, move
 
 @dataclass(frozen=True)
 class Augment:
-    """What to do to every image of a split, and what black is.
+    """Augmentation of every image of a split.
 
     Attributes:
-        shift, crop: largest offset in pixels.
+        shift: largest translation in pixels.
+        crop: largest offset of the crop in pixels.
         flip: mirror left and right with probability 1/2.
         black: value of a black pixel after normalisation, ``(C, 1)``.
     """
@@ -36,11 +37,15 @@ class Augment:
     black: Tensor | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is to be done."""
+        """True if images are changed at all."""
         return bool(self.shift or self.crop or self.flip)
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raise InputError unless examples of ``shape`` are images large enough for these offsets."""
+        """Check that examples of ``shape`` can be augmented.
+
+        Raises:
+            InputError: not images, or images too small for these offsets.
+        """
         if not self:
             return
         if len(shape) != 3 and (len(shape) != 2 or self.crop or self.flip):
@@ -55,7 +60,16 @@ class Augment:
                 )
 
     def __call__(self, x: Tensor, piece: Piece, seed: int | None) -> Tensor:
-        """Augment this process's part ``(B, C, H, W)`` or ``(B, T, N)`` of a global batch; ``seed`` None: leave it."""
+        """Augment the part of a global batch that this process has.
+
+        Args:
+            x: images ``(B, C, H, W)`` or spike counts ``(B, T, N)``.
+            piece: place of these rows in the global batch.
+            seed: of the pass; None: no augmentation.
+
+        Returns:
+            The same shape.
+        """
         if not self or seed is None:
             return x
         offsets = self.draw(piece.total, seed + piece.number)[piece.first : piece.first + piece.rows]
@@ -64,7 +78,15 @@ class Augment:
         return self.apply(x, move(offsets, x.device))
 
     def draw(self, n: int, seed: int) -> Tensor:
-        """Random offsets for ``n`` images: ``(n, 5)`` int64, columns shift y, x, crop y, x, flip (0 or 1)."""
+        """Draw random offsets.
+
+        Args:
+            n: number of images.
+            seed: of the batch.
+
+        Returns:
+            ``(n, 5)`` int64 on the CPU: shift y, shift x, crop y, crop x, flip (0 or 1).
+        """
         rng = torch.Generator().manual_seed(seed)
         return torch.cat(
             [
@@ -76,7 +98,15 @@ class Augment:
         )
 
     def apply(self, x: Tensor, offsets: Tensor) -> Tensor:
-        """Move the pixels of ``x`` ``(B, C, H, W)`` by ``offsets`` ``(B, 5)``."""
+        """Move pixels.
+
+        Args:
+            x: images ``(B, C, H, W)``.
+            offsets: ``(B, 5)`` of `draw`.
+
+        Returns:
+            Images of the same shape.
+        """
         height, width = x.shape[2:]
         shift_y, shift_x, crop_y, crop_x, flip = offsets[:, :, None].unbind(1)  # each (B, 1)
         column = torch.arange(width, device=x.device)[None]  # (1, W)
@@ -97,6 +127,6 @@ NO_AUGMENT = Augment()
 
 
 def _reflect(position: Tensor, size: int) -> Tensor:
-    """Positions beyond the border mirrored at the border pixel, as in numpy's ``reflect``."""
+    """Mirror positions beyond the border at the border pixel, as numpy's ``reflect``."""
     position = position.abs()
     return torch.where(position >= size, 2 * (size - 1) - position, position)

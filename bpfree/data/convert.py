@@ -1,7 +1,7 @@
-"""What ``Trainer.fit`` accepts as data.
+"""Conversion of the user's data to a `Data`: everything that ``Trainer.fit`` accepts.
 
 =====================================  ==============================================================================
-given                                  becomes
+input                                  result
 =====================================  ==============================================================================
 `Data`                                 itself
 ``(x, y)``                             split into training and validation; no test part
@@ -12,10 +12,10 @@ a map-style torch Dataset              as ``(x, y)``
 ``(train, val, test)`` DataLoaders     used as they are
 =====================================  ==============================================================================
 
-Arrays and tensors keep their shape ``(N, …)``, channels first: bytes count as 0..255 and become 0..1, floats are taken
-as they are; labels are integers 0..C-1. A Dataset of at most 1 GiB is read once into memory, so that a random transform
-of its own would be frozen (use ``shift``, ``crop``, ``flip``, or a DataLoader); a larger one is read as it is used and
-has no hash. A DataLoader cannot be split without losing its order and batches: it comes with one for validation.
+Arrays and tensors keep their shape ``(N, …)``, channels first: bytes are pixels 0..255 and become 0..1, floats are
+taken as they are; labels are integers 0..C-1. A Dataset of at most 1 GiB is read once into memory, which freezes random
+transforms in it (use ``shift``, ``crop``, ``flip``, or a DataLoader); a larger one is read as it is used and has no
+hash. A DataLoader cannot be split without losing its order and batches: one for validation must come with it.
 """
 
 import dataclasses
@@ -43,12 +43,15 @@ _CHOICES = (
 
 
 def as_data(data: Any, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> Data:
-    """``data`` in any of the forms above as a `Data`.
+    """Convert data in any of the forms above.
 
     Args:
         data: see above.
         settings: of split, normalisation and augmentation; unused when ``data`` is a `Data` already.
         seed: of the run; seeds the split unless ``split_seed`` is set.
+
+    Returns:
+        The data, ready to train on.
 
     Raises:
         InputError: another form, or anything wrong with the values.
@@ -69,7 +72,7 @@ def as_data(data: Any, settings: Mapping[str, Any] | DataSettings | None = None,
 
 
 def _datasets(parts: tuple[Dataset, ...]) -> Raw:
-    """One or two map-style Datasets, in memory if they fit."""
+    """Read one or two map-style Datasets, into memory if they fit."""
     for part in parts:
         if isinstance(part, IterableDataset) or not hasattr(part, "__len__"):
             raise InputError("the dataset has no rows to choose from (it is iterable only): give DataLoaders instead")
@@ -88,33 +91,35 @@ def _datasets(parts: tuple[Dataset, ...]) -> Raw:
 
 
 def _labels(dataset: Dataset) -> Any:
-    """Labels of all rows; reads the whole Dataset once unless it states them."""
+    """Labels of all rows; the whole Dataset is read once unless it states them."""
     stated = known_labels(dataset)
     return [read(dataset, row)[1] for row in range(len(dataset))] if stated is None else stated  # type: ignore[arg-type]
 
 
 def _loaders(parts: tuple[DataLoader, ...], settings: DataSettings) -> Data:
+    """Use two or three DataLoaders as they are."""
     if len(parts) not in (2, 3):
         raise InputError("a DataLoader cannot be split: give (train_loader, val_loader), or its dataset")
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if field.name not in ("data_dir", "split_seed") and value != getattr(DataSettings(), field.name):
             raise InputError(f"{field.name} = {value} has no effect on a DataLoader, which is used as it is: remove it")
-    found = [_loader(part, name) for part, name in zip(parts, ("training", "validation", "test"), strict=False)]
-    train = found[0]
-    classes = max(int(torch.as_tensor(_loader_labels(source)).max()) + 1 for source in found[:2])
-    for source in found:
+    sources = [_loader(part, name) for part, name in zip(parts, ("training", "validation", "test"), strict=False)]
+    train = sources[0]
+    classes = max(int(torch.as_tensor(_loader_labels(source)).max()) + 1 for source in sources[:2])
+    for source in sources:
         source.classes = classes
         if source.shape != train.shape:
             raise InputError(
-                f"the {source.name} loader gives {source.shape}, the training loader {train.shape}: expected one"
+                f"the {source.name} loader gives {source.shape}, the training loader {train.shape}: expected the same"
             )
     name = type(parts[0].dataset).__name__
     spec = Spec(name, train.shape, classes, None, "classification", "accuracy", True, "", f"DataLoader over {name}")
-    return Data(spec, *found)
+    return Data(spec, *sources)
 
 
 def _loader(loader: DataLoader, name: str) -> LoaderSource:
+    """Source of one loader, its first batch checked."""
     try:
         empty = len(loader.dataset) == 0 or len(loader) == 0  # type: ignore[arg-type]
     except TypeError:
@@ -126,6 +131,6 @@ def _loader(loader: DataLoader, name: str) -> LoaderSource:
 
 
 def _loader_labels(source: LoaderSource) -> Any:
-    """Labels of the loader's rows; reads it once unless its dataset states them."""
+    """Labels of the loader's rows; it is read once unless its dataset states them."""
     stated = known_labels(source.loader.dataset)
     return torch.cat([b.y for b in source.batches(0) if b.y is not None]) if stated is None else stated

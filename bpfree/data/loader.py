@@ -1,4 +1,4 @@
-"""The user's own torch DataLoader and Dataset as splits."""
+"""torch's DataLoader as a source of batches, and its Dataset as rows."""
 
 from collections.abc import Generator, Sequence
 from itertools import islice
@@ -17,17 +17,17 @@ from bpfree.training.data import Pass, Source, move
 
 
 class LoaderSource(Source):
-    """A DataLoader used as it is: its order, batch size and transforms are its own.
+    """Split read from a DataLoader, which decides on order, batch size and transforms.
 
     A pass therefore ignores its batch size, order and generator, gives no row numbers, and reaches batch ``start``
     by reading and dropping the ones before it, so a run resumed within an epoch is exact only if the loader is.
 
     Args:
         loader: of pairs (x, y), with a length.
-        name: for messages.
-        rows: one of its batches, raw: what the others must be like.
+        name: of the split, for messages.
+        rows: one of its batches, raw, whose shape and type all batches must have.
         classes: number of classes, or None when not known yet.
-        device: where batches go.
+        device: of the batches.
     """
 
     fixed, ordered = False, False
@@ -49,7 +49,7 @@ class LoaderSource(Source):
         return len(self.loader.dataset)  # type: ignore[arg-type]
 
     def to(self, device: torch.device | str, resident_mb: float) -> "LoaderSource":
-        """The same loader, its batches sent to ``device``; never made resident."""
+        # never resident: each pass reads the loader anew
         return LoaderSource(self.loader, self.name, self.rows, self.classes, device)
 
     def steps(self, batch_size: int) -> int:
@@ -76,7 +76,8 @@ class LoaderSource(Source):
 class DatasetRows(Rows):
     """Rows of a map-style Dataset, read when they are gathered.
 
-    By one thread, since its code may not be ready for more; and not fixed, since it may hold random transforms.
+    One thread reads, since the Dataset may not be thread-safe; the rows are not fixed, since it may hold random
+    transforms.
     """
 
     workers, fixed = 1, False
@@ -97,7 +98,7 @@ class DatasetRows(Rows):
 
 
 def stack(dataset: Dataset) -> tuple[Any, Any]:
-    """All examples and labels of a map-style Dataset, each row read once."""
+    """Read all examples and labels of a map-style Dataset, each row once."""
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
         return dataset.tensors
     first, _ = read(dataset, 0)
@@ -121,14 +122,36 @@ def known_labels(dataset: Any) -> Any:
 
 
 def pair(item: Any, name: str) -> tuple[Any, Any]:
-    """``item`` as (x, y)."""
+    """Check that an item of a Dataset or DataLoader is a pair.
+
+    Args:
+        item: any value.
+        name: for the message.
+
+    Returns:
+        Example and label.
+
+    Raises:
+        InputError: not a sequence of two.
+    """
     if isinstance(item, Sequence) and len(item) == 2:
         return item[0], item[1]
     raise InputError(f"{name} is not a pair (x, y): expected one example and its label")
 
 
 def read(dataset: Dataset, row: int) -> tuple[Tensor, Any]:
-    """Row ``row`` of a Dataset: its example as a tensor, and its label."""
+    """Read one row of a Dataset.
+
+    Args:
+        dataset: map-style, of pairs (x, y).
+        row: its number.
+
+    Returns:
+        Example as a tensor, and label as a number where it is one.
+
+    Raises:
+        InputError: no pair, or an example that is not a tensor or array.
+    """
     x, y = pair(dataset[row], f"dataset row {row}")
     if isinstance(x, np.ndarray):
         x = torch.as_tensor(x)
@@ -140,6 +163,7 @@ def read(dataset: Dataset, row: int) -> tuple[Tensor, Any]:
 
 
 def _like(x: Tensor, row: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Check that an example has the shape and type of the first one."""
     if tuple(x.shape) != shape or x.dtype != dtype:
         raise InputError(
             f"dataset row {row} is {x.dtype} of shape {tuple(x.shape)} but row 0 {dtype} of {shape}: expected the same"

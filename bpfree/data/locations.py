@@ -1,4 +1,4 @@
-"""Where published data is looked for on this machine, and where it is kept once fetched."""
+"""Locations of data: folders that are searched for published data, and the cache for fetched files."""
 
 import os
 from collections.abc import Iterator
@@ -8,45 +8,57 @@ from typing import Any
 from bpfree.errors import InputError
 
 DATA_DIR, CACHE, OFFLINE = "BPFREE_DATA_DIR", "BPFREE_CACHE", "BPFREE_OFFLINE"
-SYSTEM = Path("/usr/share/datasets")  # where Debian's packages dataset-… put theirs
+SYSTEM = Path("/usr/share/datasets")  # of Debian's packages dataset-…
 
 
 def path(text: str | os.PathLike[str]) -> Path:
-    """``text`` with ``~`` and ``~user`` as the home folders they stand for. InputError: a user that does not exist."""
+    """Path with ``~`` and ``~user`` replaced by the home folder.
+
+    Raises:
+        InputError: a user that does not exist.
+    """
     try:
         return Path(text).expanduser()
     except RuntimeError:
         raise InputError(f"{text}: there is no such user: write the whole path") from None
 
 
-def given(settings: Any, where: str) -> Path:
-    """The file or folder that a data name such as ``npz:FILE`` names, under ``data_dir`` unless it is absolute."""
+def named_path(settings: Any, where: str) -> Path:
+    """File or folder of a data name such as ``npz:FILE``.
+
+    Args:
+        settings: of the data, with ``data_dir``.
+        where: part of the name after the colon.
+
+    Returns:
+        The path, under ``data_dir`` unless it is absolute.
+    """
     return path(settings.data_dir) / path(where)
 
 
 def cache() -> Path:
-    """``BPFREE_CACHE``, else ``bpfree`` in the user's cache folder (XDG Base Directory Specification)."""
-    if own := os.environ.get(CACHE):
-        return path(own)
+    """Cache folder: ``BPFREE_CACHE``, else ``bpfree`` in the user's cache (XDG Base Directory Specification)."""
+    if folder := os.environ.get(CACHE):
+        return path(folder)
     home = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(home) if Path(home).is_absolute() else path("~/.cache")) / "bpfree"
 
 
 def downloads() -> Path:
-    """Where fetched files are kept."""
+    """Folder of fetched files."""
     return cache() / "data"
 
 
 def offline() -> bool:
-    """Whether ``BPFREE_OFFLINE`` forbids to fetch anything."""
+    """True if ``BPFREE_OFFLINE`` forbids to fetch anything."""
     return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
 
 
-def own(settings: Any) -> Iterator[Path]:
-    """The folders that the user named: ``data_dir``, then ``BPFREE_DATA_DIR``; in each also ``data``.
+def user_folders(settings: Any) -> Iterator[Path]:
+    """Folders named by the user: ``data_dir``, then ``BPFREE_DATA_DIR``, each followed by its subfolder ``data``.
 
     Raises:
-        InputError: one of them is no folder, so that nothing is taken, or fetched, in place of what it was to hold.
+        InputError: one of them is no folder; nothing else is read or fetched in place of its content.
     """
     for name, root in (("--data-dir", settings.data_dir), (DATA_DIR, os.environ.get(DATA_DIR))):
         if root:
@@ -57,6 +69,6 @@ def own(settings: Any) -> Iterator[Path]:
 
 
 def roots(settings: Any) -> list[Path]:
-    """Every folder under which published data may lie, the first to count first."""
+    """Folders that are searched for published data, in order of precedence."""
     keras = path(os.environ.get("KERAS_HOME", "~/.keras")) / "datasets"
-    return list(dict.fromkeys([*own(settings), downloads(), SYSTEM, keras]))
+    return list(dict.fromkeys([*user_folders(settings), downloads(), SYSTEM, keras]))

@@ -1,4 +1,4 @@
-"""``npz:FILE``: a compressed numpy file in the layout of keras."""
+"""Data ``npz:FILE``: a compressed numpy file in the layout of keras."""
 
 import zipfile
 from collections.abc import Callable, Collection, Iterable
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from bpfree.data import locations
-from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw, Reader, from_arrays
 from bpfree.data.settings import DataSettings
+from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError
 
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 
 class Npz(Reader):
-    """Arrays ``x_train``, ``y_train`` and, if there is a test part, ``x_test``, ``y_test``.
+    """Reader of arrays ``x_train``, ``y_train`` and, if there is a test part, ``x_test``, ``y_test``.
 
     Shapes: features ``(N, F)``, gray images ``(N, H, W)``, colour images ``(N, H, W, C)`` or ``(N, C, H, W)``.
     """
@@ -25,7 +25,7 @@ class Npz(Reader):
     wants = "FILE"
 
     def read(self, settings: DataSettings) -> Raw:
-        path = locations.given(settings, self.where)
+        path = locations.named_path(settings, self.where)
         arrays = read_npz(path)
         images = {k: channels_first(v, f"{k} of {path}") if k.startswith("x") else v for k, v in arrays.items()}
         x, y, x_test, y_test = (images.get(name) for name in _NAMES)
@@ -33,21 +33,39 @@ class Npz(Reader):
         return from_arrays(self.name, f"file {path}", x, y, x_test, y_test, names=names)
 
 
-def read_npz(path: Path, also: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """The arrays of a keras-layout file, and those named in ``also``; `read_arrays` says what it raises."""
+def read_npz(path: Path, extra: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of a file in the layout of keras.
 
-    def wanted(held: Collection[str]) -> list[str]:
-        names = [*(_NAMES if "x_test" in held or "y_test" in held else _NAMES[:2]), *also]
-        if missing := [name for name in names if name not in held]:
+    Args:
+        path: of the file.
+        extra: names of additional arrays.
+
+    Returns:
+        Arrays by name.
+
+    Raises:
+        InputError: an array is missing, or as in `read_arrays`.
+    """
+
+    def select(names: Collection[str]) -> list[str]:
+        needed = [*(_NAMES if "x_test" in names or "y_test" in names else _NAMES[:2]), *extra]
+        if missing := [name for name in needed if name not in names]:
             lacks, expected = " and ".join(missing), ", ".join(_NAMES)
-            raise InputError(f"{path} lacks {lacks}: expected {expected}; it holds {', '.join(held) or 'nothing'}")
-        return names
+            raise InputError(f"{path} lacks {lacks}: expected {expected}; it holds {', '.join(names) or 'nothing'}")
+        return needed
 
-    return read_arrays(path, wanted)
+    return read_arrays(path, select)
 
 
-def read_arrays(path: Path, wanted: Callable[[Collection[str]], Iterable[str]]) -> dict[str, np.ndarray]:
-    """Arrays of a numpy archive; ``wanted`` chooses from the names that it holds.
+def read_arrays(path: Path, select: Callable[[Collection[str]], Iterable[str]]) -> dict[str, np.ndarray]:
+    """Read arrays of a numpy archive.
+
+    Args:
+        path: of the archive.
+        select: from the names in the archive to those of the arrays to read.
+
+    Returns:
+        Arrays by name.
 
     Raises:
         InputError: no such file, unreadable, not an npz file, damaged, or arrays of Python objects.
@@ -65,7 +83,7 @@ def read_arrays(path: Path, wanted: Callable[[Collection[str]], Iterable[str]]) 
         with np.load(path, allow_pickle=False) as file:
             if len(file.files) != _entries(path):  # a damaged directory may hide arrays
                 raise damaged
-            return {name: file[name] for name in wanted(file.files)}
+            return {name: file[name] for name in select(file.files)}
     except DAMAGED as error:
         if "allow_pickle" in str(error):
             raise InputError(f"{path} holds pickled Python objects: expected plain numeric arrays") from None
@@ -73,7 +91,7 @@ def read_arrays(path: Path, wanted: Callable[[Collection[str]], Iterable[str]]) 
 
 
 def _entries(path: Path) -> int:
-    """How many files a zip archive holds, by the record at its end (APPNOTE 4.3.16)."""
+    """Number of files in a zip archive, by the record at its end (APPNOTE 4.3.16)."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 22 - 65_535))  # the record, and a comment behind it
         end = file.read()
@@ -82,9 +100,18 @@ def _entries(path: Path) -> int:
 
 
 def channels_first(x: Any, name: str) -> np.ndarray:
-    """Images ``(N, H, W)`` or ``(N, H, W, C)`` as ``(N, C, H, W)``, C one of 1, 3, 4; features ``(N, F)`` as they are.
+    """Move the channels of images to the second axis.
 
-    When both the second and the last axis could be the channels, the last one is, as in keras.
+    Args:
+        x: images ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)``, C one of 1, 3, 4, or features ``(N, F)``.
+        name: for the message.
+
+    Returns:
+        Images ``(N, C, H, W)``, or the features. When both the second and the last axis could be the channels, the last
+        one is, as in keras.
+
+    Raises:
+        InputError: another shape.
     """
     if x.ndim == 3:
         return x[:, None]

@@ -1,4 +1,4 @@
-"""From what a file holds to a `Data`: the one path of checks, split and normalisation that all image data take."""
+"""Reader of a data set by name, and the path from raw arrays to a `Data`: checks, split, normalisation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,21 @@ from bpfree.training.data import Data, Spec
 
 @dataclass(frozen=True)
 class Raw:
-    """A classification data set as it was read: checked, but neither split nor normalised.
+    """Classification data set as it was read: checked, but neither split nor normalised.
 
     Attributes:
-        name, source, sha256, class_names: as in `Spec`.
-        x, y: training examples and labels ``(N,)`` int64.
-        x_test, y_test: the same for the test part, or None.
-        groups: ``(N,)`` int64, the speaker of a row for example: no group is in training and validation both; or None.
+        name: as in `Spec`.
+        source: as in `Spec`.
+        sha256: as in `Spec`.
+        x: training examples.
+        y: their labels ``(N,)`` int64.
+        x_test: test examples, or None.
+        y_test: their labels, or None.
+        class_names: as in `Spec`.
+        groups: ``(N,)`` int64, for example the speaker of a row: each group is either in training or in validation; or
+            None.
         strata: ``(N,)`` int64, finer than the classes: validation takes an equal share of each; or None.
-        held_out: rows of ``x`` that the data itself says are for validation; or None.
+        held_out: rows of ``x`` that the data set itself reserves for validation; or None.
     """
 
     name: str
@@ -48,18 +54,22 @@ class Raw:
 
     @property
     def classes(self) -> int:
+        """Number of classes."""
         return int(self.y.max()) + 1
 
 
 class Reader(ABC):
-    """One name that ``--data`` understands.
+    """Reader of the data behind one name of ``--data``.
+
+    Args:
+        name: as the user wrote it.
+        where: part of the name after the colon.
 
     Attributes:
         Settings: the settings class.
-        wants: what is written after the colon, for example ``FILE``; "" for nothing.
+        wants: form of the part after the colon, for example ``FILE``; "" for none.
         net: the net that is built when none is named.
-        as_trained: settings that a model is judged with as it was trained: those that make an example what it is.
-        name, where: what the user wrote, and its part after the colon.
+        as_trained: settings that define an example, so that a model is evaluated with the values of its training.
     """
 
     Settings: type[Any] = DataSettings
@@ -72,19 +82,46 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, settings: DataSettings) -> Raw:
-        """Read and check the files; no split, no randomness."""
+        """Read and check the files, without split or randomness."""
 
     def load(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> Data:
-        """The data set, split and normalised."""
-        chosen = self.chosen(settings, seed)
-        return prepare(self.read(chosen), chosen, seed)
+        """Read, split and normalise the data set.
 
-    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> DataSettings:
-        """``settings`` as an instance of ``Settings``, with what follows from the run's seed where none is given."""
+        Args:
+            settings: of the data, or a mapping of some of them.
+            seed: of the run.
+
+        Returns:
+            The data, ready to train on.
+
+        Raises:
+            InputError: settings or data that are not valid.
+        """
+        settings = self.resolve_settings(settings, seed)
+        return prepare(self.read(settings), settings, seed)
+
+    def resolve_settings(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> DataSettings:
+        """Complete settings, by the seed of the run where a default depends on it.
+
+        Args:
+            settings: of the data, or a mapping of some of them.
+            seed: of the run.
+
+        Returns:
+            An instance of ``Settings``.
+
+        Raises:
+            InputError: an unknown setting or a value that is not valid.
+        """
         return as_settings(settings, self.Settings)
 
     def picture(self, file: Path, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> None:
-        """Draw some of the data into ``file``, as PNG.
+        """Draw some of the data.
+
+        Args:
+            file: PNG file to write.
+            settings: of the data, or a mapping of some of them.
+            seed: of the run.
 
         Raises:
             InputError: there is no picture of such data.
@@ -92,13 +129,30 @@ class Reader(ABC):
         raise InputError(f"there is no picture of {self.name}: spikes have one, such as bpfree data fsdd --show")
 
     def describe(self, settings: Mapping[str, Any] | DataSettings | None = None, seed: int = 0) -> dict[str, Any]:
-        """The data set in plain numbers and words; pixel statistics are those of the training part, bytes as 0..1."""
-        chosen = self.chosen(settings, seed)
-        return self.facts(self.read(chosen), chosen, seed)
+        """Describe the data set in plain numbers and words.
 
-    def facts(self, raw: Raw, chosen: DataSettings, seed: int) -> dict[str, Any]:
-        """What `describe` says."""
-        train, val = _split(raw, chosen, seed)
+        Args:
+            settings: of the data, or a mapping of some of them.
+            seed: of the run.
+
+        Returns:
+            JSON values by name; pixel statistics are those of the training part, with bytes as 0..1.
+        """
+        settings = self.resolve_settings(settings, seed)
+        return self.summarise(self.read(settings), settings, seed)
+
+    def summarise(self, raw: Raw, settings: DataSettings, seed: int) -> dict[str, Any]:
+        """Summarise raw data for `describe`.
+
+        Args:
+            raw: the data set as read.
+            settings: of the data.
+            seed: of the run.
+
+        Returns:
+            JSON values by name.
+        """
+        train, val = _split(raw, settings, seed)
         mean, std = statistics(raw.x.take(train))
         parts = {"train": raw.y[train], "val": raw.y[val], "test": raw.y_test}
         return {
@@ -122,7 +176,7 @@ class Reader(ABC):
 def as_settings(
     settings: Mapping[str, Any] | DataSettings | None, cls: type[DataSettings] = DataSettings
 ) -> DataSettings:
-    """``settings`` as an instance of ``cls``."""
+    """Build an instance of ``cls`` from a mapping; settings are returned as they are."""
     return settings if isinstance(settings, DataSettings) else build(cls, settings or {})
 
 
@@ -136,7 +190,23 @@ def from_arrays(
     *,
     names: Sequence[str] = ("x_train", "y_train", "x_test", "y_test"),
 ) -> Raw:
-    """Check arrays (channels first) and make them a `Raw`; ``names`` is what messages call them."""
+    """Check arrays and make them a `Raw`.
+
+    Args:
+        name: as in `Spec`.
+        source: as in `Spec`.
+        x: training examples ``(N, …)``, channels first.
+        y: training labels ``(N,)``.
+        x_test: test examples, or None.
+        y_test: test labels, or None.
+        names: of the four arrays, for messages.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: an array that is not valid, or a test part of another shape or type.
+    """
     x = verification.examples(x, names[0])
     y = verification.labels(y, len(x), names[1])
     classes = verification.classes(y, names[1])
@@ -155,7 +225,19 @@ def from_arrays(
 
 
 def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
-    """Split, and attach normalisation and augmentation. The test part is only ever normalised."""
+    """Split, and attach normalisation and augmentation; the test part is only normalised.
+
+    Args:
+        raw: the data set as read.
+        settings: of the data.
+        seed: of the run; seeds the split unless ``split_seed`` is set.
+
+    Returns:
+        The data, ready to train on.
+
+    Raises:
+        InputError: a split or augmentation that is not possible.
+    """
     train, val = _split(raw, settings, seed)
     rows = raw.x.take(train)
     normalise = NORMALISE[settings.normalize](rows)
@@ -181,6 +263,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
 
 
 def _test(raw: Raw, normalise: Normalise) -> StreamSource | None:
+    """Source of the test part, if there is one."""
     return None if raw.x_test is None else StreamSource(raw.x_test, raw.y_test, normalise)
 
 

@@ -1,4 +1,4 @@
-"""The task ``reconstruction``: the target of an example is the example itself, normalised and augmented."""
+"""Task ``reconstruction``: the target of an example is the example itself, normalised and augmented."""
 
 import contextlib
 from collections.abc import Generator
@@ -10,11 +10,11 @@ from bpfree.training.batch import Batch
 from bpfree.training.data import Data, Pass, Source
 
 
-class OwnTargets(Source):
-    """A split whose batches have ``y`` = ``x``, the very tensor.
+class ReconstructionSource(Source):
+    """Split whose batches have ``y`` = ``x``, the same tensor.
 
     Args:
-        inputs: the split that gives ``x``; its labels are not used.
+        inputs: source of ``x``; its labels are not used.
     """
 
     y = None
@@ -25,8 +25,8 @@ class OwnTargets(Source):
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def to(self, device: torch.device | str, resident_mb: float) -> "OwnTargets":
-        return OwnTargets(self.inputs.to(device, resident_mb))
+    def to(self, device: torch.device | str, resident_mb: float) -> "ReconstructionSource":
+        return ReconstructionSource(self.inputs.to(device, resident_mb))
 
     def steps(self, batch_size: int) -> int:
         return self.inputs.steps(batch_size)
@@ -42,7 +42,7 @@ class OwnTargets(Source):
 
 
 def reconstruction(data: Data) -> Data:
-    """``data`` with the task to put out what was put in: mean squared error per number, to be minimised."""
+    """Change the task of ``data`` to reconstruction by mean squared error per number, to be minimised."""
     spec = replace(data.spec, classes=0, class_names=None, task="reconstruction", metric="mse", maximize=False)
-    test = None if data.test is None else OwnTargets(data.test)
-    return Data(spec, OwnTargets(data.train), OwnTargets(data.val), test)
+    test = None if data.test is None else ReconstructionSource(data.test)
+    return Data(spec, ReconstructionSource(data.train), ReconstructionSource(data.val), test)

@@ -1,4 +1,4 @@
-"""Raw examples on the host, before normalisation: an array, or anything that can be read row by row."""
+"""Rows of raw examples on the host, and their normalisation: an array, or anything that is read row by row."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,9 +15,9 @@ class Rows(ABC):
     Attributes:
         shape: of one example, channels first.
         dtype: ``torch.uint8`` for pixels 0..255 or for counts, or a floating type for values taken as they are.
-        counts: whether bytes are numbers of something, taken as they are, and not shades of a pixel.
-        workers: threads that may gather at the same time.
-        fixed: whether a row is the same each time it is gathered.
+        counts: True for bytes that are counts, taken as they are, False for pixels.
+        workers: number of threads that may gather at the same time.
+        fixed: True if a row is the same each time it is gathered.
     """
 
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class Rows(ABC):
 
     @abstractmethod
     def gather(self, index: Tensor) -> Tensor:
-        """A new tensor ``(B, *shape)`` with the rows ``index`` ``(B,)`` int64."""
+        """Gather the rows ``index`` ``(B,)`` int64 into a new tensor ``(B, *shape)``."""
 
     @property
     def numel(self) -> int:
@@ -40,23 +40,28 @@ class Rows(ABC):
         return math.prod(self.shape)
 
     @property
-    def white(self) -> float:
-        """What becomes 1 in the statistics and unless scaled otherwise."""
+    def full_scale(self) -> float:
+        """Raw value that becomes 1: 255 for pixels, else 1."""
         return 255.0 if self.dtype == torch.uint8 and not self.counts else 1.0
 
     def take(self, index: Tensor) -> "Rows":
-        """The rows ``index`` ``(M,)`` int64 as rows of their own, without a copy."""
-        return _Taken(self, index)
+        """Select the rows ``index`` ``(M,)`` int64, without a copy."""
+        return _Selected(self, index)
 
     def chunks(self, chunk_bytes: int) -> Iterator[slice]:
-        """Slices over all rows, each of at most ``chunk_bytes`` of raw data (but at least one row)."""
+        """Slices that cover all rows, each of at most ``chunk_bytes`` of raw data (but at least one row)."""
         step = max(1, chunk_bytes // max(1, self.numel * self.dtype.itemsize))
         for first in range(0, len(self), step):
             yield slice(first, min(first + step, len(self)))
 
 
 class ArrayRows(Rows):
-    """Rows of one tensor ``(N, …)`` in memory."""
+    """Rows of one tensor in memory.
+
+    Args:
+        x: ``(N, …)``.
+        counts: True for bytes that are counts.
+    """
 
     def __init__(self, x: Tensor, counts: bool = False) -> None:
         self.x, self.shape, self.dtype = x, tuple(x.shape[1:]), x.dtype
@@ -69,8 +74,8 @@ class ArrayRows(Rows):
         return self.x.index_select(0, index)
 
 
-class _Taken(Rows):
-    """Some rows of others."""
+class _Selected(Rows):
+    """Selection from other rows."""
 
     def __init__(self, rows: Rows, index: Tensor) -> None:
         self.rows, self.index = rows, index
@@ -86,37 +91,42 @@ class _Taken(Rows):
 
 @dataclass(frozen=True)
 class Normalise:
-    """(raw - offset) / scale, both ``(C, 1, …)`` or one number, in torch's default floating type."""
+    """Normalisation ``(raw - offset) / scale`` in torch's default floating type.
+
+    Attributes:
+        offset: ``(C, 1, …)`` or one number.
+        scale: of the same shape.
+    """
 
     offset: Tensor
     scale: Tensor
 
     def __call__(self, raw: Tensor) -> Tensor:
-        """Floats ``(B, *shape)``; may reuse the memory of ``raw``."""
+        """Normalise ``(B, *shape)``; may reuse the memory of ``raw``."""
         x = raw.to(torch.get_default_dtype())
         return x.sub_(self.offset.to(x.dtype)).div_(self.scale.to(x.dtype))
 
     @property
     def black(self) -> Tensor:
-        """What a raw 0 becomes, ``(C, 1)`` or ``(1, 1)``."""
+        """Normalised value of a raw 0, ``(C, 1)`` or ``(1, 1)``."""
         return self(torch.zeros_like(self.offset)).reshape(-1, 1)
 
 
 def unit(rows: Rows) -> Normalise:
-    """Pixels to 0..1, floats and counts as they are."""
-    return Normalise(torch.zeros(1), torch.tensor([rows.white]))
+    """Normalise pixels to 0..1 and leave floats and counts as they are."""
+    return Normalise(torch.zeros(1), torch.tensor([rows.full_scale]))
 
 
 def standard(rows: Rows) -> Normalise:
-    """Each channel of ``rows`` to mean 0 and standard deviation 1; a constant channel keeps its scale."""
+    """Normalise each channel to mean 0 and standard deviation 1; a constant channel keeps its scale."""
     mean, std = statistics(rows)
-    std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)  # what rounding makes of equal numbers is less
+    std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)  # the deviation of equal numbers is below, by rounding
     shape = (-1, *[1] * (len(rows.shape) - 1))
-    return Normalise((mean * rows.white).view(shape), (std * rows.white).view(shape))
+    return Normalise((mean * rows.full_scale).view(shape), (std * rows.full_scale).view(shape))
 
 
 def positive(rows: Rows) -> Normalise:
-    """As `standard`, then shifted by one number so that the smallest value of ``rows`` is 0: for amplitudes."""
+    """Normalise as `standard`, then shift all values by one number so that the smallest is 0: for amplitudes."""
     normalise = standard(rows)
     parts = (rows.gather(torch.arange(part.start, part.stop)) for part in rows.chunks(1 << 22))
     low = min(((raw.double() - normalise.offset) / normalise.scale).min().item() for raw in parts)
@@ -141,4 +151,4 @@ def statistics(rows: Rows) -> tuple[Tensor, Tensor]:
         delta = part_mean - mean
         squares += (x - part_mean[:, None]).square().sum((0, 2)) + delta.square() * (count * n / (count + n))
         mean, count = mean + delta * (n / (count + n)), count + n
-    return mean / rows.white, (squares / count).sqrt() / rows.white
+    return mean / rows.full_scale, (squares / count).sqrt() / rows.full_scale

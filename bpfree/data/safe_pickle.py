@@ -1,7 +1,7 @@
-"""Pickles read without running anything: arrays of bytes, lists, numbers and strings, and nothing else.
+"""Safe reading of pickles: arrays of bytes, lists, numbers and strings, without running any code.
 
 A pickle is a program: it names functions, and unpickling calls them. Here every name but the three that a numpy array
-needs is an error, and those three stand for classes of this file that only keep what they are given.
+needs is an error, and those three are replaced by classes of this file that only store their arguments.
 """
 
 import io
@@ -13,18 +13,18 @@ import numpy as np
 
 
 class _Dtype:
-    """Stands for ``numpy.dtype``: only bytes are taken."""
+    """Replacement of ``numpy.dtype`` that accepts bytes only."""
 
     def __init__(self, kind: Any, *_: Any) -> None:
         if kind not in ("u1", b"u1"):
             raise ValueError(f"an array of {kind!r}: expected bytes")
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment: nothing to bytes."""
+        """Ignore byte order and alignment, which bytes do not have."""
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``."""
+    """Replacement of ``numpy.ndarray``."""
 
     array: np.ndarray
 
@@ -37,9 +37,9 @@ class _Array:
 
 
 def _reconstruct(kind: Any, *_: Any) -> _Array:
-    """Stands for the function that numpy's pickles make arrays with."""
+    """Replacement of the function by which numpy's pickles make arrays."""
     if kind is not _Array:
-        raise ValueError("something made as an array that is none")
+        raise ValueError("an array of another class")
     return _Array()
 
 
@@ -49,12 +49,12 @@ _NAMES = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
 }
-
-
-_NESTED = 1000  # tuples: to hash one within another, and so on, Python's stack must hold them all
+_NESTED = 1000  # largest number of tuples: hashing tuples within tuples takes as much of Python's stack
 
 
 class _Unpickler(pickle.Unpickler):
+    """Unpickler that refuses every name but those of numpy arrays."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _NAMES:
             raise ValueError(f"a pickle that calls {module}.{name}: it is not run")
@@ -62,17 +62,17 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(content: bytes) -> dict[str, Any]:
-    """A pickled dictionary; arrays of bytes in it become numpy's.
+    """Read a pickled dictionary; arrays of bytes in it become numpy's.
 
     Raises:
-        ValueError: damaged, or it holds or calls anything else.
+        ValueError: a damaged pickle, or one that holds or calls anything else.
     """
     try:
         if sum(op.name.startswith(("TUPLE", "FROZENSET")) for op, _, _ in pickletools.genops(content)) > _NESTED:
             raise ValueError(f"more than {_NESTED:,} tuples")
-        held = _Unpickler(io.BytesIO(content), encoding="latin-1").load()
-        if not isinstance(held, dict):
+        entries = _Unpickler(io.BytesIO(content), encoding="latin-1").load()
+        if not isinstance(entries, dict):
             raise ValueError("not a dictionary")
-        return {str(key): value.array if isinstance(value, _Array) else value for key, value in held.items()}
-    except Exception as error:  # a damaged pickle raises whatever it likes; none of it comes from code of its own
+        return {str(key): value.array if isinstance(value, _Array) else value for key, value in entries.items()}
+    except Exception as error:  # a damaged pickle can raise any error; none of them comes from code in it
         raise ValueError(f"not a pickle of plain arrays ({error})") from None

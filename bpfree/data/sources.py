@@ -1,4 +1,4 @@
-"""Two ways to hold a split: resident on the device, or streamed from the host by threads that read ahead."""
+"""Sources of batches: a split resident on the device, or streamed from the host by threads that read ahead."""
 
 import dataclasses
 from collections import deque
@@ -17,12 +17,12 @@ _CHUNK_BYTES = 1 << 20  # of raw data turned into floats at a time: a split is m
 
 
 class TensorSource(RowSource):
-    """A split that is one tensor on the device, normalised once.
+    """Split held as one tensor on the device, normalised once.
 
     Args:
-        x: examples ``(N, …)``, normalised, of any device.
-        y: labels ``(N,)`` int64, or what the task asks for, or None.
-        augment: applied to each batch that is given a generator.
+        x: examples ``(N, …)``, normalised, on any device.
+        y: labels ``(N,)`` int64, or other targets of the task, or None.
+        augment: applied to the batches of a pass with a generator.
     """
 
     def __init__(self, x: Tensor, y: Tensor | None = None, augment: Augment = NO_AUGMENT) -> None:
@@ -33,7 +33,7 @@ class TensorSource(RowSource):
         return len(self.x)
 
     def to(self, device: torch.device | str, resident_mb: float) -> "TensorSource":
-        """The same rows on ``device``, whatever their size: they are normalised already."""
+        # resident whatever its size: the rows are normalised already
         return TensorSource(self.x.to(device), self.y, self.augment)
 
     def _produce(self, order: Tensor, plan: Iterator[Piece], seed: int | None) -> Generator[Batch, None, None]:
@@ -45,14 +45,14 @@ class TensorSource(RowSource):
 
 
 class StreamSource(RowSource):
-    """A split that stays on the host as it was read; threads gather, decode, normalise and augment ahead of use.
+    """Split that stays on the host as it was read; threads gather, decode, normalise and augment ahead of use.
 
     Args:
         rows: the raw examples.
         y: labels ``(N,)`` int64, or None.
         normalise: from raw to float.
-        augment: applied to each batch that is given a generator.
-        device: where the batches go.
+        augment: applied to the batches of a pass with a generator.
+        device: of the batches.
     """
 
     def __init__(
@@ -71,7 +71,15 @@ class StreamSource(RowSource):
         return len(self.rows)
 
     def to(self, device: torch.device | str, resident_mb: float) -> Source:
-        """Resident on ``device`` if the floats of the whole split fit in ``resident_mb`` MiB, else still streamed."""
+        """Make the split resident on ``device`` if it fits, else stream to it.
+
+        Args:
+            device: of the batches.
+            resident_mb: largest size of the split in MiB, as floats.
+
+        Returns:
+            A `TensorSource`, or a `StreamSource` where the split is larger.
+        """
         dtype = torch.get_default_dtype()
         if len(self) * self.rows.numel * dtype.itemsize > resident_mb * 2**20:
             return StreamSource(self.rows, self.y, self.normalise, self.augment, device)
@@ -85,7 +93,7 @@ class StreamSource(RowSource):
         return TensorSource(x, self.y, self.augment)
 
     def _produce(self, order: Tensor, plan: Iterator[Piece], seed: int | None) -> Generator[Batch, None, None]:
-        waiting: deque[Future[Batch]] = deque()  # two a thread: bounds what is read ahead
+        waiting: deque[Future[Batch]] = deque()  # two a thread, to bound the memory
         pool = ThreadPoolExecutor(self.rows.workers, thread_name_prefix="bpfree-data")
         try:
             for piece in plan:
@@ -98,18 +106,20 @@ class StreamSource(RowSource):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _make(self, order: Tensor, piece: Piece, seed: int | None) -> Batch:
-        """One batch in host memory, pinned when it goes to a GPU."""
+        """Make one batch in host memory, pinned when it goes to a GPU."""
         index = order.narrow(0, piece.begin + piece.first, piece.rows)
         x = self.augment(self.normalise(self.rows.gather(index)), piece, seed)
         batch = pack(x, None if self.y is None else self.y.index_select(0, index), index, piece)
         return _each(batch, Tensor.pin_memory) if self.device.type == "cuda" else batch
 
     def _send(self, batch: Batch) -> Batch:
+        """Start the copy of a batch to the device."""
         if self.device.type == "cpu":
             return batch
         return _each(batch, lambda tensor: tensor.to(self.device, non_blocking=True))
 
 
 def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Apply ``change`` to every tensor of a batch."""
     y, index = (None if t is None else change(t) for t in (batch.y, batch.index))
     return dataclasses.replace(batch, x=change(batch.x), y=y, index=index)

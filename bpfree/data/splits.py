@@ -1,4 +1,4 @@
-"""Stratified, seeded choice of rows."""
+"""Splits: seeded, stratified choices of rows."""
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from bpfree.errors import InputError
 def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Hold out a stratified part of the rows.
 
-    Of a class with n rows, n·fraction rounded up or down are held out, but at least one and at most n - 1; which
-    classes round up is chosen so that the total comes as near as it can to N·fraction.
+    Of a class with n rows, n·fraction rounded up or down are held out, but at least one and at most n - 1. The classes
+    with the largest remainders round up, so that the total comes as near as possible to N·fraction.
 
     Args:
         y: labels ``(N,)`` int64, 0..C-1.
@@ -27,17 +27,17 @@ def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     classes, n = len(counts), len(y)
     if not 0 < fraction < 1:
         raise InputError(f"val_fraction = {fraction} is not valid: expected > 0, < 1")
-    held = round(n * fraction)
-    if held < classes or n - held < classes:
-        empty, rows = ("validation", held) if held < classes else ("training", n - held)
+    held_out = round(n * fraction)
+    if held_out < classes or n - held_out < classes:
+        part, rows = ("validation", held_out) if held_out < classes else ("training", n - held_out)
         raise InputError(
-            f"val_fraction = {fraction:g} of {n} rows leaves {rows} {empty} rows, fewer than the {classes} classes: "
+            f"val_fraction = {fraction:g} of {n} rows leaves {rows} {part} rows, fewer than the {classes} classes: "
             f"each class needs a row in both parts"
         )
     if counts.min() < 2:
         c = int(counts.argmin())
         raise InputError(f"class {c} has {int(counts[c])} training row(s): a validation split needs at least 2 of each")
-    return _choose(y, _apportion(counts, held).clamp(min=1).minimum(counts - 1), seed)
+    return _choose(y, _apportion(counts, held_out).clamp(min=1).minimum(counts - 1), seed)
 
 
 def hold_out_groups(groups: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -54,16 +54,25 @@ def hold_out_groups(groups: Tensor, fraction: float, seed: int) -> tuple[Tensor,
     Raises:
         InputError: fewer than two groups.
     """
-    found = torch.unique(groups)
-    if len(found) < 2:
+    members = torch.unique(groups)
+    if len(members) < 2:
         raise InputError("all rows are of one group: whole groups can be held out of two or more")
-    held = min(max(round(len(found) * fraction), 1), len(found) - 1)
-    chosen = torch.isin(groups, found[torch.randperm(len(found), generator=torch.Generator().manual_seed(seed))[:held]])
-    return (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
+    count = min(max(round(len(members) * fraction), 1), len(members) - 1)
+    order = torch.randperm(len(members), generator=torch.Generator().manual_seed(seed))
+    held_out = torch.isin(groups, members[order[:count]])
+    return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
 
 
 def subset(y: Tensor, rows: int, seed: int) -> Tensor:
-    """``rows`` of the rows of ``y``, stratified: ascending int64.
+    """Choose a stratified subset of the rows.
+
+    Args:
+        y: labels ``(N,)`` int64, 0..C-1.
+        rows: number of rows to choose.
+        seed: of the choice.
+
+    Returns:
+        Rows, ascending int64.
 
     Raises:
         InputError: more rows than there are, or fewer than one for each class.
@@ -74,12 +83,11 @@ def subset(y: Tensor, rows: int, seed: int) -> Tensor:
             f"subset = {rows} is not valid: expected between {len(counts)} (one row a class) and {len(y)} "
             f"(the training rows after the validation split)"
         )
-    _, chosen = _choose(y, _apportion(counts, rows, least=1), seed)
-    return chosen
+    return _choose(y, _apportion(counts, rows, least=1), seed)[1]
 
 
 def _apportion(counts: Tensor, total: int, least: int = 0) -> Tensor:
-    """Share ``total`` out in proportion to ``counts`` by largest remainder: ``(C,)``, each >= ``least``."""
+    """Apportion ``total`` in proportion to ``counts`` by largest remainder: ``(C,)``, each >= ``least``."""
     n = int(counts.sum())
     share = counts * total // n
     share = share.clamp(min=least)
@@ -88,7 +96,7 @@ def _apportion(counts: Tensor, total: int, least: int = 0) -> Tensor:
         c = int(remainder.argmax())
         share[c] += 1
         remainder[c] -= n
-    while int(share.sum()) > total:  # only when some class was lifted to ``least``
+    while int(share.sum()) > total:  # only when some class was raised to ``least``
         c = int(torch.where(share > least, remainder, remainder.max() + 1).argmin())
         share[c] -= 1
         remainder[c] += n
@@ -96,10 +104,10 @@ def _apportion(counts: Tensor, total: int, least: int = 0) -> Tensor:
 
 
 def _choose(y: Tensor, take: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """The rows left and, for each class c, ``take[c]`` rows chosen at random."""
+    """Choose ``take[c]`` rows of each class c at random: the rows left, and the chosen ones, ascending."""
     rng = torch.Generator().manual_seed(seed)
-    chosen = torch.zeros(len(y), dtype=torch.bool)
+    mask = torch.zeros(len(y), dtype=torch.bool)
     for c, k in enumerate(take.tolist()):
         rows = (y == c).nonzero()[:, 0]
-        chosen[rows[torch.randperm(len(rows), generator=rng)[:k]]] = True
-    return (~chosen).nonzero()[:, 0], chosen.nonzero()[:, 0]
+        mask[rows[torch.randperm(len(rows), generator=rng)[:k]]] = True
+    return (~mask).nonzero()[:, 0], mask.nonzero()[:, 0]

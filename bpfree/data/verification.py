@@ -1,6 +1,10 @@
-"""Checks of raw arrays, and their hash."""
+"""Verification of data: checks of raw arrays, their hash, and the errors of damaged files."""
 
 import hashlib
+import struct
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,9 +14,23 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 
+# Errors of a file with wrong bytes in it: zipfile, zlib and numpy each raise others, depending on the place of the
+# damage; the last three come from a header that numpy reads as Python.
+DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError),
+    *(TypeError, OverflowError, tokenize.TokenError),
+)
+
 
 def examples(x: Any, name: str) -> Tensor:
-    """``x`` as a host tensor ``(N, …)`` of bytes or floats.
+    """Check examples and convert them to a host tensor.
+
+    Args:
+        x: array ``(N, …)`` of bytes or floats.
+        name: for messages.
+
+    Returns:
+        ``(N, …)``.
 
     Raises:
         InputError: another type, fewer than two axes, no rows, NaN or infinity.
@@ -25,23 +43,26 @@ def examples(x: Any, name: str) -> Tensor:
             f"{name} has shape {tuple(tensor.shape)}: expected (rows, ...) with at least one row and value"
         )
     if tensor.is_floating_point():
-        bad = _not_finite(tensor)
-        if bad is not None:
-            raise InputError(f"{name} row {bad} holds NaN or infinity: all values must be finite")
+        row = _not_finite(tensor)
+        if row is not None:
+            raise InputError(f"{name} row {row} holds NaN or infinity: all values must be finite")
     return tensor
 
 
 def labels(y: Any, rows: int, name: str, classes: int | None = None) -> Tensor:
-    """``y`` as a host tensor ``(rows,)`` int64 with values 0..C-1.
+    """Check labels and convert them to a host tensor.
 
     Args:
         y: integers ``(rows,)`` or ``(rows, 1)``.
-        rows: how many there must be.
+        rows: number of examples.
         name: for messages.
         classes: C, or None when not known yet.
 
+    Returns:
+        ``(rows,)`` int64 with values 0..C-1.
+
     Raises:
-        InputError: another shape or number of rows, values that are no integers or outside 0..C-1.
+        InputError: another shape or number of rows, values that are not integers or outside 0..C-1.
     """
     tensor = _tensor(y, name)
     if tensor.dim() == 2 and tensor.shape[1] == 1:
@@ -61,7 +82,14 @@ def labels(y: Any, rows: int, name: str, classes: int | None = None) -> Tensor:
 
 
 def classes(y: Tensor, name: str) -> int:
-    """Number of classes C of training labels ``(N,)`` int64.
+    """Number of classes of training labels.
+
+    Args:
+        y: ``(N,)`` int64.
+        name: for messages.
+
+    Returns:
+        C.
 
     Raises:
         InputError: one class only, or a label below the largest that no row has.
@@ -76,11 +104,10 @@ def classes(y: Tensor, name: str) -> int:
 
 
 def sha256(arrays: Mapping[str, Tensor]) -> str:
-    """SHA-256 of decoded arrays: for each in the given order ``name dtype shape``, a newline, its bytes in C order.
+    """SHA-256 of decoded arrays: for each in order ``name dtype shape``, a newline, its bytes in C order.
 
-    Readers give ``x_train``, ``y_train`` and, when there is a test part, ``x_test``, ``y_test``: examples as the net
-    gets them before normalisation (channels first), labels as int64. The same data in another container has the same
-    hash.
+    Readers hash ``x_train``, ``y_train`` and, when there is a test part, ``x_test``, ``y_test``: examples before
+    normalisation (channels first), labels as int64. The same data in another container has the same hash.
     """
     digest = hashlib.sha256()
     for name, array in arrays.items():
@@ -90,7 +117,7 @@ def sha256(arrays: Mapping[str, Tensor]) -> str:
 
 
 def sha256_of_files(files: Iterable[tuple[str, bytes]]) -> str:
-    """SHA-256 over files in the given (sorted) order: for each ``path size``, a newline, then its bytes."""
+    """SHA-256 of files in sorted order: for each ``path size``, a newline, then its bytes."""
     digest = hashlib.sha256()
     for path, content in files:
         digest.update(f"{path} {len(content)}\n".encode(errors="surrogateescape"))  # a name may be any bytes
@@ -99,6 +126,7 @@ def sha256_of_files(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _tensor(value: Any, name: str) -> Tensor:
+    """Numbers of any kind as a host tensor."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         return value.float() if value.dtype == torch.bfloat16 else value  # a type that numpy does not have

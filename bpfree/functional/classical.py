@@ -5,9 +5,17 @@ from torch import Tensor
 
 
 def discriminant(x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
-    """Linear discriminant analysis: classes ``(M,)`` of ``queries (M, F)`` after ``x (N, F)``, ``y (N,)``.
+    """Linear discriminant analysis.
 
     ``argmax_c  q^T S^+ mu_c - mu_c^T S^+ mu_c / 2 + log n_c``, S the pooled covariance within classes.
+
+    Args:
+        x: training features ``(N, F)``.
+        y: training classes ``(N,)`` int64.
+        queries: features to classify, ``(M, F)``.
+
+    Returns:
+        Classes of the queries, ``(M,)``.
     """
     x, queries = x.double(), queries.double()
     counts = torch.bincount(y)
@@ -19,5 +27,14 @@ def discriminant(x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
 
 
 def nearest(x: Tensor, y: Tensor, queries: Tensor) -> Tensor:
-    """The class of the nearest row of ``x (N, F)``, by Euclidean distance, for each of ``queries (M, F)``."""
+    """Nearest-neighbour classification by Euclidean distance.
+
+    Args:
+        x: training features ``(N, F)``.
+        y: training classes ``(N,)``.
+        queries: features to classify, ``(M, F)``.
+
+    Returns:
+        Class of the nearest training row for each query, ``(M,)``.
+    """
     return y[torch.cdist(queries.double(), x.double()).argmin(1)]

@@ -12,15 +12,15 @@ Hair cell, V the velocity: permeability k, transmitter in the pool q, the cleft 
 
     k = g (V+A)/(V+A+B)      dq/dt = y (M-q) - k q + x w      dc/dt = k q - (l+r) c      dw/dt = r c - x w
 
-Bushy cell: a leaky membrane behind a synapse that decays, 1 ms refractory as are its fibres. Fibres that can fire are
-interchangeable: how many of n do so in a step is binomial, drawn exactly as the number of n exponential waiting times
-that are over by -log(1 - P).
+Bushy cell: a leaky membrane behind a synapse that decays, refractory for 1 ms as its fibres are. Fibres that can fire
+are interchangeable: the number of n that do so in a step is binomial, drawn exactly as the number of n exponential
+waiting times that end before -log(1 - P).
 
-Ours: before all of it an outer and middle ear that keep low tones out, one pole of a high-pass at `MIDDLE_EAR_HZ` (0
-Hz: none, which is the original chain). Without it the first formant and the pitch of a voice drive every place of the
-membrane, and its sibilants reach no threshold.
+Difference from the paper: an outer and middle ear in front, a high-pass of one pole at `MIDDLE_EAR_HZ` (0 Hz: none,
+the original chain). Without it the first formant and the pitch of a voice drive every place of the membrane, and its
+sibilants reach no threshold.
 
-The hair cell's Euler step is stable above 18.2 kHz of sound, and its rates settle only at 48 kHz: resample first.
+The hair cell's Euler step is stable for sound above 18.2 kHz, and its rates converge only at 48 kHz: resample first.
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,12 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import fft, signal, special
 
-RATE = 48_000  # of the sound, in Hz; what is put out has half of it
+RATE = 48_000  # of the sound, in Hz; the spikes are computed at half of it
 LENGTH_CM = 3.5
 LEVEL, RAMP_S = 0.3, 0.03
 MIDDLE_EAR_HZ = 3000.0
 FIBRES, REFRACTORY_S, TAU_MEMBRANE_S, TAU_SYNAPSE_S, WEIGHT = 40, 0.001, 0.001, 0.0005, 13000 / 40
-_BLOCK, _TILE = 256, 64  # steps and cells that are turned around at a time
+_BLOCK, _TILE = 256, 64  # steps and cells that are transposed at a time
 _ROWS = 8  # channels that are transformed at a time
 
 # Membrane: Sieroka et al. 2006, in cm, g, s.
@@ -47,19 +47,25 @@ REST = M * Y * _K0 / (L * _K0 + Y * (L + R))  # transmitter in the cleft in sile
 
 
 def places_cm(channels: int) -> np.ndarray:
-    """Where along the membrane the channels are, ``(channels,)``: the first at the base, which answers high tones."""
+    """Places of the channels along the membrane in cm, ``(channels,)``; the first is the base, tuned to high tones."""
     return np.linspace(0.0, LENGTH_CM, channels)
 
 
 def resonance_hz(place_cm: np.ndarray) -> np.ndarray:
-    """Undamped resonance of the membrane at a place: 22.5 kHz at the base, 110 Hz at the apex."""
+    """Undamped resonance of the membrane at a place, in Hz: 22.5 kHz at the base, 110 Hz at the apex."""
     return np.sqrt((_C0 * np.exp(-_AL * place_cm) - _A) / _M) / (2 * np.pi)
 
 
 def prepare(sound: np.ndarray, middle_ear_hz: float = 0.0, rate: int = RATE) -> np.ndarray:
-    """``sound`` ``(samples,)`` behind the middle ear, at root mean square 0.3.
+    """Filter a sound by the middle ear and scale it to root mean square 0.3, with Hann ramps at its ends.
 
-    Its first and last 30 ms (at most a half) are under a Hann ramp.
+    Args:
+        sound: ``(samples,)``, not silent.
+        middle_ear_hz: corner of the high-pass in Hz; 0: none.
+        rate: of the sound in Hz.
+
+    Returns:
+        ``(samples,)``; the first and last 30 ms (at most a half each) are ramps.
     """
     if middle_ear_hz:
         sound = signal.lfilter(*signal.butter(1, middle_ear_hz, "highpass", fs=rate), sound)
@@ -73,7 +79,16 @@ def prepare(sound: np.ndarray, middle_ear_hz: float = 0.0, rate: int = RATE) -> 
 
 
 def transfer(steps: int, channels: int, rate: int = RATE) -> np.ndarray:
-    """v(w, c) for sounds of ``2 (steps - 1)`` samples: ``(channels, steps)`` complex64."""
+    """Transfer function v(w, c) of the membrane for sounds of ``2 (steps - 1)`` samples.
+
+    Args:
+        steps: number of frequencies.
+        channels: number of places along the membrane.
+        rate: of the sound in Hz.
+
+    Returns:
+        ``(channels, steps)`` complex64.
+    """
     w = 2 * np.pi * np.linspace(1, rate // 2, steps)
     inner = _A + _M * w**2
     q = 2 * w / _AL * np.sqrt(2 / (_H * _C0))
@@ -99,15 +114,22 @@ def transfer(steps: int, channels: int, rate: int = RATE) -> np.ndarray:
 
 
 def _xi(w: np.ndarray, place: float) -> np.ndarray:
+    """Impedance xi(w, c) of the membrane at a place in cm."""
     return _C0 * np.exp(-_AL * place) - _A - _M * w**2 - 1j * w * _R * np.exp(-_AL * place / 2)
 
 
 def membrane(sounds: np.ndarray, response: np.ndarray) -> np.ndarray:
-    """Velocity at every place, at half the rate: ``(clips, samples)`` and ``(channels, steps)`` to
-    ``(clips, channels, steps)`` float32.
+    """Velocity of the membrane at every place, at half the rate of the sounds.
 
-    It is the real part of the inverse transform of what one side of the spectrum gives: that of its even half. The
-    convolution is circular: shorter sounds are padded with silence, at least as long as the membrane rings.
+    Only the real part of the inverse transform of the one-sided spectrum is needed: that of its even half. The
+    convolution is circular: pad shorter sounds with silence, at least as long as the membrane rings.
+
+    Args:
+        sounds: ``(clips, samples)``.
+        response: `transfer` function ``(channels, steps)``.
+
+    Returns:
+        ``(clips, channels, steps)`` float32.
     """
     channels, steps = response.shape
     out = np.empty((len(sounds), channels, steps), np.float32)
@@ -126,12 +148,20 @@ def membrane(sounds: np.ndarray, response: np.ndarray) -> np.ndarray:
 
 
 def hair_cells(velocity: np.ndarray, dt: float, dtype: type = np.float32) -> Iterator[np.ndarray]:
-    """Probability that a fibre fires in a step, from silence on: ``(cells, steps)`` to blocks ``(≤ 256, cells)``.
+    """Probability that a fibre fires in a step; the cells begin at rest.
 
     Where the rates times ``dt`` stay below 1 no amount can become negative, so none needs the floor of the original.
 
+    Args:
+        velocity: ``(cells, steps)``.
+        dt: length of a step in s.
+        dtype: precision of the amounts.
+
+    Yields:
+        Probabilities ``(≤ 256, cells)``, block after block in time.
+
     Raises:
-        ValueError: ``dt`` too long for that.
+        ValueError: ``dt`` is too long for that.
     """
     if (L + R) * dt >= 1 or G * dt >= 1:
         raise ValueError(f"a step of {dt} s is unstable: sound needs a rate above {2 * (L + R):.0f} Hz")
@@ -142,14 +172,16 @@ def hair_cells(velocity: np.ndarray, dt: float, dtype: type = np.float32) -> Ite
     released, made, back = spare
     y, stay, again, keep, x = (dtype(rate) for rate in (Y * dt, 1 - (L + R) * dt, R * dt, 1 - X * dt, X * dt))
     for first in range(0, steps, _BLOCK):
+        # the velocity is transposed tile by tile: a tile fits into the cache, a column of the whole does not
         above = np.empty((min(_BLOCK, steps - first), cells), dtype)
-        for c in range(0, cells, _TILE):  # a tile fits into the cache, a column of the whole does not
+        for c in range(0, cells, _TILE):
             above[:, c : c + _TILE] = velocity[c : c + _TILE, first : first + _BLOCK].T
         above += dtype(A)
         np.maximum(above, dtype(0), out=above)
         k = above / (above + dtype(B))
         k *= dtype(G * dt)
-        for row in k:  # the row of permeabilities becomes the row of what is in the cleft
+        # in place, since memory bounds the speed: each row of permeabilities becomes the row of the cleft's contents
+        for row in k:
             np.multiply(row, pool, out=released)
             np.subtract(dtype(M), pool, out=made)
             np.maximum(made, dtype(0), out=made)
@@ -164,17 +196,25 @@ def hair_cells(velocity: np.ndarray, dt: float, dtype: type = np.float32) -> Ite
             np.multiply(cleft, stay, out=row)
             row += released
             cleft = row
-        cleft = cleft.copy()  # the block's memory is the caller's now
+        cleft = cleft.copy()  # the caller may change the block
         k *= dtype(H * dt)
         yield k
 
 
 def binomial(n: int, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Binomial(n, p) for every p below 1, of which most give 0: where they do not, ascending, and what they give there.
+    """Draw Binomial(n, p) for every p below 1, fast where most draws are 0.
 
     Of n exponential waiting times those below -log(1 - p) are counted. In order, the gap between one and the next is
-    exponential with mean 1/(n - i) where i are over. The first is drawn from 16 bits, which rule it out for most; the
-    others get the rest of its digits.
+    exponential with mean 1/(n - i) after i of them. The first is drawn from 16 bits, which exclude it for most p; the
+    remaining digits are drawn only for the others.
+
+    Args:
+        n: number of trials.
+        p: probabilities of any shape.
+        rng: source of the random numbers.
+
+    Returns:
+        Flat positions of the draws above 0, ascending int64, and these draws.
     """
     most = min(float(p.max(initial=0.0)), 0.999)
     steepest = -np.log1p(-most) / most if most > 0 else 1.0  # -log(1 - p) is at most this times p
@@ -182,59 +222,68 @@ def binomial(n: int, p: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
     where = np.flatnonzero(digits < p.ravel() * np.float32(n * steepest * 65536 * 1.0001))
     end = -np.log1p(-p.ravel()[where].astype(np.float64))
     over = -np.log1p(-(digits[where] + rng.random(len(where))) / 65536) / n
-    open_ = np.flatnonzero(over < end)
-    where, end, over = where[open_], end[open_], over[open_]
-    counts, open_ = np.ones(len(where), np.int64), np.arange(len(where))
+    hit = np.flatnonzero(over < end)
+    where, end, over = where[hit], end[hit], over[hit]
+    counts, running = np.ones(len(where), np.int64), np.arange(len(where))
     for left in range(n - 1, 0, -1):
         over = over + rng.standard_exponential(len(over)) / left
         more = np.flatnonzero(over < end)
-        open_, end, over = open_[more], end[more], over[more]
-        if not len(open_):
+        running, end, over = running[more], end[more], over[more]
+        if not len(running):
             break
-        counts[open_] += 1
+        counts[running] += 1
     return where, counts
 
 
 def bushy_cells(
     probabilities: Iterator[np.ndarray], cells: int, dt: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of one bushy cell behind each hair cell: step numbers (ascending) and cell numbers, int64 each.
+    """Spikes of one bushy cell behind each hair cell.
 
-    Of a cell's fibres K want to fire in a step, K binomial; those that did so within a refractory time may not. The
-    i-th of them is one of the 40 - i that are left, of which some are free.
+    Of a cell's 40 fibres K try to fire in a step, K binomial; those that are refractory cannot. The i-th of them is one
+    of the 40 - i that are left, of which some are free.
+
+    Args:
+        probabilities: blocks ``(≤ 256, cells)`` of `hair_cells`.
+        cells: number of cells.
+        dt: length of a step in s.
+        rng: source of the random numbers.
+
+    Returns:
+        Step numbers (ascending) and cell numbers of the spikes, ``(S,)`` int64 each.
     """
     refractory = round(REFRACTORY_S / dt)
-    tired: list[list[np.ndarray]] = [[]] * (refractory - 1)  # whose fibres fired in the steps before
+    tired: list[list[np.ndarray]] = [[]] * (refractory - 1)  # cells of the fibres that fired in the last steps
     free = np.full(cells, FIBRES, np.float32)
     v, current, driven = (np.zeros(cells, np.float32) for _ in range(3))
-    open_from = np.zeros(cells, np.int32)  # step at which the cell takes input again
+    open_from = np.zeros(cells, np.int32)  # step from which the cell takes input again
     leak, fade = np.float32(np.exp(-dt / TAU_MEMBRANE_S)), np.float32(np.exp(-dt / TAU_SYNAPSE_S))
     kick = np.float32(WEIGHT * dt)
-    step, at, who = 0, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    step, spike_steps, spike_cells = 0, [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for block in probabilities:
         where, counts = binomial(FIBRES, block, rng)
-        wishes = []  # the i-th fibre that wants to fire: of which cell, its draw, and where a step begins
+        tries = []  # of the i-th fibre that tries to fire: its cell, its draw, and the index at which each step begins
         for i in range(counts.max(initial=0)):
             row, cell = np.divmod(where[counts > i], cells)
             draws = rng.random(len(cell), np.float32) * np.float32(FIBRES - i)
-            wishes.append((cell, draws, np.searchsorted(row, np.arange(len(block) + 1)).tolist()))
+            tries.append((cell, draws, np.searchsorted(row, np.arange(len(block) + 1)).tolist()))
         for j in range(len(block)):
             over = np.flatnonzero(v >= 1)
             v *= leak
             if len(over):
                 v[over] = 0
                 open_from[over] = step + refractory
-                at.append(np.full(len(over), step - 1))
-                who.append(over)
+                spike_steps.append(np.full(len(over), step - 1))
+                spike_cells.append(over)
             current *= fade
             fired = []
-            for cell, draws, first in wishes:
+            for cell, draws, first in tries:
                 if first[j] < first[j + 1]:
                     part = slice(first[j], first[j + 1])
-                    who_may = cell[part][draws[part] < free[cell[part]]]
-                    free[who_may] -= 1
-                    current[who_may] += kick
-                    fired.append(who_may)
+                    able = cell[part][draws[part] < free[cell[part]]]
+                    free[able] -= 1
+                    current[able] += kick
+                    fired.append(able)
             np.multiply(current, open_from <= step, out=driven)
             v += driven
             slot = step % (refractory - 1)
@@ -242,4 +291,4 @@ def bushy_cells(
                 free[cell] += 1
             tired[slot] = fired
             step += 1
-    return np.concatenate(at), np.concatenate(who)
+    return np.concatenate(spike_steps), np.concatenate(spike_cells)

@@ -26,11 +26,13 @@ from bpfree.functional.precision import outside_autocast
 
 
 def gauss_kernel(weight: Tensor, delay: Tensor, width: Tensor, taps: int) -> Tensor:
-    """The kernel of synapses in training: a Gauss bump each.
+    """Kernel of synapses in training: a Gauss bump each.
 
     Args:
-        weight, delay: ``(…)``, delays in steps.
-        width: of the bumps, in steps, a scalar.
+        weight: weights ``(…)``.
+        delay: delays ``(…)`` in steps, within 0 … K-1.
+        width: standard deviation of the bumps in steps, a scalar.
+        taps: K, length of the kernel in steps.
 
     Returns:
         ``(K, …)``; over the taps it sums to ``weight``.
@@ -40,17 +42,35 @@ def gauss_kernel(weight: Tensor, delay: Tensor, width: Tensor, taps: int) -> Ten
 
 
 def tap_kernel(weight: Tensor, delay: Tensor, taps: int) -> Tensor:
-    """The kernel of synapses in evaluation ``(K, …)``: all of ``weight`` at the delay rounded to whole steps."""
+    """Kernel of synapses in evaluation: the whole weight at the delay rounded to whole steps.
+
+    Args:
+        weight: weights ``(…)``.
+        delay: delays ``(…)`` in steps, within 0 … K-1.
+        taps: K, length of the kernel in steps.
+
+    Returns:
+        ``(K, …)``.
+    """
     return F.relu(1 - (_steps(delay, taps) - delay.round()).abs()) * weight
 
 
 def _steps(delay: Tensor, taps: int) -> Tensor:
-    """0 … K-1, along a new first axis."""
+    """Steps 0 … K-1 along a new first axis."""
     return torch.arange(taps, dtype=delay.dtype, device=delay.device).view(-1, *[1] * delay.ndim)
 
 
 def convolve(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
-    """``y[t] = sum_d x[t - d] kernel[d]`` for ``t < steps_out <= T + K - 1``, by whichever path costs less."""
+    """Convolve over time by whichever path takes fewer multiply-adds: ``y[t] = sum_d x[t - d] kernel[d]``.
+
+    Args:
+        x: inputs ``(T, B, I)``.
+        kernel: weights ``(K, I, O)`` by delay.
+        steps_out: T_out, at most T + K - 1.
+
+    Returns:
+        ``(T_out, B, O)`` in the precision of the kernel.
+    """
     taps, fan_in, fan_out = kernel.shape
     fourier = fourier_is_cheaper(len(x), x.shape[1], fan_in, fan_out, taps, steps_out)
     path = fourier_convolution if fourier else direct_convolution
@@ -60,7 +80,19 @@ def convolve(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
 
 
 def fourier_is_cheaper(steps: int, batch: int, fan_in: int, fan_out: int, taps: int, steps_out: int) -> bool:
-    """Whether the Fourier basis takes fewer multiply-adds, its three transforms included."""
+    """Compare the multiply-adds of both paths, the three transforms of the Fourier basis included.
+
+    Args:
+        steps: T.
+        batch: B.
+        fan_in: I.
+        fan_out: O.
+        taps: K.
+        steps_out: T_out.
+
+    Returns:
+        True where `fourier_convolution` takes fewer than `direct_convolution`.
+    """
     frequencies = (steps + taps - 1) // 2 + 1
     products = 3 * batch * fan_in * fan_out
     transforms = 2 * (steps * batch * fan_in + taps * fan_in * fan_out + steps_out * batch * fan_out)
@@ -68,36 +100,55 @@ def fourier_is_cheaper(steps: int, batch: int, fan_in: int, fan_out: int, taps: 
 
 
 def direct_convolution(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
-    """The convolution as torch has it: the oracle of the other path, and the cheaper one for small shapes."""
+    """Convolve with torch's operator: the reference for the other path, and the cheaper one for small shapes.
+
+    Args:
+        x: inputs ``(T, B, I)``.
+        kernel: weights ``(K, I, O)`` by delay.
+        steps_out: T_out.
+
+    Returns:
+        ``(T_out, B, O)``.
+    """
     padded = F.pad(x.permute(1, 2, 0), (len(kernel) - 1, steps_out - len(x)))  # (B, I, T_out + K - 1)
     return F.conv1d(padded, kernel.flip(0).permute(2, 1, 0)).permute(2, 0, 1)
 
 
 def fourier_convolution(x: Tensor, kernel: Tensor, steps_out: int) -> Tensor:
-    """The same by products in the Fourier basis.
+    """Convolve by products in the Fourier basis.
 
     Errors are relative to the largest values: of order u |x| |ker|, u the rounding of the type.
+
+    Args:
+        x: inputs ``(T, B, I)``.
+        kernel: weights ``(K, I, O)`` by delay.
+        steps_out: T_out.
+
+    Returns:
+        ``(T_out, B, O)``.
     """
     (steps, batch, fan_in), (taps, _, fan_out) = x.shape, kernel.shape
-    to, back = _tables(steps + taps - 1, max(steps, taps), steps_out, x.dtype, x.device)
-    real, imag = (to[:, :, :steps] @ x.reshape(steps, -1)).view(2, -1, batch, fan_in)  # (F, B, I)
-    kernel_real, kernel_imag = (to[:, :, :taps] @ kernel.reshape(taps, -1)).view(2, -1, fan_in, fan_out)
+    basis, inverse = _tables(steps + taps - 1, max(steps, taps), steps_out, x.dtype, x.device)
+    real, imag = (basis[:, :, :steps] @ x.reshape(steps, -1)).view(2, -1, batch, fan_in)  # (F, B, I)
+    kernel_real, kernel_imag = (basis[:, :, :taps] @ kernel.reshape(taps, -1)).view(2, -1, fan_in, fan_out)
+    # a complex product from three real ones: (a - b) + i (c - a - b)
     a, b = real @ kernel_real, imag @ kernel_imag  # (F, B, O)
     c = (real + imag) @ (kernel_real + kernel_imag)
-    return (back @ torch.cat([a - b, c - a - b]).flatten(1)).view(steps_out, batch, fan_out)
+    return (inverse @ torch.cat([a - b, c - a - b]).flatten(1)).view(steps_out, batch, fan_out)
 
 
 @lru_cache(64)
-def _tables(points: int, given: int, steps_out: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The basis ``(2, F, given)`` and the way back from it ``(T_out, 2 F)``, made in double precision."""
+def _tables(points: int, steps: int, steps_out: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Basis ``(2, F, steps)`` and the inverse transform ``(T_out, 2 F)``, made in double precision."""
     frequency = torch.arange(points // 2 + 1, dtype=torch.float64)
-    twice = torch.full_like(frequency, 2.0)  # a frequency stands for its mirror image too,
-    twice[0] = 1.0
+    # a frequency stands for its mirror image too, except where it is its own mirror image
+    weight = torch.full_like(frequency, 2.0)
+    weight[0] = 1.0
     if points % 2 == 0:
-        twice[-1] = 1.0  # but for those that are their own
+        weight[-1] = 1.0
     # f n as whole numbers modulo N: an angle of many turns would lose digits
-    turns = torch.outer(torch.arange(points // 2 + 1), torch.arange(max(given, steps_out))) % points
+    turns = torch.outer(torch.arange(points // 2 + 1), torch.arange(max(steps, steps_out))) % points
     angle = turns.double() * (2 * math.pi / points)
     basis = torch.stack([angle.cos(), -angle.sin()])
-    back = (basis[:, :, :steps_out] * (twice / points)[:, None]).flatten(0, 1).T
-    return basis[:, :, :given].to(device, dtype).contiguous(), back.to(device, dtype).contiguous()
+    inverse = (basis[:, :, :steps_out] * (weight / points)[:, None]).flatten(0, 1).T
+    return basis[:, :, :steps].to(device, dtype).contiguous(), inverse.to(device, dtype).contiguous()

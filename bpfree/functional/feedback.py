@@ -16,10 +16,18 @@ from torch import Tensor, nn
 
 
 def rehearse(blocks: Iterable[nn.Module], x: Tensor, through: Callable = lambda block, h: block(h)) -> Tensor:
-    """What ``blocks`` will put out when they run again on ``x``: no graph is kept and nothing is left behind.
+    """Compute the output of ``blocks`` ahead of the run that trains them, without a graph and without side effects.
 
     Batch normalisation uses the batch's statistics without adding to its running ones, which the second run will do;
     the random state is as before, so that the second run draws the same dropout masks.
+
+    Args:
+        blocks: in order of use.
+        x: input of the first block ``(B, …)``.
+        through: ``(block, input) -> output``.
+
+    Returns:
+        Output of the last block.
     """
     devices = [x.device] if x.device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices):
@@ -35,23 +43,44 @@ def rehearse(blocks: Iterable[nn.Module], x: Tensor, through: Callable = lambda 
 
 
 def output_error(scores: Tensor, y: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy by ``scores (B, C)``: ``(softmax(scores) - one_hot(y)) / B``."""
+    """Gradient of the mean cross-entropy by the scores: ``(softmax(scores) - one_hot(y)) / B``.
+
+    Args:
+        scores: class scores ``(B, C)``.
+        y: classes ``(B,)`` int64.
+
+    Returns:
+        ``(B, C)``, in at least single precision.
+    """
     scores = scores.detach().float() if scores.dtype == torch.bfloat16 else scores.detach()
     return (scores.softmax(1) - F.one_hot(y, scores.shape[1])) / len(scores)
 
 
 def feedback_matrix(classes: int, n: int) -> Tensor:
-    """A feedback matrix ``(C, n)`` of normal entries, every row of Euclidean norm one."""
+    """Draw a feedback matrix of normal entries, every row of Euclidean norm one.
+
+    Args:
+        classes: C.
+        n: width of the block output.
+
+    Returns:
+        ``(C, n)``.
+    """
     return F.normalize(torch.randn(classes, n), dim=1)
 
 
 def pull_back(h: Tensor, delta: Tensor) -> None:
-    """Add ``delta (B, n)``, taken for the gradient by the block output ``h (B, …)``, to the gradients of its graph."""
+    """Run backward from ``h`` as if ``delta`` were its gradient.
+
+    Args:
+        h: block output ``(B, …)`` with a graph.
+        delta: ``(B, n)``, n numbers a sample as in ``h``.
+    """
     h.backward(delta.view_as(h).to(h.dtype))
 
 
 class _Detour(torch.autograd.Function):
-    """``y`` as it is; its gradient goes on to ``y``, and by another way to ``x``."""
+    """Identity on ``y``; its gradient goes on to ``y`` and, transformed by ``way``, to ``x``."""
 
     @staticmethod
     def forward(ctx, y: Tensor, x: Tensor, feedback: Tensor, way: Callable) -> Tensor:  # type: ignore[override]
@@ -67,5 +96,15 @@ class _Detour(torch.autograd.Function):
 
 
 def detour(y: Tensor, x: Tensor, feedback: Tensor, way: Callable[[Tensor, Tensor, torch.Size], Tensor]) -> Tensor:
-    """``y``, made of ``x.detach()``, with ``way(grad_y, feedback, shape of x)`` as the gradient by ``x``."""
+    """Attach a gradient by ``x`` to ``y``, which was computed from ``x.detach()``.
+
+    Args:
+        y: output of a layer.
+        x: its input.
+        feedback: fixed matrix or kernel that takes the place of the transposed weight.
+        way: ``(gradient by y, feedback, shape of x) -> gradient by x``.
+
+    Returns:
+        ``y`` with that gradient.
+    """
     return _Detour.apply(y, x, feedback, way)  # type: ignore[no-any-return]

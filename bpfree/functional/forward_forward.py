@@ -11,21 +11,42 @@ ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.GELU, nn.LeakyReLU, nn.ELU)
 
 
 def rms_normalise(h: Tensor, eps: float = 1e-8) -> Tensor:
-    """``h / (sqrt(mean(h^2)) + eps)`` over all features of a sample, so that the next layer cannot read its length."""
+    """Normalise each sample by its root mean square, so that the next layer cannot read its length.
+
+    ``h / (sqrt(mean(h^2)) + eps)``, the mean over all features of a sample.
+
+    Args:
+        h: activities ``(B, …)``.
+        eps: keeps a sample of zeros at zero.
+
+    Returns:
+        The same shape and precision.
+    """
     flat = h.flatten(1)
     rms = flat.square().mean(1, dtype=torch.promote_types(h.dtype, torch.float32), keepdim=True).sqrt()
     return (flat * (1 / (rms + eps)).to(h.dtype)).view_as(h)
 
 
 def goodness(a: Tensor, reduction: str) -> Tensor:
-    """Sum or mean of squares of a sample's activities: ``a (B, …)`` -> ``(B,)``, in at least single precision."""
+    """Sum or mean of squares of a sample's activities.
+
+    Args:
+        a: activities ``(B, …)``.
+        reduction: ``sum`` or ``mean``.
+
+    Returns:
+        ``(B,)``, in at least single precision.
+    """
     flat = a.flatten(1)
     total = SumOfSquares.apply(flat)
     return total if reduction == "sum" else total / flat.shape[1]
 
 
 class SumOfSquares(torch.autograd.Function):
-    """``g = sum_j a_j^2`` of ``a (B, n)``, ``dg/da = 2 a``; autograd's own keeps three more tensors of that size."""
+    """Sum of squares ``g = sum_j a_j^2`` of ``a (B, n)``, ``dg/da = 2 a``.
+
+    Written out because autograd's version keeps three more tensors of that size.
+    """
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:
@@ -40,7 +61,17 @@ class SumOfSquares(torch.autograd.Function):
 
 
 def logits(a: Tensor, reduction: str, threshold: float | None, temperature: float) -> Tensor:
-    """``(g - theta) / T`` of activities ``a (B, …)``; theta is by default the layer's width for sum, 2 for mean."""
+    """Logits of being a positive sample: ``(g - theta) / T``, g the goodness.
+
+    Args:
+        a: activities ``(B, …)``.
+        reduction: ``sum`` or ``mean``, of the goodness.
+        threshold: theta; None: the layer's width for ``sum``, 2 for ``mean``.
+        temperature: T.
+
+    Returns:
+        ``(B,)``.
+    """
     default = a[0].numel() if reduction == "sum" else 2.0
     return (goodness(a, reduction) - (default if threshold is None else threshold)) / temperature
 
@@ -56,19 +87,45 @@ def goodness_loss(logits: Tensor) -> Tensor:
 
 
 def overlay(x: Tensor, label: Tensor) -> Tensor:
-    """Replace the first C values of every flattened sample by ``label (B, C)``, or ``(C,)`` for all of them."""
+    """Replace the first C values of every flattened sample by a label.
+
+    Args:
+        x: samples ``(B, …)`` of at least C values.
+        label: code ``(B, C)``, or ``(C,)`` for all of them.
+
+    Returns:
+        A copy in the shape of ``x``.
+    """
     flat = x.flatten(1).clone()
     flat[:, : label.shape[-1]] = label
     return flat.view_as(x)
 
 
 def uniform_negatives(y: Tensor, draws: Tensor, classes: int) -> Tensor:
-    """A wrong label for each sample, all equally likely: ``y (B,)``, ``draws (B,)`` in [0, 1) -> ``(B,)``."""
+    """Draw a wrong label for each sample, all equally likely.
+
+    Args:
+        y: classes ``(B,)`` int64.
+        draws: uniform numbers ``(B,)`` in [0, 1).
+        classes: C.
+
+    Returns:
+        Wrong classes ``(B,)``.
+    """
     return (y + 1 + (draws * (classes - 1)).long()) % classes
 
 
 def hard_negatives(y: Tensor, draws: Tensor, logits: Tensor) -> Tensor:
-    """A wrong label for each sample, in proportion to ``softmax(logits (B, C))`` without the true class."""
+    """Draw a wrong label for each sample, in proportion to ``softmax(logits)`` without the true class.
+
+    Args:
+        y: classes ``(B,)`` int64.
+        draws: uniform numbers ``(B,)`` in [0, 1).
+        logits: scores of the classes ``(B, C)``.
+
+    Returns:
+        Wrong classes ``(B,)``.
+    """
     masked = logits.double().scatter(1, y[:, None], -torch.inf)
     cumulative = masked.softmax(1).cumsum(1)
     label = (cumulative <= draws[:, None].double() * cumulative[:, -1:]).sum(1)
@@ -77,9 +134,17 @@ def hard_negatives(y: Tensor, draws: Tensor, logits: Tensor) -> Tensor:
 
 
 def hybrid(x: Tensor, noise: Tensor, blurs: int = 6) -> Tensor:
-    """Negatives without labels: each image shares a mask of large patches with the next one of the batch.
+    """Make negatives without labels: patches of each image are mixed with the next image of the batch.
 
-    The mask is ``noise (B, 1, H, W)``, uniform in [0, 1), blurred by [1/4, 1/2, 1/4] in both directions, cut at 0.5.
+    The mask of large patches is noise, blurred by [1/4, 1/2, 1/4] in both directions and cut at 0.5.
+
+    Args:
+        x: images ``(B, c, H, W)``.
+        noise: uniform numbers ``(B, 1, H, W)`` in [0, 1).
+        blurs: number of times that the noise is blurred.
+
+    Returns:
+        Images ``(B, c, H, W)``.
     """
     kernel = noise.new_ones(3) / 4
     kernel[1] = 0.5
@@ -91,7 +156,16 @@ def hybrid(x: Tensor, noise: Tensor, blurs: int = 6) -> Tensor:
 
 
 def through(block: nn.Module, x: Tensor, drive: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Pre-activation and output of a block, ``drive`` added before its activation; without one, its output twice."""
+    """Run a block and return its pre-activation as well.
+
+    Args:
+        block: a layer, or a sequence of layers with at most one activation.
+        x: input ``(B, …)``.
+        drive: added to the pre-activation, or None.
+
+    Returns:
+        Pre-activation and output; for a block without an activation, its output twice.
+    """
     parts = list(block) if isinstance(block, nn.Sequential) else [block]
     at = next((k for k, part in enumerate(parts) if isinstance(part, ACTIVATIONS)), len(parts))
     z = x

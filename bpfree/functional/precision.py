@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def outside_autocast(like: Tensor) -> AbstractContextManager:
-    """Inside, operations on ``like``'s device keep the precision of their inputs."""
+    """Context in which operations on the device of ``like`` keep the precision of their inputs."""
     return torch.autocast(like.device.type, enabled=False) if torch._C._is_any_autocast_enabled() else nullcontext()

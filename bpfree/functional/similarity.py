@@ -1,4 +1,4 @@
-"""Similarity matching: samples of a class are to look alike, others not. Nokland & Eidnes, arXiv 1901.06656."""
+"""Similarity matching: features of one class are drawn together, others apart. Nokland & Eidnes, arXiv 1901.06656."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from bpfree.functional.precision import outside_autocast
 
 
 def summary(h: Tensor) -> Tensor:
-    """One row of features a sample: of a map ``(B, n, H, W)``, n > 3, each channel's standard deviation over space."""
+    """Features of each sample as one row; for a map ``(B, n, H, W)``, n > 3, each channel's deviation over space."""
     if h.dim() < 4 or h.shape[1] <= 3 or h.shape[2] == 1:
         return h.flatten(1)
     maps = h.to(torch.promote_types(h.dtype, torch.float32))
@@ -28,7 +28,16 @@ def similarity(x: Tensor) -> Tensor:
 
 
 def similarity_loss(features: Tensor, y: Tensor, classes: int) -> Tensor:
-    """``mean (S(features) - S(onehot(y)))^2`` over the batch's pairs; the target is 1 or -1/(C-1)."""
+    """Similarity matching loss over the batch's pairs: ``mean (S(features) - S(onehot(y)))^2``.
+
+    Args:
+        features: ``(B, …)``.
+        y: classes ``(B,)`` int64.
+        classes: C; the target of a pair is 1 or -1/(C-1).
+
+    Returns:
+        A scalar.
+    """
     x = summary(features)
     target = similarity(F.one_hot(y, classes).to(torch.promote_types(x.dtype, torch.float32)))
     return F.mse_loss(similarity(x), target)

@@ -20,12 +20,19 @@ def sparsemax(z: Tensor) -> Tensor:
 
 
 def sparsemax_loss(z: Tensor, y: Tensor) -> Tensor:
-    """Mean over the rows of ``z (B, C)``, classes ``y (B,)``, of
+    """Sparsemax loss, the mean over the rows of
 
         L = -z_y + 1/2 sum_{j: p_j > 0} (z_j^2 - tau^2) + 1/2  =  -z_y + <p, z> - |p|^2 / 2 + 1/2,   dL/dz = p - e_y
 
     with ``p = sparsemax(z)``. It is zero exactly where ``z_y`` exceeds all other scores by 1 or more. ``p`` maximises
     the right-hand side over the simplex, so the gradient may take it as fixed (Danskin's theorem).
+
+    Args:
+        z: scores ``(B, C)``.
+        y: classes ``(B,)`` int64.
+
+    Returns:
+        A scalar.
     """
     p = sparsemax(z.detach())
     return ((p * z).sum(1) - p.square().sum(1) / 2 + 0.5 - z.gather(1, y[:, None])[:, 0]).mean()

@@ -23,17 +23,46 @@ from bpfree.errors import InputError
 
 
 def lif(x: Tensor, tau: float, alpha: float) -> Tensor:
-    """Spikes, 0 or 1, of neurons driven by the currents ``x``; ``tau > 1`` in steps, ``alpha``: of the surrogate."""
+    """Spikes of leaky integrate-and-fire neurons.
+
+    Args:
+        x: input currents ``(T, …)``.
+        tau: time constant of the membrane in steps, above 1.
+        alpha: steepness of the surrogate derivative.
+
+    Returns:
+        0 or 1, ``(T, …)``.
+    """
     return _Fire.apply(x, 1 - 1 / tau, alpha)
 
 
 def membrane(x: Tensor, tau: float) -> Tensor:
-    """Membranes of neurons that never fire: ``v[t] = beta v[t-1] + x[t]``."""
+    """Membranes of neurons that never fire: ``v[t] = beta v[t-1] + x[t]``.
+
+    Args:
+        x: input currents ``(T, …)``.
+        tau: time constant in steps, above 1.
+
+    Returns:
+        ``(T, …)``.
+    """
     return _Leak.apply(x, 1 - 1 / tau)
 
 
 def spikingjelly_lif(x: Tensor, tau: float, alpha: float) -> Tensor:
-    """The same as `lif` by the package spikingjelly, whose state begins and ends with the call."""
+    """Spikes of the same neurons as `lif`, by the package spikingjelly; its state begins and ends with the call.
+
+    Args:
+        x: input currents ``(T, …)``.
+        tau: time constant of the membrane in steps, above 1.
+        alpha: steepness of the surrogate derivative.
+
+    Returns:
+        0 or 1, ``(T, …)``.
+
+    Raises:
+        InputError: spikingjelly is not installed.
+    """
     ops = _spikingjelly("functional")
     surrogate = _spikingjelly("surrogate").ATan(alpha=alpha)
     spikes, _, _ = ops.lif_multi_step(x, torch.zeros_like(x[0]), tau, False, 1.0, 0.0, surrogate, True)
@@ -41,7 +70,7 @@ def spikingjelly_lif(x: Tensor, tau: float, alpha: float) -> Tensor:
 
 
 def _spikingjelly(module: str) -> Any:
-    """A module of spikingjelly, imported where it is used."""
+    """Import a module of spikingjelly where it is used."""
     try:
         return importlib.import_module(f"spikingjelly.activation_based.{module}")
     except ImportError as error:
@@ -51,6 +80,8 @@ def _spikingjelly(module: str) -> Any:
 
 
 class _Fire(torch.autograd.Function):
+    """Membranes that fire and are reset; the backward pass is the recursion for delta above."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, beta: float, alpha: float) -> Tensor:
         h, fired, v = torch.empty_like(x), torch.empty_like(x), torch.zeros_like(x[0])
@@ -67,13 +98,15 @@ class _Fire(torch.autograd.Function):
         h, fired = ctx.saved_tensors
         slope = (h - 1).mul_(math.pi / 2 * ctx.alpha).square_().add_(1).reciprocal_().mul_(ctx.alpha / 2)
         delta = slope.mul_(grad)
-        held = (1 - fired).mul_(ctx.beta)  # how much of a membrane is still there a step later
+        kept = (1 - fired).mul_(ctx.beta)  # share of a membrane that is left one step later
         for t in range(len(delta) - 2, -1, -1):
-            delta[t] += held[t] * delta[t + 1]
+            delta[t] += kept[t] * delta[t + 1]
         return delta, None, None
 
 
 class _Leak(torch.autograd.Function):
+    """Membranes without a threshold; the backward pass is the same recursion in reverse time."""
+
     @staticmethod
     def forward(ctx: Any, x: Tensor, beta: float) -> Tensor:
         ctx.beta, v = beta, x.clone()

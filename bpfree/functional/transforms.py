@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Centralise:
-    """Take from each matrix or kernel gradient its mean over the fan-in: ``g_o <- g_o - mean(g_o)``, o an output.
+    """Subtract from each matrix or kernel gradient its mean over the fan-in: ``g_o <- g_o - mean(g_o)``, o an output.
 
     Yong, Huang, Hua, Zhang, "Gradient Centralization", arXiv 2004.01461. Vectors (biases, norms) are left alone.
     """
@@ -22,7 +22,9 @@ class Centralise:
 class ClipNorm:
     """Scale the gradients so that their joint Euclidean norm is at most ``limit``: ``g <- g * min(1, limit / |g|)``.
 
-    Every one of ``replicas`` equal parts along the first axis of each gradient has a norm, and a limit, of its own.
+    Args:
+        limit: largest norm.
+        replicas: R; each of R equal parts along the first axis of the gradients is scaled by its norm alone.
     """
 
     def __init__(self, limit: float, replicas: int = 1):
@@ -36,15 +38,16 @@ class ClipNorm:
 
 
 class AnnealedNoise:
-    """Add normal noise that falls with the steps t = 0, 1, 2, …: ``g <- g + n``, ``n ~ N(0, eta / (1 + t)^gamma)``.
+    """Add normal noise that decreases with the steps t = 0, 1, 2, …: ``g <- g + n``, ``n ~ N(0, eta / (1 + t)^gamma)``.
 
     Neelakantan et al., "Adding Gradient Noise Improves Learning for Very Deep Networks", arXiv 1511.06807. Under plain
     SGD at rate lr and with no other gradient, a weight walks to a standard deviation of `walk_std`.
 
     Args:
-        eta, gamma: of the variance.
-        generators: on the gradients' device, used by nobody else; each draws for one of as many equal parts along the
-            first axis of every gradient.
+        eta: variance at the first step.
+        gamma: exponent of its decrease.
+        generators: on the gradients' device and used for nothing else; each draws for one of as many equal parts along
+            the first axis of every gradient.
     """
 
     def __init__(self, eta: float, gamma: float, generators: Sequence[torch.Generator]):
@@ -58,8 +61,8 @@ class AnnealedNoise:
         noise = parts[0].new_empty(len(parts[0]), sum(sizes))  # one draw for all: a draw for each is mostly calls
         for row, generator in zip(noise, self.generators, strict=True):
             row.normal_(generator=generator)
-        drawn = zip(noise.split(sizes, 1), parts, strict=True)
-        torch._foreach_add_(parts, [draw.view(part.shape) for draw, part in drawn], alpha=std)
+        pairs = zip(noise.split(sizes, 1), parts, strict=True)
+        torch._foreach_add_(parts, [draw.view(part.shape) for draw, part in pairs], alpha=std)
 
     def state_dict(self) -> dict:
         return {"t": self.t, "generators": [generator.get_state() for generator in self.generators]}
@@ -73,7 +76,16 @@ class AnnealedNoise:
 def walk_std(lr: float, eta: float, gamma: float, steps: int) -> float:
     """Standard deviation of a weight that `AnnealedNoise` alone has moved: ``lr sqrt(eta T^(1-gamma) / (1-gamma))``.
 
-    The sum of the variances is taken for its integral, less than 1 % too much at T >= 5,000; gamma < 1.
+    The integral stands for the sum of the variances, less than 1 % too much at T >= 5,000.
+
+    Args:
+        lr: learning rate of plain SGD.
+        eta: variance of the noise at the first step.
+        gamma: exponent of its decrease, below 1.
+        steps: T.
+
+    Returns:
+        Standard deviation in the units of the weight.
     """
     return lr * math.sqrt(eta * steps ** (1 - gamma) / (1 - gamma))
 

@@ -1,7 +1,7 @@
 """Convolutional autoencoder: maps halve and then double again; for the task reconstruction.
 
-Block k of the encoder is ``h -> relu(norm(conv3x3(h)))`` with stride 2, of the decoder the same, without stride, behind
-nearest-neighbour upsampling to the size that the mirrored encoder block took; the last block is linear. The net of
+Block k of the encoder is ``h -> relu(norm(conv3x3(h)))`` with stride 2; a decoder block is nearest-neighbour upsampling
+to the input size of the mirrored encoder block, then the same without stride; the last block is linear. The net of
 counter-current learning (arXiv 2409.19841), where 96x96 images go through 128, 256, 1024 and 2048 channels.
 """
 
@@ -28,9 +28,23 @@ class Settings:
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks from images of ``spec.shape`` (channels, height, width) to images of the same shape."""
+    """Build the blocks from images to images of the same shape.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is (channels, height, width).
+        settings: of the net.
+        hidden_only: not possible, since the net has no classifier.
+
+    Returns:
+        The blocks of the encoder, then those of the decoder.
+
+    Raises:
+        InputError: another task, inputs that are no images, or no channels
+    """
     if spec.task != "reconstruction" or hidden_only:
-        raise InputError(f"net autoencoder puts images out again, not for {spec.task}: try --task reconstruction")
+        raise InputError(
+            f"net autoencoder reconstructs images, the task here is {spec.task}: try --task reconstruction"
+        )
     if len(spec.shape) != 3:
         raise InputError(f"net autoencoder takes images (channels, height, width), not {spec.shape}: try --net mlp")
     if not settings.encoder:
@@ -56,7 +70,7 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
 
 
 def initialise(blocks: Iterable[nn.Module]) -> None:
-    """Orthogonal kernels; times 0.001 behind an upsampling; zero where the image itself comes out."""
+    """Set orthogonal kernels, times 0.001 after an upsampling; zero in the linear block, which makes the image."""
     for block in blocks:
         kernels = [m.weight for m in block.modules() if isinstance(m, nn.Conv2d)]
         grows = any(isinstance(m, nn.Upsample) for m in block.modules())

@@ -1,4 +1,4 @@
-"""Convolutions over time: the plain baseline beside spiking nets that learn delays, for ``(T, N)`` inputs.
+"""Convolutions over time for ``(T, N)`` inputs: the plain baseline for spiking nets that learn delays.
 
 Block k is ``h -> relu(norm(conv_k(h)))`` over time, ``(B, T, n_{k-1})`` to ``(B, T, n_k)``: every tap of the kernel has
 a weight, where a synapse with a delay has one. It is causal: at time t it sees t - kernel + 1 … t, zeros before 0.
@@ -25,7 +25,13 @@ class Settings:
 
 
 class Causal(nn.Module):
-    """Convolution over time with batch normalisation and relu: ``(B, T, in)`` to ``(B, T, out)``."""
+    """Convolution over time with batch normalisation and relu: ``(B, T, in)`` to ``(B, T, out)``.
+
+    Args:
+        inputs: channels in.
+        width: channels out.
+        kernel: taps, in time steps.
+    """
 
     def __init__(self, inputs: int, width: int, kernel: int):
         super().__init__()
@@ -38,7 +44,19 @@ class Causal(nn.Module):
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks for sequences of ``spec.shape`` (time, channels)."""
+    """Build the blocks.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is (time, channels).
+        settings: of the net.
+        hidden_only: leave out the classifier, for rules with heads of their own.
+
+    Returns:
+        Blocks ``(B, T, n)`` -> ``(B, T, n_k)`` and, unless ``hidden_only``, the classifier of the mean over time.
+
+    Raises:
+        InputError: inputs that are no sequences
+    """
     sizes = [sequence(spec, "conv1d"), *settings.hidden]
     blocks: list[nn.Module] = [Causal(a, b, settings.kernel) for a, b in pairwise(sizes)]
     if not hidden_only:

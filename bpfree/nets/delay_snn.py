@@ -2,13 +2,14 @@
 
 Hammouamri, Khalfaoui-Hassani, Masquelier, arXiv 2306.17670. A hidden block is ``pad -> delay convolution -> batch norm
 over time and samples -> LIF -> dropout``, the mask held over all time steps; the readout ``pad -> delay convolution ->
-LIF that never fires -> one score a class``. Delays are bumps that narrow while training and one tap of whole steps in
-evaluation, which depends on the weights and the rounded positions alone. Under any rule positions keep to the range of
-the taps (`Synapses.constrain`); a rate of their own, without decay, they have in ``delay-snn`` and ``delay-snn-local``.
+LIF that never fires -> one score a class``. Delays are bumps that narrow in training and one tap of whole steps in
+evaluation, which depends on the weights and the rounded positions alone. Under any rule the positions stay in the range
+of the taps (`Synapses.constrain`); rules ``delay-snn`` and ``delay-snn-local`` train them at another rate, without
+decay.
 
 Shapes: spike counts ``(B, T, N)``, or images of one channel read row by row, to spikes ``(B, T_out, n_k)``, to scores
 ``(B, C)``. With ``--padding right`` every layer lengthens time by half the longest delay, so that late spikes still
-arrive. Inside a block time comes first; what goes from block to block is a view, without a copy.
+arrive. Inside a block time is the first axis; blocks exchange views, without a copy.
 """
 
 import math
@@ -35,13 +36,17 @@ NARROW, LEAST = 0.23, 0.27  # a bump's width is its buffer plus LEAST; the buffe
 @settings
 class Settings:
     hidden: tuple[PositiveInt, ...] = setting((256, 256), "spiking neurons of the hidden layers, all positive")
-    delays: Literal["learned", "fixed", "none"] = setting("learned", "fixed: random and never trained; none: all zero")
+    delays: Literal["learned", "fixed", "none"] = setting(
+        "learned", "learned; fixed: random and never trained; none: all zero"
+    )
     max_delay_ms: float = setting(250.0, "longest delay; an odd number of taps covers it", unit="ms", gt=0)
     bin_ms: float = setting(10.0, "length of a time step", unit="ms", gt=0)
     tau_ms: float = setting(10.05, "time constant of the membranes, longer than a step", unit="ms", gt=0)
-    synapses: int | None = setting(None, "random inputs of every neuron (none: all of the layer below)", ge=1)
-    kernel_count: int = setting(1, "delays, each with a weight, of every synapse", ge=1)
-    padding: Literal["right", "causal"] = setting("right", "right: layers run on until late spikes have arrived")
+    synapses: int | None = setting(None, "number of random inputs of every neuron (none: the whole layer below)", ge=1)
+    kernel_count: int = setting(1, "number of delays of every synapse, each with a weight", ge=1)
+    padding: Literal["right", "causal"] = setting(
+        "right", "right: layers run until late spikes have arrived; causal: as long as the input"
+    )
     dropout: float = setting(0.4, "share of neurons silenced for a whole sample", ge=0, lt=1, search=(0.0, 0.5))
     surrogate_alpha: float = setting(5.0, "steepness of the surrogate of a spike's derivative", gt=0)
     neuron: Literal["fused", "spikingjelly"] = setting("fused", "LIF of this package, or spikingjelly's: same spikes")
@@ -49,69 +54,78 @@ class Settings:
         "sum", "scores: softmax of the readout's membranes summed over time, or their mean or maximum"
     )
     start_width: float | None = setting(
-        None, "width of the delays' bumps at first, in steps (none: about half the taps)", unit="steps", ge=0.5
+        None, "initial width of the delays' bumps (none: about half the taps)", unit="steps", ge=0.5
     )
     anneal_share: float = setting(0.25, "share of the epochs over which the bumps narrow to 0.5 steps", gt=0, le=1)
 
     @property
     def tau(self) -> float:
-        """In steps."""
+        """Time constant in steps."""
         return self.tau_ms / self.bin_ms
 
     @property
     def taps(self) -> int:
-        """K, odd; 1 without delays."""
+        """Number of taps K, odd; 1 without delays."""
         return 1 if self.delays == "none" else round(self.max_delay_ms / self.bin_ms) // 2 * 2 + 1
 
 
 class Synapses(nn.Module):
-    """A layer's synapses: weights ``(O, S, C)``, positions ``P (O, S, C)`` in [-K//2, K//2], delays ``K//2 - P``.
+    """Synapses of a layer: weights ``(O, S, C)``, positions ``P (O, S, C)`` in [-K//2, K//2], delays ``K//2 - P``.
 
-    ``sources (O, S)``: the inputs that each neuron has, where it has not all of them; ``width ()``: of learned bumps.
+    Args:
+        fan_in: I, number of inputs.
+        fan_out: O, number of neurons.
+        settings: of the net.
+
+    Attributes:
+        sources: ``(O, S)``, the inputs of each neuron; None where it has all of them.
+        width: scalar, width of learned bumps above `LEAST`.
     """
 
     sources: Tensor | None
     width: Tensor
 
-    def __init__(self, fan_in: int, fan_out: int, chosen: Settings):
+    def __init__(self, fan_in: int, fan_out: int, settings: Settings):
         super().__init__()
-        if chosen.synapses is not None and chosen.synapses > fan_in:
-            raise InputError(f"synapses = {chosen.synapses} is more than the {fan_in} inputs of a layer: at most that")
-        self.fan_in, self.chosen, self.taps = fan_in, chosen, chosen.taps
+        if settings.synapses is not None and settings.synapses > fan_in:
+            raise InputError(
+                f"synapses = {settings.synapses} is more than the {fan_in} inputs of a layer: use at most {fan_in}"
+            )
+        self.fan_in, self.settings, self.taps = fan_in, settings, settings.taps
         self.middle = self.taps // 2
-        count = chosen.kernel_count if self.taps > 1 else 1
-        shape = (fan_out, chosen.synapses or fan_in, count)
+        count = settings.kernel_count if self.taps > 1 else 1
+        shape = (fan_out, settings.synapses or fan_in, count)
         bound = math.sqrt(6 / (shape[1] * count))  # kaiming, for relu
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         sources = None
-        if chosen.synapses is not None:
-            sources = torch.rand(fan_out, fan_in).argsort(1)[:, : chosen.synapses].sort(1).values
+        if settings.synapses is not None:
+            sources = torch.rand(fan_out, fan_in).argsort(1)[:, : settings.synapses].sort(1).values
         self.register_buffer("sources", sources)
         if self.taps == 1:
             return
         position = torch.empty(shape).uniform_(-self.middle - 1, self.middle).clamp_(-self.middle, self.middle)
-        if chosen.delays == "fixed":
+        if settings.delays == "fixed":
             self.register_buffer("position", position.round_())
             return
         self.position = nn.Parameter(position)
-        start = self.middle if chosen.start_width is None else chosen.start_width - LEAST
+        start = self.middle if settings.start_width is None else settings.start_width - LEAST
         self.start = max(start, NARROW)
         self.register_buffer("width", torch.tensor(float(self.start)))
 
     def constrain(self) -> None:
-        """Put positions that moved back into the range that the taps cover."""
+        """Clamp the positions to the range that the taps cover."""
         if isinstance(getattr(self, "position", None), nn.Parameter):
             with torch.no_grad():
                 self.position.clamp_(-self.middle, self.middle)
 
     def anneal(self, epochs: int) -> None:
-        """An epoch of ``epochs`` is done: bumps narrow by equal factors, to the last over a share of the epochs."""
+        """Narrow the bumps after an epoch, by equal factors over ``anneal_share`` of all ``epochs``."""
         if isinstance(getattr(self, "position", None), nn.Parameter):
-            steps = max(1, int(self.chosen.anneal_share * epochs))
+            steps = max(1, int(self.settings.anneal_share * epochs))
             self.width.mul_((NARROW / self.start) ** (1 / steps)).clamp_(min=NARROW)
 
     def kernel(self) -> Tensor:
-        """``(K, I, O)``, indexed by delay."""
+        """Kernel ``(K, I, O)``, indexed by delay."""
         weight = self.weight.permute(2, 1, 0).contiguous()  # (C, S, O)
         if self.taps == 1:
             kernel = weight
@@ -128,10 +142,10 @@ class Synapses(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Currents ``(T_out, B, O)`` of spikes ``(T, B, I)``."""
-        return convolve(x, self.kernel(), len(x) + (self.middle if self.chosen.padding == "right" else 0))
+        return convolve(x, self.kernel(), len(x) + (self.middle if self.settings.padding == "right" else 0))
 
     def outgoing(self) -> Tensor:
-        """Synapses that every input has, their several delays counted each ``(I,)``."""
+        """Number of synapses of every input ``(I,)``, each of several delays counted."""
         fan_out, _, count = self.weight.shape
         if self.sources is None:
             return torch.full((self.fan_in,), fan_out * count, device=self.weight.device)
@@ -139,54 +153,70 @@ class Synapses(nn.Module):
 
 
 class Spiking(nn.Module):
-    """A hidden block."""
+    """Hidden block: ``(B, T, I)`` to spikes ``(B, T_out, O)``.
 
-    def __init__(self, fan_in: int, fan_out: int, chosen: Settings):
+    Args:
+        fan_in: I, number of inputs.
+        fan_out: O, number of neurons.
+        settings: of the net.
+    """
+
+    def __init__(self, fan_in: int, fan_out: int, settings: Settings):
         super().__init__()
-        self.chosen = chosen
-        self.synapses = Synapses(fan_in, fan_out, chosen)
+        self.settings = settings
+        self.synapses = Synapses(fan_in, fan_out, settings)
         self.norm = nn.BatchNorm1d(fan_out)
 
     def forward(self, x: Tensor) -> Tensor:
         currents = self.synapses(time_first(x))
         currents = self.norm(currents.flatten(0, 1)).view_as(currents)
-        spikes = NEURONS[self.chosen.neuron](currents, self.chosen.tau, self.chosen.surrogate_alpha)
-        if self.training and self.chosen.dropout:
-            spikes = spikes * F.dropout(torch.ones_like(spikes[0]), self.chosen.dropout)  # one mask for all time
+        spikes = NEURONS[self.settings.neuron](currents, self.settings.tau, self.settings.surrogate_alpha)
+        if self.training and self.settings.dropout:
+            spikes = spikes * F.dropout(torch.ones_like(spikes[0]), self.settings.dropout)  # one mask for all time
         return spikes.transpose(0, 1)
 
     def readout(self, classes: int) -> "Readout":
-        """Scores of ``classes`` from what this block puts out."""
-        return Readout(self.norm.num_features, classes, self.chosen)
+        """Build a readout of ``classes`` for the output of this block."""
+        return Readout(self.norm.num_features, classes, self.settings)
 
 
 class Readout(nn.Module):
-    """Membranes that never fire, and scores ``(B, C)`` from their course."""
+    """Readout by membranes that never fire: ``(B, T, I)`` to scores ``(B, C)``.
 
-    def __init__(self, fan_in: int, classes: int, chosen: Settings):
+    Args:
+        fan_in: I, number of inputs.
+        classes: C.
+        settings: of the net.
+    """
+
+    def __init__(self, fan_in: int, classes: int, settings: Settings):
         super().__init__()
-        self.chosen = chosen
-        self.synapses = Synapses(fan_in, classes, chosen)
+        self.settings = settings
+        self.synapses = Synapses(fan_in, classes, settings)
 
     def forward(self, x: Tensor) -> Tensor:
-        v = membrane(self.synapses(time_first(x)), self.chosen.tau)  # (T, B, C)
-        if self.chosen.time_readout == "sum":
+        v = membrane(self.synapses(time_first(x)), self.settings.tau)  # (T, B, C)
+        if self.settings.time_readout == "sum":
             return v.softmax(2).sum(0)
-        return v.mean(0) if self.chosen.time_readout == "mean" else v.amax(0)
+        return v.mean(0) if self.settings.time_readout == "mean" else v.amax(0)
 
 
 def time_first(x: Tensor) -> Tensor:
-    """``(B, T, N)``, or images ``(B, 1, T, N)``, as a view ``(T, B, N)``."""
+    """View ``(T, B, N)`` of ``(B, T, N)`` or of images ``(B, 1, T, N)``."""
     return (x.squeeze(1) if x.dim() == 4 else x).transpose(0, 1)
 
 
 def operations(blocks: Sequence[nn.Module], x: Tensor) -> dict[str, float]:
-    """What a prediction does, mean over the samples ``x``, in a net whose neurons work when a spike reaches them.
+    """Count the operations of a prediction in a net whose neurons are updated when a spike arrives.
+
+    Args:
+        blocks: all blocks of the net, in order.
+        x: inputs ``(B, T, N)``.
 
     Returns:
-        Spikes of the input (the sum of its counts) and of every hidden layer; ``accumulates``: one for each spike and
-        synapse that it goes to; ``multiply-accumulates``: one for each neuron and step, for the leak. Batch norm is
-        part of the weights then.
+        Means over the samples: spikes of the input (the sum of its counts) and of every hidden layer; ``accumulates``:
+        one for each spike and synapse that it reaches; ``multiply-accumulates``: one for each neuron and step, for the
+        leak. Batch normalisation is folded into the weights.
     """
     counts, accumulates, leaks = {}, 0.0, 0.0
     for k, block in enumerate(blocks):
@@ -194,14 +224,26 @@ def operations(blocks: Sequence[nn.Module], x: Tensor) -> dict[str, float]:
         counts[f"spikes of layer {k}" if k else "spikes of the input"] = spikes.sum().item()
         synapses: Synapses = block.synapses  # type: ignore[assignment]
         accumulates += (spikes * synapses.outgoing()).sum().item()
-        steps = time_first(x).shape[0] + (synapses.middle if synapses.chosen.padding == "right" else 0)
+        steps = time_first(x).shape[0] + (synapses.middle if synapses.settings.padding == "right" else 0)
         leaks += steps * synapses.weight.shape[0]
         x = block(x)
     return {**counts, "accumulates": accumulates, "multiply-accumulates": leaks}
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks for spike counts of ``spec.shape`` (T, N) and, unless ``hidden_only``, the readout of its classes."""
+    """Build the blocks.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is (T, N) or (1, T, N).
+        settings: of the net.
+        hidden_only: leave out the readout, for rules with heads of their own.
+
+    Returns:
+        Spiking blocks ``(B, T, N)`` -> ``(B, T_out, n_k)`` and, unless ``hidden_only``, the readout of the classes.
+
+    Raises:
+        InputError: inputs of another shape, or time constants and delays that do not fit the steps
+    """
     shape = spec.shape[1:] if len(spec.shape) == 3 and spec.shape[0] == 1 else spec.shape
     if len(shape) != 2:
         raise InputError(
@@ -211,16 +253,16 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
         raise InputError(f"net delay-snn ends in one score a class, not in {spec.outputs}: use it for classification")
     if settings.tau <= 1:
         raise InputError(
-            f"tau_ms = {settings.tau_ms:g} is no longer than a step: more than bin_ms = {settings.bin_ms:g}"
+            f"tau_ms = {settings.tau_ms:g} is no longer than a step: use more than bin_ms = {settings.bin_ms:g}"
         )
     if settings.delays != "none" and settings.taps < 3:
         raise InputError(
-            f"max_delay_ms = {settings.max_delay_ms:g} is less than two steps of {settings.bin_ms:g} ms: take more, or "
+            f"max_delay_ms = {settings.max_delay_ms:g} is less than two steps of {settings.bin_ms:g} ms: use more, or "
             f"delays = none"
         )
     if settings.taps > shape[0]:
         raise InputError(
-            f"delays up to {settings.taps - 1} steps do not fit into a sequence of {shape[0]}: max_delay_ms below "
+            f"delays up to {settings.taps - 1} steps do not fit into a sequence of {shape[0]}: use max_delay_ms below "
             f"{shape[0] * settings.bin_ms:g}"
         )
     blocks: list[nn.Module] = []

@@ -1,9 +1,9 @@
-"""Your own instrument: a Python function or a process that answers measurements. Layers with linear maps.
+"""Instrument layers: the user's own function or process measures, each layer with a linear map.
 
-``instrument`` is ``FILE.py:function``, called with an array ``(B, inputs)`` of values in [-1, 1] and giving ``(B,
-outputs)``; or a command, which gets lines ``{"x": [[…], …]}`` on its standard input and answers each with one line
-``{"y": [[…], …]}``. A question without a good answer in time is asked again, of a process started anew. ``tape``
-records every answer; ``replay`` answers from such a recording in the place of the instrument.
+``instrument`` is ``FILE.py:function``, called with an array ``(B, inputs)`` of values in [-1, 1] and returning ``(B,
+outputs)``; or a command, which reads lines ``{"x": [[…], …]}`` from its standard input and answers each with one line
+``{"y": [[…], …]}``. A measurement that fails or takes too long is repeated, with the process started anew. ``tape``
+records every answer; ``replay`` takes the answers from such a recording instead of the instrument.
 """
 
 import json
@@ -27,50 +27,56 @@ from bpfree.nets.physical.system import System
 if TYPE_CHECKING:
     from bpfree.training.data import Spec
 
-Ask = Callable[[np.ndarray], object]
+Measure = Callable[[np.ndarray], object]
 
 
 @settings
 class Settings(PhysicalSettings):
-    instrument: str = setting("", "FILE.py:function, or a command that speaks lines of JSON")
-    outputs: int | None = setting(None, "values that it gives (none: as many as inputs)", ge=1)
+    instrument: str = setting("", "FILE.py:function, or a command that reads and writes lines of JSON")
+    outputs: int | None = setting(None, "number of values that it returns (none: as many as inputs)", ge=1)
     timeout_s: float = setting(10.0, "longest wait for an answer of a process", unit="s", gt=0)
-    retries: int = setting(2, "how often a question is asked again", ge=0)
-    tape: str | None = setting(None, "file that every answer is recorded to")
-    replay: str | None = setting(None, "recording to take the answers from, in place of the instrument")
+    retries: int = setting(2, "number of times that a failed measurement is repeated", ge=0)
+    tape: str | None = setting(None, "file to record every answer in")
+    replay: str | None = setting(None, "recording to take the answers from, instead of the instrument")
 
 
 class Instrument(System):
-    """Whatever stands on the bench."""
+    """System behind a Python function, a process or a recording.
+
+    Args:
+        settings: of the net.
+        inputs: number of values that it takes.
+    """
 
     simulated = False
     differentiable = False
     settings: Settings  # type: ignore[assignment]
 
-    def __init__(self, chosen: Settings, inputs: int):
-        super().__init__(chosen, inputs, chosen.outputs or inputs)
-        if bool(chosen.instrument) == bool(chosen.replay):
+    def __init__(self, settings: Settings, inputs: int):
+        super().__init__(settings, inputs, settings.outputs or inputs)
+        if bool(settings.instrument) == bool(settings.replay):
             raise InputError("give one of instrument (FILE.py:function or a command) and replay (a recording)")
         self.process: Process | None = None
-        self.ask = self._answers()
+        self.request = self._connect()
 
-    def _answers(self) -> Ask:
-        chosen = self.settings
-        if chosen.replay is not None:
-            return replayed(Path(chosen.replay))
-        file = file_and_object(chosen.instrument)
+    def _connect(self) -> Measure:
+        """Choose the source of the answers."""
+        settings = self.settings
+        if settings.replay is not None:
+            return from_recording(Path(settings.replay))
+        file = file_and_object(settings.instrument)
         if file and file[1]:  # else a command, which may end in .py as well
-            return function_of(*file)
-        process = self.process = Process(chosen.instrument)
+            return from_function(*file)
+        process = self.process = Process(settings.instrument)
 
-        def ask(x: np.ndarray) -> object:
-            line = process.ask(json.dumps({"x": x.tolist()}), chosen.timeout_s)
+        def measure(x: np.ndarray) -> object:
+            line = process.ask(json.dumps({"x": x.tolist()}), settings.timeout_s)
             try:
                 return json.loads(line)["y"]
             except (ValueError, KeyError, TypeError):
                 raise Failed(f"its answer is not a line of JSON with y: {line.strip()[:60]!r}") from None
 
-        return ask
+        return measure
 
     def respond(self, e: Tensor) -> Tensor:
         x, why = e.double().cpu().numpy(), ""
@@ -78,20 +84,24 @@ class Instrument(System):
             if attempt:
                 self.costs.repeats += len(x)
             try:
-                y = self._checked(x, self.ask(x))
+                y = self._checked(x, self.request(x))
                 break
             except Failed as failure:
                 why = str(failure)
         else:
-            asked = self.settings.retries + 1
-            raise InputError(f"no good answer of the instrument, asked {asked} times; the last time: {why}")
+            attempts = self.settings.retries + 1
+            raise InputError(f"the instrument gave no valid answer in {attempts} attempts; the last error: {why}")
         if self.settings.tape is not None:
             with Path(self.settings.tape).open("a", encoding="utf-8") as tape:
                 tape.write(json.dumps({"x": x.tolist(), "y": y.tolist()}) + "\n")
         return torch.from_numpy(y).to(e)
 
     def _checked(self, x: np.ndarray, answer: object) -> np.ndarray:
-        """The answer as an array. Failed: another length, not finite, or the same for all of several inputs."""
+        """Convert an answer to an array ``(B, outputs)``.
+
+        Raises:
+            Failed: another shape, values that are not finite, or the same values for different inputs.
+        """
         try:
             y = np.array(answer, dtype=np.float64)
         except (TypeError, ValueError):
@@ -105,23 +115,38 @@ class Instrument(System):
         return y
 
 
-def function_of(file: Path, name: str) -> Ask:
-    """The function ``name`` of a Python file."""
-    found = getattr(module_of(file, "instrument", "FILE.py:function"), name, None)
-    if not callable(found):
+def from_function(file: Path, name: str) -> Measure:
+    """Load the function of an instrument.
+
+    Args:
+        file: a Python file.
+        name: of the function.
+
+    Returns:
+        The function; an exception in it becomes `Failed`, so that the measurement is repeated.
+
+    Raises:
+        InputError: the file has no such function.
+    """
+    function = getattr(module_of(file, "instrument", "FILE.py:function"), name, None)
+    if not callable(function):
         raise InputError(f"{file} has no function {name!r}: give FILE.py:function")
 
-    def ask(x: np.ndarray) -> object:
+    def measure(x: np.ndarray) -> object:
         try:
-            return found(x)
-        except (Exception, SystemExit) as error:  # an instrument that quits does not end the training
+            return function(x)
+        except (Exception, SystemExit) as error:  # an instrument that exits does not end the training
             raise Failed(f"{name} raised {type(error).__name__}: {error}") from error
 
-    return ask
+    return measure
 
 
-def replayed(path: Path) -> Ask:
-    """Answers from a recording: to each question what was answered then, in the order of asking."""
+def from_recording(path: Path) -> Measure:
+    """Answers from a recording: for equal inputs in the order in which they were recorded.
+
+    Raises:
+        InputError: no recording; or, when measuring, inputs that are not in it.
+    """
     known: dict[bytes, deque] = defaultdict(deque)
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -130,15 +155,27 @@ def replayed(path: Path) -> Ask:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"cannot replay {path}: expected lines of JSON with x and y ({error})") from None
 
-    def ask(x: np.ndarray) -> object:
-        answers = known.get(x.tobytes())
-        if not answers:
-            raise InputError(f"{path} holds no answer to this question: replay the run that was recorded, unchanged")
-        return answers.popleft()
+    def measure(x: np.ndarray) -> object:
+        outputs = known.get(x.tobytes())
+        if not outputs:
+            raise InputError(f"{path} holds no answer for these inputs: replay the recorded run with the same settings")
+        return outputs.popleft()
 
-    return ask
+    return measure
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Layers for inputs of ``spec.shape``."""
+    """Build the layers around one system.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is flattened.
+        settings: of the net.
+        hidden_only: leave out the classifier, for rules with heads of their own.
+
+    Returns:
+        Physical layers ``(B, …)`` -> ``(B, hidden_k)`` and, unless ``hidden_only``, a linear classifier.
+
+    Raises:
+        InputError: the ports or layers do not fit the system
+    """
     return layers(Instrument(settings, needed_ports(spec, settings)), spec, hidden_only)

@@ -1,7 +1,7 @@
 """Multi-layer perceptron: fully connected layers.
 
-Block k is ``h -> activation(W_k h + b_k)``; unless a rule brings its own heads, a linear classifier is the last block,
-or, where the task is to put out the example itself, a linear map of its shape.
+Block k is ``h -> activation(W_k h + b_k)``, ``(B, n_{k-1})`` to ``(B, n_k)``; unless a rule brings its own heads, the
+last block is a linear classifier or, for the task reconstruction, a linear map to the shape of the example.
 """
 
 import math
@@ -34,7 +34,16 @@ class Settings:
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks for inputs of ``spec.shape`` and, unless ``hidden_only``, outputs of ``spec.outputs``."""
+    """Build the blocks.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is flattened.
+        settings: of the net.
+        hidden_only: leave out the last block, for rules with heads of their own.
+
+    Returns:
+        Blocks ``(B, …)`` -> ``(B, n_k)`` and, unless ``hidden_only``, a linear block to ``spec.outputs``.
+    """
     sizes = [prod(spec.shape), *settings.hidden]
     blocks: list[nn.Module] = []
     for fan_in, width in pairwise(sizes):
@@ -56,10 +65,17 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
 
 
 def weight_std(settings: Settings, fan_in: int) -> float:
-    """Standard deviation of normal weights of the classifier and the hidden layers alike.
+    """Standard deviation of normal weights, the same for the classifier and the hidden layers.
 
     He et al., arXiv 1502.01852: sqrt(2 / n). Sussillo and Abbott, arXiv 1412.6558, for relu: g / sqrt(n) with
-    g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)), which makes up for what the fluctuations of n units cost.
+    g = sqrt(2) exp(1.2 / (max(n, 6) - 2.4)), which compensates for the fluctuations of n units.
+
+    Args:
+        settings: of the net.
+        fan_in: n, number of inputs of the layer.
+
+    Returns:
+        The standard deviation.
     """
     he = math.sqrt(2 / fan_in)
     walk = he * math.exp(1.2 / (max(fan_in, 6) - 2.4))

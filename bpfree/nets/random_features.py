@@ -1,4 +1,6 @@
-"""Random features: a digital control in the place of physics, relu of a fixed random matrix. Layers with linear maps.
+"""Random features: relu of a fixed random matrix as a digital control in the place of physics, each with a linear map.
+
+Rahimi and Recht, "Random Features for Large-Scale Kernel Machines", NIPS 2007.
 
 y = relu(G a),   G_mn = N(0, 1) sqrt(2 / N),   a = x / max|x|
 """
@@ -24,12 +26,17 @@ class Settings(PhysicalSettings):
 
 
 class RandomFeatures(System):
-    """Not physics at all: what a layer of the same shape and no training can do."""
+    """Digital control: a layer of the same shape without physics and without training.
+
+    Args:
+        settings: of the net.
+        inputs: N, number of values.
+    """
 
     simulated = False
 
-    def __init__(self, chosen: Settings, inputs: int):
-        super().__init__(chosen, inputs, chosen.outputs or inputs)
+    def __init__(self, settings: Settings, inputs: int):
+        super().__init__(settings, inputs, settings.outputs or inputs)
         self.add("G", self.draw("G", self.outputs, inputs, dtype=torch.float64) * math.sqrt(2 / inputs))
 
     def count(self, purpose: str, rows: int) -> None:
@@ -40,5 +47,17 @@ class RandomFeatures(System):
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Layers for inputs of ``spec.shape``."""
+    """Build the layers around one system.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is flattened.
+        settings: of the net.
+        hidden_only: leave out the classifier, for rules with heads of their own.
+
+    Returns:
+        Physical layers ``(B, …)`` -> ``(B, hidden_k)`` and, unless ``hidden_only``, a linear classifier.
+
+    Raises:
+        InputError: the ports or layers do not fit the system
+    """
     return layers(RandomFeatures(settings, needed_ports(spec, settings)), spec, hidden_only)

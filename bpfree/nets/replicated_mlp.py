@@ -1,4 +1,4 @@
-"""Replicated multi-layer perceptron: R independent nets side by side, trained in batched matrix products.
+"""Replicated multi-layer perceptron: R independent nets, trained at once in batched matrix products.
 
 Block k is ``h_r -> activation(W_kr h_r + b_kr)`` for replicas r = 0 … R-1 of one shape. Every parameter holds its
 replicas in R equal parts along its first axis: weights ``(R, out, in)``, biases ``(R * out,)``. Activities are
@@ -24,7 +24,7 @@ class Settings(mlp.Settings):
 
 
 class Replicated(nn.Module):
-    """R linear maps at once: ``(B, R, in)``, or ``(B, in)`` that all share, to ``(B, R, out)``."""
+    """R linear maps at once: ``(B, R, in)``, or ``(B, in)`` shared by all, to ``(B, R, out)``."""
 
     def __init__(self, layers: Sequence[nn.Linear]):
         super().__init__()
@@ -44,13 +44,22 @@ class Replicated(nn.Module):
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks of R nets, each drawn after the other as `mlp.build` draws one."""
+    """Build the blocks of R nets, drawn one after the other as `mlp.build` draws one.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is flattened.
+        settings: of the net.
+        hidden_only: leave out the classifiers, for rules with heads of their own.
+
+    Returns:
+        Blocks ``(B, R, n)`` -> ``(B, R, n_k)`` and, unless ``hidden_only``, the classifiers.
+    """
     nets = [mlp.build(spec, settings, hidden_only=hidden_only) for _ in range(settings.replicas)]
     return [_stacked(blocks, first=k == 0) for k, blocks in enumerate(zip(*nets, strict=True))]
 
 
 def _stacked(blocks: Sequence[nn.Module], first: bool) -> nn.Module:
-    """One block from the same block of every net; only the first one flattens its inputs."""
+    """Join the same block of every net into one; only the first one flattens its inputs."""
     layers = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
     rest = [layer for layer in blocks[0].children() if not isinstance(layer, nn.Flatten | nn.Linear)]
     return nn.Sequential(*([nn.Flatten()] if first else []), Replicated(layers), *rest)

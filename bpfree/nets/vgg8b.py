@@ -1,8 +1,8 @@
 """VGG8b: six 3x3 convolutions and a hidden layer, with batch norm and dropout, for images from 16x16 up.
 
 The net of Nokland & Eidnes, arXiv 1901.06656: 128, 256, pool, 256, 512, pool, 512, pool, 512, pool channels, then 1024
-units. A block is ``h -> activation(norm(layer(pool(dropout(h)))))``: dropout and pooling of one layer's output stand at
-the beginning of the next block, so that a local loss sees the layer before both, as it does there.
+units. A block is ``h -> activation(norm(layer(pool(dropout(h)))))``: dropout and pooling of a layer's output are at the
+beginning of the next block, so that a local loss sees the layer before both, as in the paper.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bpfree.training.data import Spec
 
 _CHANNELS = (128, 256, 256, 512, 512, 512)
-_POOLED = (False, False, True, False, True, True)  # whether the input of the layer is pooled
+_POOLED = (False, False, True, False, True, True)  # the input of the layer is pooled
 _UNITS = 1024
 
 
@@ -26,11 +26,23 @@ _UNITS = 1024
 class Settings:
     width: float = setting(1.0, "factor on the numbers of channels and units", gt=0)
     dropout: float = setting(0.2, "share of a layer's output that is dropped", ge=0, lt=1)
-    slope: float = setting(0.01, "slope of the activation below zero; 0 is relu", ge=0, lt=1)
+    slope: float = setting(0.01, "slope of the activation below zero (0: relu)", ge=0, lt=1)
 
 
 def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Module]:
-    """Blocks for images of ``spec.shape`` (channels, height, width), both sides at least 16."""
+    """Build the blocks.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is (channels, height, width), both sides at least 16.
+        settings: of the net.
+        hidden_only: leave out the classifier, for rules with heads of their own.
+
+    Returns:
+        Six convolutional blocks, the hidden layer ``(B, units)`` and, unless ``hidden_only``, the classifier.
+
+    Raises:
+        InputError: inputs that are no images of that size
+    """
     if len(spec.shape) != 3 or min(spec.shape[1:]) < 16:
         raise InputError(f"net vgg8b needs images of at least 16x16 pixels, not inputs of shape {spec.shape}")
     channels = [max(1, round(settings.width * n)) for n in _CHANNELS]

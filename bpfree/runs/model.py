@@ -16,9 +16,9 @@ from torch import Tensor
 
 from bpfree.config.settings import build
 from bpfree.data import reader_of, verification
-from bpfree.data.damaged import DAMAGED
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
 from bpfree.data.images.folder import opened
+from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
@@ -225,9 +225,9 @@ def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, 
         value = METRICS[metric](model.predict(test), test.y).item()
         return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
     then = {key: model.config[key] for key in reader.as_trained if key in model.config}
-    now = reader.chosen({**then, **settings}, seed)
+    now = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(now)
-    _refuse_other_split(model, raw.sha256, now, reader.chosen(then, seed))
+    _refuse_other_split(model, raw.sha256, now, reader.resolve_settings(then, seed))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part to evaluate the model on")
     x = raw.x_test

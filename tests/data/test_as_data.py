@@ -1,4 +1,4 @@
-"""What ``Trainer.fit`` accepts."""
+"""Conversion of everything that ``Trainer.fit`` accepts."""
 
 import threading
 
@@ -111,7 +111,7 @@ def test_a_streamed_dataset_may_hold_random_transforms_so_it_is_not_fixed(monkey
     assert data.to("cpu", 1).train.fixed
 
 
-def test_a_datasets_own_error_reaches_the_caller(monkeypatch):
+def test_an_error_inside_a_dataset_reaches_the_caller(monkeypatch):
     class Broken(Pairs):
         targets = Y
 
@@ -155,7 +155,7 @@ def test_a_loader_can_start_at_batch_k():
     assert all(torch.equal(a.x, b.x) for a, b in zip(whole[5:], rest, strict=True))
 
 
-def test_labels_of_a_plain_dataset_in_a_loader_are_found_by_reading_it():
+def test_labels_of_a_plain_dataset_in_a_loader_are_read_from_it():
     assert as_data((DataLoader(Pairs(), 8), DataLoader(Pairs(), 8))).spec.classes == 3
 
 
@@ -204,10 +204,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_used_is_one_clear_line(case):
-    given, message = BAD[case]
+def test_unusable_data_are_refused_in_one_line(case):
+    data, message = BAD[case]
     with pytest.raises(InputError) as error:
-        as_data(given)
+        as_data(data)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -217,7 +217,7 @@ def test_settings_that_a_loader_would_ignore_are_refused():
         as_data(loaders(), {"flip": True})
 
 
-def test_a_bad_label_in_a_loader_is_found_when_it_comes():
+def test_a_bad_label_in_a_loader_is_refused_when_it_is_read():
     y = Y.clone()
     y[50] = -1
     train = DataLoader(TensorDataset(X, y), batch_size=8)

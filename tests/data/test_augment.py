@@ -41,8 +41,8 @@ def test_equals_the_reference(shift, crop, flip, channels, seed):
 
 def test_offsets_cover_their_whole_range_and_nothing_else():
     offsets = Augment(shift=2, crop=1, flip=True).draw(2000, 0)
-    found = [sorted(set(column.tolist())) for column in offsets.unbind(1)]
-    assert found == [[-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2], [-1, 0, 1], [-1, 0, 1], [0, 1]]
+    values = [sorted(set(column.tolist())) for column in offsets.unbind(1)]
+    assert values == [[-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2], [-1, 0, 1], [-1, 0, 1], [0, 1]]
 
 
 def test_offsets_are_uniform():

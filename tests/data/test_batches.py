@@ -140,7 +140,7 @@ def test_two_epochs_are_augmented_differently():
 
 
 def test_two_batches_of_an_epoch_are_augmented_differently():
-    """All rows are the same image, so only the draws can differ."""
+    """Rows are all the same image, so only the draws can differ."""
     source = TensorSource(torch.rand(1, 1, 5, 5).expand(40, -1, -1, -1), augment=Augment(shift=2))
     first, second = source.batches(20, rng=rng())
     assert not torch.equal(first.x, second.x)

@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         script = self.server.script
         act = script.pop(0) if len(script) > 1 else script[0]
-        self.server.asked.append((self.headers["Host"], self.headers.get("Range")))
+        self.server.requests.append((self.headers["Host"], self.headers.get("Range")))
         act(self)
 
     def answer(self, body, begin=0, announce=None, resume=True):
@@ -87,7 +87,7 @@ def missing(handler):
 @pytest.fixture
 def host(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.script = [], [whole]
+    server.requests, server.script = [], [whole]
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
     def open_local(url, headers):
@@ -111,13 +111,13 @@ def test_whole_file_arrives_and_leaves_no_part_behind(host, tmp_path):
 def test_what_is_there_is_not_fetched_again(host, tmp_path):
     fetching.fetch(REMOTE, tmp_path, check)
     fetching.fetch(REMOTE, tmp_path, check)
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 def test_a_cut_connection_is_resumed_where_it_ended(host, tmp_path):
     host.script = [cut(3000), cut(4000), whole]
     assert fetching.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
-    assert [asked for _, asked in host.asked] == [None, "bytes=3000-", "bytes=7000-"]
+    assert [requests for _, requests in host.requests] == [None, "bytes=3000-", "bytes=7000-"]
 
 
 @pytest.mark.parametrize("error", [OSError(113, "No route to host"), ssl.SSLEOFError(8, "EOF occurred")], ids=repr)
@@ -134,18 +134,18 @@ def test_whatever_the_network_does_wrong_is_a_cut_connection(error, host, tmp_pa
 
     monkeypatch.setattr(fetching, "open_https", broken)
     assert fetching.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
-    assert [asked for _, asked in host.asked] == [None, "bytes=3000-"]
+    assert [requests for _, requests in host.requests] == [None, "bytes=3000-"]
 
 
 def raised(error):
     raise error
 
 
-def test_a_host_that_is_away_for_a_moment_is_asked_again(host, tmp_path, monkeypatch):
+def test_a_host_that_fails_for_a_moment_is_tried_again(host, tmp_path, monkeypatch):
     host.script = [cut(3000), whole]
     local, away = fetching.open_https, iter([False, True, True, False])
     refused = urllib.error.URLError(ConnectionRefusedError("refused"))
-    monkeypatch.setattr(fetching, "open_https", lambda *asked: raised(refused) if next(away) else local(*asked))
+    monkeypatch.setattr(fetching, "open_https", lambda *requests: raised(refused) if next(away) else local(*requests))
     one = fetching.Remote(REMOTE.name, REMOTE.urls[:1], REMOTE.size)
     assert fetching.fetch(one, tmp_path, check).read_bytes() == CONTENT
 
@@ -154,7 +154,7 @@ def test_a_folder_in_place_of_the_file_is_named(host, tmp_path):
     (tmp_path / "set.bin").mkdir()
     with pytest.raises(InputError, match=r"set\.bin is not a file: remove it"):
         fetching.fetch(REMOTE, tmp_path, check)
-    assert host.asked == []
+    assert host.requests == []
 
 
 def test_the_next_run_goes_on_from_what_the_last_one_left(host, tmp_path):
@@ -163,9 +163,9 @@ def test_the_next_run_goes_on_from_what_the_last_one_left(host, tmp_path):
     with pytest.raises(InputError, match=r"after 5,000 of 10,240 bytes; run again to go on"):
         fetching.fetch(one, tmp_path, check)
     assert not (tmp_path / "set.bin").exists()
-    host.script, host.asked = [whole], []
+    host.script, host.requests = [whole], []
     fetching.fetch(one, tmp_path, check)
-    assert host.asked == [("one.example", "bytes=5000-")]
+    assert host.requests == [("one.example", "bytes=5000-")]
 
 
 def test_a_host_that_cannot_resume_sends_everything_again(host, tmp_path):
@@ -173,10 +173,10 @@ def test_a_host_that_cannot_resume_sends_everything_again(host, tmp_path):
     assert fetching.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
 
 
-def test_corrupt_bytes_are_thrown_away_and_the_next_host_is_asked(host, tmp_path):
+def test_corrupt_bytes_are_removed_and_the_next_host_is_tried(host, tmp_path):
     host.script = [corrupt, whole]
     assert fetching.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
-    assert [name for name, _ in host.asked] == ["one.example", "two.example"]
+    assert [name for name, _ in host.requests] == ["one.example", "two.example"]
 
 
 def test_corrupt_bytes_from_every_host_leave_nothing(host, tmp_path):
@@ -189,7 +189,7 @@ def test_corrupt_bytes_from_every_host_leave_nothing(host, tmp_path):
 def test_a_part_that_turns_out_wrong_is_fetched_anew(host, tmp_path):
     (tmp_path / "set.bin.part").write_bytes(b"?" * 100)
     assert fetching.fetch(REMOTE, tmp_path, check).read_bytes() == CONTENT
-    assert [asked for _, asked in host.asked] == ["bytes=100-", None]
+    assert [requests for _, requests in host.requests] == ["bytes=100-", None]
 
 
 @pytest.mark.parametrize("left", [len(CONTENT), len(CONTENT) + 5])
@@ -205,7 +205,7 @@ def test_a_host_that_announces_another_size_is_not_listened_to(host, tmp_path):
 
 
 def test_no_more_is_read_than_was_published(host, tmp_path):
-    """Of half a megabyte sent unannounced, one byte too many is enough to refuse it."""
+    """One byte too many is enough to refuse half a megabyte that is sent without a length."""
     host.script = [too_long_unannounced]
     sizes = []
     with pytest.raises(InputError, match="more than the 10,240 bytes that were published"):
@@ -213,7 +213,7 @@ def test_no_more_is_read_than_was_published(host, tmp_path):
     assert sizes == []
 
 
-def test_an_error_of_the_host_is_told(host, tmp_path):
+def test_an_error_of_the_host_is_in_the_message(host, tmp_path):
     host.script = [missing]
     with pytest.raises(InputError, match=r"cannot fetch set.bin: https://one.example/set.bin: the host answers 404"):
         fetching.fetch(REMOTE, tmp_path, check)
@@ -225,7 +225,7 @@ def test_two_fetches_at_once_ask_for_the_file_once(host, tmp_path):
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(host, tmp_path):
@@ -249,4 +249,4 @@ def test_a_redirect_away_from_https_is_refused(host):
     opener = urllib.request.build_opener(fetching._HttpsOnly)
     with pytest.raises(urllib.error.URLError, match="not https"):
         opener.open(f"http://127.0.0.1:{host.server_port}/set.bin", timeout=60)
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1

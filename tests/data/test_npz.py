@@ -186,7 +186,7 @@ def test_directory_that_hides_the_test_part_is_damaged(tmp_path):
 @given(st.data())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_a_damaged_byte_is_an_input_error_or_harmless(tmp_path, data):
-    """Whatever byte is flipped: the same data, or InputError. The checksums of the file leave no third way."""
+    """One flipped byte gives the same data, or InputError. The checksums of the file leave no third way."""
     name = save(tmp_path / "a.npz")
     content = bytearray((tmp_path / "a.npz").read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))

@@ -114,7 +114,7 @@ def pixels(source):
     "place",
     ["system/fashion-mnist", "keras/datasets/fashion-mnist", "cache/data/fashion-mnist", "data/FashionMNIST/raw"],
 )
-def test_fashion_mnist_is_found_where_others_leave_it(place, clothes, tmp_path):
+def test_fashion_mnist_is_read_where_other_libraries_keep_it(place, clothes, tmp_path):
     put_idx(tmp_path / place)
     data = load("fashion-mnist")
     assert torch.equal(pixels(data.test).round().byte()[:, 0], torch.from_numpy(GRAY[2]))
@@ -244,7 +244,7 @@ def test_a_missing_file_is_named(clothes, tmp_path):
         load("fashion-mnist")
 
 
-def test_kmnist_is_judged_by_its_packed_files(tmp_path, monkeypatch):
+def test_kmnist_is_verified_by_its_packed_files(tmp_path, monkeypatch):
     monkeypatch.setattr(Kmnist, "shapes", tuple(array.shape for array in GRAY))
     put_idx(tmp_path / "kmnist")
     with pytest.raises(InputError, match=r"is not the published Kuzushiji-MNIST \(its SHA-256 is"):
@@ -310,32 +310,32 @@ class Answer(io.BytesIO):
 def network(monkeypatch):
     """File name -> content, instead of the internet; the names that were asked for."""
     files: dict[str, bytes] = {}
-    asked: list[str] = []
+    requests: list[str] = []
 
     def open_local(url, headers):
-        asked.append(url)
+        requests.append(url)
         return Answer(files[url.rpartition("/")[2]])
 
     monkeypatch.setenv("BPFREE_OFFLINE", "0")
     monkeypatch.setattr(fetching, "open_https", open_local)
-    return files, asked
+    return files, requests
 
 
-def test_fashion_mnist_is_fetched_once_and_then_found(network, clothes, tmp_path, monkeypatch):
-    files, asked = network
+def test_fashion_mnist_is_fetched_once_and_then_read_from_the_cache(network, clothes, tmp_path, monkeypatch):
+    files, requests = network
     for stem, array in zip(_STEMS, GRAY, strict=True):
         files[f"{stem}.gz"] = gzip.compress(idx(array))
     remotes = tuple(fetching.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
     monkeypatch.setattr(FashionMnist, "files", remotes)
     first, second = load("fashion-mnist"), load("fashion-mnist")
-    assert len(asked) == 4
-    assert all(url.startswith("https://") for url in asked)
+    assert len(requests) == 4
+    assert all(url.startswith("https://") for url in requests)
     assert first.spec.sha256 == second.spec.sha256
     assert str(tmp_path / "cache" / "data") in second.spec.source
 
 
 def test_what_an_interrupted_fetch_left_is_completed(network, clothes, monkeypatch):
-    files, asked = network
+    files, requests = network
     for stem, array in zip(_STEMS, GRAY, strict=True):
         files[f"{stem}.gz"] = gzip.compress(idx(array))
     remotes = tuple(fetching.Remote(r.name, r.urls, len(files[r.name])) for r in FashionMnist.files)
@@ -344,18 +344,18 @@ def test_what_an_interrupted_fetch_left_is_completed(network, clothes, monkeypat
     kept.parent.mkdir(parents=True)
     kept.write_bytes(files[remotes[0].name])
     load("fashion-mnist")
-    assert [url.rpartition("/")[2] for url in asked] == [remote.name for remote in remotes[1:]]
+    assert [url.rpartition("/")[2] for url in requests] == [remote.name for remote in remotes[1:]]
 
 
 def test_cifar10_is_fetched_in_its_binary_version(network, things, tmp_path, monkeypatch):
-    files, asked = network
+    files, requests = network
     put_archive(tmp_path / "made" / "cifar-10-binary.tar.gz", "binary")
     files["cifar-10-binary.tar.gz"] = (tmp_path / "made" / "cifar-10-binary.tar.gz").read_bytes()
     (remote,) = Cifar10.files
     size = len(files[remote.name])
     monkeypatch.setattr(Cifar10, "files", (fetching.Remote(remote.name, remote.urls, size),))
     assert load("cifar10").spec.sha256 == load("cifar10").spec.sha256
-    assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
+    assert requests == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
 
 
 def test_another_archive_than_the_published_one_is_not_kept(network, things, tmp_path, monkeypatch):

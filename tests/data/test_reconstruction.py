@@ -45,8 +45,8 @@ def test_target_is_the_input_as_normalised_and_augmented():
 def test_streamed_and_resident_splits_have_the_same_targets(resident_mb: int):
     data = as_data(images(), TASK).to("cpu", resident_mb)
     expected = as_data(images(), {}).train
-    found = torch.cat([batch.y for batch in data.train.batches(8)])
-    assert found.equal(torch.cat([batch.x for batch in expected.batches(8)]))
+    targets = torch.cat([batch.y for batch in data.train.batches(8)])
+    assert targets.equal(torch.cat([batch.x for batch in expected.batches(8)]))
 
 
 def test_the_data_say_task_metric_and_direction_and_have_no_classes():
@@ -81,10 +81,10 @@ def test_validation_is_the_mean_squared_error_of_the_best_epoch(precision: str):
     history = loop.run()
     x = torch.cat([batch.x for batch in data.val.batches(40)]).double()
     with torch.no_grad():
-        said = loop.trainer.predict(Batch(x.to(next(loop.trainer.parameters()).dtype)))
+        outputs = loop.trainer.predict(Batch(x.to(next(loop.trainer.parameters()).dtype)))
     best = min(entry["val"] for entry in history)
     assert best < history[0]["val"]
-    assert (said.double() - x).square().mean().item() == pytest.approx(best, rel=1e-6)
+    assert (outputs.double() - x).square().mean().item() == pytest.approx(best, rel=1e-6)
 
 
 def test_the_record_says_what_was_measured(run):
@@ -94,12 +94,12 @@ def test_the_record_says_what_was_measured(run):
     assert result["val"] == min(entry["val"] for entry in record["history"])
 
 
-def test_the_model_comes_back_and_is_judged_as_in_the_run(run):
+def test_a_loaded_model_is_evaluated_as_in_the_run(run):
     record, x, folder = run
     model = bpfree.load(folder / "run")
-    found = evaluate(model, f"npz:{folder / 'x.npz'}", {})
-    assert found["metric"] == "mse"
-    assert found["test"] == pytest.approx(record["result"]["test"], rel=1e-6)
+    result = evaluate(model, f"npz:{folder / 'x.npz'}", {})
+    assert result["metric"] == "mse"
+    assert result["test"] == pytest.approx(record["result"]["test"], rel=1e-6)
     assert np.mean(model.predictions(x[30:])) == pytest.approx(record["result"]["test"], rel=1e-6)
 
 
@@ -182,7 +182,7 @@ def test_a_prediction_of_an_autoencoder_does_not_depend_on_the_other_rows():
     loop = loop_of(make("counter-current", **AUTOENCODER), as_data(images(), TASK), precision="fp64")
     loop.run()
     loop.training_mode()
-    together, _ = loop.scores(loop.data.val)
+    in_one_batch, _ = loop.scores(loop.data.val)
     loop.settings = type(loop.settings)(**{**vars(loop.settings), "eval_batch_size": 1})
     alone, _ = loop.scores(loop.data.val)
-    assert torch.allclose(alone, together, rtol=1e-6, atol=1e-9)
+    assert torch.allclose(alone, in_one_batch, rtol=1e-6, atol=1e-9)

@@ -46,17 +46,17 @@ def test_an_array_that_is_never_filled_is_refused():
 
 
 def test_arrays_of_bytes_come_out_as_they_went_in():
-    held = {"data": RNG.integers(0, 256, (7, 5), np.uint8), "labels": [3, 1, 2]}
-    found = safe_pickle.load(old_pickle(held))
-    assert np.array_equal(found["data"], held["data"])
-    assert found["labels"] == [3, 1, 2]
+    content = {"data": RNG.integers(0, 256, (7, 5), np.uint8), "labels": [3, 1, 2]}
+    loaded = safe_pickle.load(old_pickle(content))
+    assert np.array_equal(loaded["data"], content["data"])
+    assert loaded["labels"] == [3, 1, 2]
 
 
 def test_the_pickles_of_this_test_are_real_ones():
     """Python itself reads them, with numpy, as what they are meant to be."""
-    held = {"data": RNG.integers(0, 256, (7, 5), np.uint8), "labels": [3, 1, 2]}
-    found = pickle.loads(old_pickle(held), encoding="latin-1")
-    assert np.array_equal(found["data"], held["data"])
+    content = {"data": RNG.integers(0, 256, (7, 5), np.uint8), "labels": [3, 1, 2]}
+    loaded = pickle.loads(old_pickle(content), encoding="latin-1")
+    assert np.array_equal(loaded["data"], content["data"])
 
 
 def test_other_arrays_are_refused():

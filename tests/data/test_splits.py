@@ -90,11 +90,11 @@ def test_a_class_with_one_row_cannot_be_split():
 
 
 @given(labels(), st.data(), seeds)
-def test_subset_has_the_size_asked_for_and_every_class(y, data, seed):
+def test_a_subset_has_its_size_and_every_class(y, data, seed):
     rows = data.draw(st.integers(int(y.max()) + 1, len(y)))
-    chosen = subset(y, rows, seed)
-    assert len(set(chosen.tolist())) == rows
-    assert set(y[chosen].tolist()) == set(y.tolist())
+    part = subset(y, rows, seed)
+    assert len(set(part.tolist())) == rows
+    assert set(y[part].tolist()) == set(y.tolist())
 
 
 @given(st.integers(0, 500), seeds)

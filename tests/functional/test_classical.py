@@ -17,8 +17,8 @@ def test_discriminant_is_the_largest_gaussian_density_with_one_covariance():
     inverse = np.linalg.inv(within.T @ within / (60 - 3))
     apart = Q[:, None] - means
     density = -np.einsum("qci,ij,qcj->qc", apart, inverse, apart) / 2 + np.log(np.bincount(Y))
-    found = discriminant(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(Q))
-    assert found.tolist() == density.argmax(1).tolist()
+    classes = discriminant(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(Q))
+    assert classes.tolist() == density.argmax(1).tolist()
 
 
 def test_nearest_is_the_label_of_the_closest_row():

@@ -73,6 +73,6 @@ def test_memory_does_not_grow_with_the_rows(monkeypatch):
 
 
 def test_memory_is_two_matrices_in_double_precision(monkeypatch):
-    """And blocks of rows: 16 d^2 bytes, with a tenth of it for the rest, at an eighth of d in the blocks."""
+    """Memory is 16 d^2 bytes and blocks of rows, with a tenth of it for the rest, at an eighth of d in the blocks."""
     monkeypatch.setattr(StreamedRidge, "ROWS", 64)
     assert peak(1024) <= 1.1 * 16 * 512**2

@@ -27,7 +27,7 @@ def test_a_hair_cell_at_rest_fires_each_fibre_at_65_hz(rate: int):
 def test_hair_cells_follow_their_equations():
     """Euler steps in float64, with the floors of the original, written out."""
     velocity = 30 * np.random.default_rng(0).standard_normal((5, 600)).astype(np.float32)
-    found = np.concatenate(list(cochlea.hair_cells(velocity, DT)))
+    probability = np.concatenate(list(cochlea.hair_cells(velocity, DT)))
     y, g, lost, r, x, a, b, h = 5.05, 2000.0, 2500.0, 6580.0, 66.3, 5.0, 300.0, 50_000.0
     k0 = g * a / (a + b)
     c = np.full(5, y * k0 / (lost * k0 + y * (lost + r)))
@@ -40,7 +40,7 @@ def test_hair_cells_follow_their_equations():
             np.maximum(0, w + r * DT * c - x * DT * w),
         )
         q, c, w = out
-        np.testing.assert_allclose(found[j], c * h * DT, rtol=2e-4)
+        np.testing.assert_allclose(probability[j], c * h * DT, rtol=2e-4)
 
 
 def test_a_step_that_would_be_unstable_is_refused():
@@ -51,10 +51,10 @@ def test_a_step_that_would_be_unstable_is_refused():
 @pytest.mark.parametrize("p", [0.0027, 0.05, 0.4])
 def test_binomial_draws_are_binomial(p: float):
     where, counts = cochlea.binomial(40, np.full((100, 1000), p, np.float32), generator())
-    found = np.bincount(np.bincount(where, counts, 100_000).astype(int), minlength=41)
+    observed = np.bincount(np.bincount(where, counts, 100_000).astype(int), minlength=41)
     expected = stats.binom(40, np.float64(np.float32(p))).pmf(np.arange(41)) * 100_000
     often = expected > 10
-    pooled = [np.append(n[often], n[~often].sum()) for n in (found, expected)]
+    pooled = [np.append(n[often], n[~often].sum()) for n in (observed, expected)]
     assert stats.chisquare(pooled[0], pooled[1] * pooled[0].sum() / pooled[1].sum()).pvalue > 1e-3
     assert (np.diff(where) > 0).all()
 
@@ -135,8 +135,8 @@ def test_the_membrane_is_one_side_of_a_transform(steps: int):
 def test_the_middle_ear_lets_tones_through_as_one_pole_does():
     """Amplitudes f/sqrt(f^2 + fc^2) of two tones: at fc one over root 2, a tenth of it a tenth; the level stays."""
     t, fc = np.arange(48_000) / cochlea.RATE, 1000.0
-    heard = cochlea.prepare(np.sin(2 * np.pi * fc * t) + np.sin(2 * np.pi * 0.1 * fc * t), fc)
-    inner = heard[4800:43_200]  # whole periods, after the ramps
+    prepared = cochlea.prepare(np.sin(2 * np.pi * fc * t) + np.sin(2 * np.pi * 0.1 * fc * t), fc)
+    inner = prepared[4800:43_200]  # whole periods, after the ramps
     low, high = (abs(np.fft.rfft(inner)[round(f * len(inner) / cochlea.RATE)]) for f in (0.1 * fc, fc))
     assert low / high == pytest.approx((0.1 / np.sqrt(1.01)) * np.sqrt(2), rel=0.01)
     assert np.sqrt(np.mean(inner**2)) == pytest.approx(0.3, rel=0.01)

@@ -76,14 +76,14 @@ def test_both_paths_agree_in_value_and_gradients(dtype: torch.dtype, close: floa
     """At 100 steps of 25 taps; relative to the largest value of each."""
     x = (torch.rand(100, 8, 12, generator=torch.Generator().manual_seed(0)) < 0.2).to(dtype)
     delay = torch.linspace(0, 24, 12 * 9).view(12, 9)
-    found = []
+    results = []
     for path in PATHS:
         leaves = [t.to(dtype).clone().requires_grad_() for t in (x, torch.ones(12, 9).cumsum(1) / 9, delay)]
         leaves.append(torch.tensor(width, dtype=dtype, requires_grad=True))
         y = path(leaves[0], gauss_kernel(*leaves[1:], 25), 112)
         shape = torch.linspace(-1, 1, y.numel(), dtype=dtype).view(y.shape)
-        found.append([y.detach(), *torch.autograd.grad((y * shape).sum(), leaves)])
-    for direct, fourier in zip(*found, strict=True):
+        results.append([y.detach(), *torch.autograd.grad((y * shape).sum(), leaves)])
+    for direct, fourier in zip(*results, strict=True):
         assert (direct - fourier).abs().max() <= close * direct.abs().max()
 
 

@@ -28,15 +28,15 @@ def test_hard_negatives_are_never_the_true_class():
 def test_hard_negatives_follow_the_softmax_without_the_true_class():
     """Chi-square of 60,000 draws against exp(l_c) / sum over wrong classes."""
     y = torch.full_like(DRAWS, TRUE).long()
-    found = np.delete(counts(ff.hard_negatives(y, DRAWS, LOGITS.expand(len(y), -1)), 5), TRUE)
+    drawn = np.delete(counts(ff.hard_negatives(y, DRAWS, LOGITS.expand(len(y), -1)), 5), TRUE)
     belief = np.delete(np.exp(LOGITS.double().numpy()), TRUE)
-    assert scipy.stats.chisquare(found, belief / belief.sum() * len(y)).pvalue > 1e-3
+    assert scipy.stats.chisquare(drawn, belief / belief.sum() * len(y)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("draw", [0.0, 0.5, 1 - 2**-24])
 @pytest.mark.parametrize("true", range(3))
 def test_hard_negatives_are_possible_classes_at_the_ends_of_the_interval(draw: float, true: int):
-    """Also when the readout is so sure of the true class that the rest is nearly nothing."""
+    """The same when the readout is so sure of the true class that the rest is nearly nothing."""
     logits = torch.full((1, 3), -40.0)
     logits[0, true] = 40.0
     label = ff.hard_negatives(torch.tensor([true]), torch.tensor([draw]), logits).item()
@@ -50,8 +50,8 @@ def test_uniform_negatives_are_never_the_true_class():
 
 def test_uniform_negatives_are_uniform_over_the_wrong_classes():
     y = torch.full_like(DRAWS, TRUE).long()
-    found = counts(ff.uniform_negatives(y, DRAWS, 10), 10)
-    assert scipy.stats.chisquare(np.delete(found, TRUE)).pvalue > 1e-3
+    drawn = counts(ff.uniform_negatives(y, DRAWS, 10), 10)
+    assert scipy.stats.chisquare(np.delete(drawn, TRUE)).pvalue > 1e-3
 
 
 def test_uniform_negatives_stay_classes_at_the_ends_of_the_interval():

@@ -14,5 +14,5 @@ def test_mse_is_the_mean_over_all_entries():
     assert mse(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 2.5
 
 
-def test_metrics_are_found_by_name():
+def test_metrics_have_names():
     assert {"accuracy": accuracy, "mse": mse}.items() <= METRICS.items()

@@ -67,12 +67,12 @@ def test_spikes_are_spikingjellys_and_gradients_too_to_rounding(tau: float):
     pytest.importorskip("spikingjelly", reason="the extra snn is not installed")
     generator = torch.Generator().manual_seed(0)
     x, g = (torch.randn(50, 16, 32, generator=generator) for _ in range(2))
-    found = []
+    results = []
     for neurons in (lif, spikingjelly_lif):
         leaf = x.clone().requires_grad_()
         spikes = neurons(leaf, tau, ALPHA)
-        found.append((spikes.detach(), torch.autograd.grad(spikes, leaf, g)[0]))
-    (mine, my_gradient), (theirs, their_gradient) = found
+        results.append((spikes.detach(), torch.autograd.grad(spikes, leaf, g)[0]))
+    (mine, my_gradient), (theirs, their_gradient) = results
     assert mine.equal(theirs)
     assert (my_gradient - their_gradient).abs().max() <= 6e-6 * their_gradient.abs().max()
 

@@ -97,19 +97,19 @@ def test_every_step_draws_anew_and_counts():
 
 def test_a_replica_draws_what_a_single_net_with_its_generator_draws():
     seeds = (7, 8, 9)
-    together = [torch.stack([g] * 3) for g in zeros()]
-    together[1] = together[1].flatten()  # a bias may hold its replicas one after another
+    replicated = [torch.stack([g] * 3) for g in zeros()]
+    replicated[1] = replicated[1].flatten()  # a bias may hold its replicas one after another
     transform = noise(0.01, 0.55, *seeds)
     singles = [noise(0.01, 0.55, seed) for seed in seeds]
     for _ in range(2):
-        transform(together)
+        transform(replicated)
         alone = [zeros() for _ in seeds]
         for single, grads in zip(singles, alone, strict=True):
             single(grads)
         for r, (weight, bias) in enumerate(alone):
-            assert together[0][r].equal(weight)
-            assert together[1].view(3, 40)[r].equal(bias)
-        together = [torch.zeros_like(g) for g in together]
+            assert replicated[0][r].equal(weight)
+            assert replicated[1].view(3, 40)[r].equal(bias)
+        replicated = [torch.zeros_like(g) for g in replicated]
 
 
 def test_noise_restored_goes_on_like_the_one_that_was_saved():
@@ -134,8 +134,8 @@ def trainer_with(**values):
 
 
 def test_any_rule_composes_centralise_clip_and_noise_in_this_order():
-    found = trainer_with(noise_eta=0.01, clip=1.0, centralise=True).transforms(0)
-    assert [type(transform) for transform in found] == [Centralise, ClipNorm, AnnealedNoise]
+    transforms = trainer_with(noise_eta=0.01, clip=1.0, centralise=True).transforms(0)
+    assert [type(transform) for transform in transforms] == [Centralise, ClipNorm, AnnealedNoise]
 
 
 def test_without_settings_gradients_are_left_alone():

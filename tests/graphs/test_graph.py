@@ -51,7 +51,7 @@ def test_product_and_its_gradient_are_those_of_the_dense_matrix(pair, seed: int)
 @settings(deadline=None, max_examples=40)
 @given(matrices(), st.lists(st.integers(0, 5), min_size=1, max_size=8), st.sampled_from([None, 6]))
 def test_taken_rows_are_those_of_the_dense_matrix(pair, rows: list[int], fan_out: int | None):
-    """Also with a fan-out that no row exceeds."""
+    """Rows are taken whole, also with a fan-out that no row exceeds."""
     matrix, dense = pair
     taken = torch.tensor(rows) % dense.shape[0]
     x = torch.eye(dense.shape[1], dtype=torch.float64)
@@ -99,7 +99,7 @@ def test_attention_has_four_heads_concatenated_or_averaged_in_the_last_layer(las
 @pytest.mark.parametrize("conv", ["gcn", "sage"])
 @pytest.mark.parametrize("scale", [True, False])
 def test_sparse_features_give_what_dense_ones_give(conv: str, scale: bool, monkeypatch):
-    """In a layer's gathered input, in its whole one, and beside an input from above; forward and gradient."""
+    """The same in a layer's gathered input, in its whole one, and with an input from above; forward and gradient."""
     mine = layer(conv, row_norm=scale)
     mine.widen(3)
     mine = mine.double()

@@ -1,8 +1,8 @@
-"""A small instrument in a process of its own: |M x| for a fixed matrix, one line of JSON there, one line back.
+"""A small instrument in a process of its own: |M x| for a fixed matrix, one line of JSON in, one line out.
 
     python small_instrument.py OUTPUTS [FAULT [AT [FLAG]]]
 
-With a fault, the AT-th question is answered wrongly; with the file FLAG, only the first process to get so far does it.
+With a fault, the AT-th answer is wrong; with the file FLAG, only in the first process that comes so far.
 """
 
 import json

@@ -146,7 +146,7 @@ def test_a_silenced_neuron_is_silent_for_the_whole_sample():
     block, x = Spiking(7, 40, Settings(max_delay_ms=30, dropout=0.5)), spikes(6).x
     with torch.no_grad():
         out = block(x)  # (B, T, N)
-        block.chosen = Settings(max_delay_ms=30, dropout=0.0)
+        block.settings = Settings(max_delay_ms=30, dropout=0.0)
         full = block(x)
     ratio = (out / full).nan_to_num(-1)  # -1: did not spike anyway
     for row in ratio.transpose(1, 2).flatten(0, 1):
@@ -195,18 +195,18 @@ def test_images_of_one_channel_are_read_row_by_row():
         (
             (20, 7),
             {"max_delay_ms": 250},
-            "delays up to 24 steps do not fit into a sequence of 20: max_delay_ms below 200",
+            "delays up to 24 steps do not fit into a sequence of 20: use max_delay_ms below 200",
         ),
         (
             (20, 7),
             {"max_delay_ms": 50.0, "tau_ms": 10.0},
-            "tau_ms = 10 is no longer than a step: more than bin_ms = 10",
+            "tau_ms = 10 is no longer than a step: use more than bin_ms = 10",
         ),
         ((20, 7), {"max_delay_ms": 10.0}, "max_delay_ms = 10 is less than two steps"),
         ((20, 7), {"max_delay_ms": 50.0, "synapses": 8}, "synapses = 8 is more than the 7 inputs of a layer"),
     ],
 )
-def test_what_cannot_be_is_said(shape, values, says: str):
+def test_impossible_settings_are_refused(shape, values, says: str):
     with pytest.raises(InputError, match=says):
         net(replace(SPEC, shape=shape), **values)
 

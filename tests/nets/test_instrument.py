@@ -86,13 +86,13 @@ FAULTS = {
 def test_an_instrument_that_fails_ends_in_one_line(fault: str):
     system = system_of(command(4, fault), retries=0, timeout_s=0.5 if fault == "sleeps" else 20)
     with pytest.raises(
-        InputError, match=f"^no good answer of the instrument, asked 1 times; the last time: {FAULTS[fault]}$"
+        InputError, match=f"^the instrument gave no valid answer in 1 attempts; the last error: {FAULTS[fault]}$"
     ):
         system.measure(inputs())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_that_passes_is_asked_again_and_counted(fault: str, tmp_path: Path):
+def test_a_failed_measurement_is_repeated_and_counted(fault: str, tmp_path: Path):
     system = system_of(command(4, fault, 1, tmp_path / "flag"), timeout_s=0.5 if fault == "sleeps" else 20)
     np.testing.assert_allclose(system.measure(inputs(), "train"), expected(inputs()), rtol=1e-5)
     report = system.report()
@@ -110,7 +110,7 @@ def test_a_recording_replays_without_the_instrument(tmp_path: Path):
     assert len(tape.read_text().splitlines()) == 1
     again = system_of("", replay=str(tape))
     assert again.measure(inputs()).equal(first)
-    with pytest.raises(InputError, match="holds no answer to this question"):
+    with pytest.raises(InputError, match="holds no answer for these inputs"):
         again.measure(inputs(2))
 
 
@@ -120,13 +120,13 @@ WRONG = {
     "is not a command": {"instrument": "python 'open"},
     "does not exist: give FILE.py:function": {"instrument": "nowhere.py:measure"},
     "cannot replay nowhere.jsonl": {"replay": "nowhere.jsonl"},
-    "drift and hit change simulated systems": {"instrument": "x", "drift": 0.1},
-    "no gradient that an oracle could know": {"instrument": "x", "route": "oracle"},
+    "drift and hit apply to simulated systems": {"instrument": "x", "drift": 0.1},
+    "no gradient that an oracle could use": {"instrument": "x", "route": "oracle"},
 }
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_what_cannot_be_asked_is_refused(message: str):
+def test_impossible_settings_are_refused(message: str):
     with pytest.raises(InputError, match=message):
         system_of(WRONG[message].pop("instrument", ""), **WRONG[message]).measure(inputs())
 
@@ -188,7 +188,7 @@ def test_the_record_of_an_instrument_has_its_calls_but_not_its_energy(tmp_path: 
 
 
 def test_simulated_physics_has_no_energy_figure(tmp_path: Path, capsys):
-    """Whatever the meter says of the machine that simulates; nothing of it is printed either."""
+    """No energy is recorded or printed, although the meter reads the machine that simulates."""
     from bpfree.cli.output import closing
 
     values = {"net": "optics", "bypass": "none", "hidden": (12,), "epochs": 1, "batch_size": 8}

@@ -16,11 +16,11 @@ def spec(*shape: int, task: str = "classification") -> Spec:
 
 
 def shapes_of(blocks: list[nn.Module], shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    h, found = torch.zeros(2, *shape), [shape]
+    h, shapes = torch.zeros(2, *shape), [shape]
     for block in blocks:
         h = block.eval()(h)
-        found.append(tuple(h.shape[1:]))
-    return found
+        shapes.append(tuple(h.shape[1:]))
+    return shapes
 
 
 NETS = {
@@ -100,5 +100,5 @@ def test_blocks_of_another_kind_are_refused(block: nn.Module, message: str):
 
 @pytest.mark.parametrize("kernel", [2, (3, 5)])
 def test_a_kernel_that_cannot_keep_the_size_is_refused(kernel):
-    with pytest.raises(InputError, match="has no mirror: give it a square, odd kernel"):
+    with pytest.raises(InputError, match="cannot be mirrored: use a square kernel of odd size"):
         mirror([nn.Conv2d(1, 2, kernel)], [(1, 6, 6), (2, 5, 5)])

@@ -50,7 +50,7 @@ def test_lecun_normal_has_variance_one_over_fan_in_and_no_bias():
 
 
 @pytest.mark.parametrize(("name", "kind"), [("relu", nn.ReLU), ("tanh", nn.Tanh), ("gelu", nn.GELU)])
-def test_the_activation_is_the_one_asked_for(name: str, kind: type):
+def test_the_activation_is_that_of_the_settings(name: str, kind: type):
     block = mlp.build(SPEC, mlp.Settings(hidden=(7,), activation=name), hidden_only=True)[0]
     assert isinstance(block[-1], kind)
 

@@ -24,7 +24,7 @@ def worked(norm: nn.Module, *size: int) -> nn.Module:
 
 @CASES
 def test_a_single_value_is_normalised_by_the_running_statistics(ours, torchs, size):
-    """By hand: (h - mean) / sqrt(var + eps) * scale + shift, of the running mean and variance, which stay."""
+    """Computed by hand: (h - mean) / sqrt(var + eps) * scale + shift, of the running mean and variance, which stay."""
     norm, h = worked(ours(4).double(), *size), torch.randn(1, 4, *size, dtype=torch.float64)
     before = {name: value.clone() for name, value in norm.named_buffers()}
     z = (h.flatten(1) - before["running_mean"]) / (before["running_var"] + norm.eps).sqrt()

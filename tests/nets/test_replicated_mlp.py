@@ -10,7 +10,7 @@ from bpfree.nets import mlp, replicated_mlp
 from bpfree.training.data import Spec
 
 SPEC = Spec("s", (1, 4, 5), 3, None, "classification", "accuracy", True, "", "")
-CHOSEN = {"hidden": (7, 6), "init": "he", "activation": "tanh"}
+VALUES = {"hidden": (7, 6), "init": "he", "activation": "tanh"}
 
 
 def run(blocks: list[nn.Module], h: torch.Tensor) -> torch.Tensor:
@@ -22,32 +22,34 @@ def run(blocks: list[nn.Module], h: torch.Tensor) -> torch.Tensor:
 def built(hidden_only: bool = False) -> tuple[list[nn.Module], list[list[nn.Module]]]:
     """Three replicas, and the same nets drawn one after another."""
     torch.manual_seed(5)
-    together = replicated_mlp.build(SPEC, replicated_mlp.Settings(**CHOSEN, replicas=3), hidden_only=hidden_only)
+    replicated = replicated_mlp.build(SPEC, replicated_mlp.Settings(**VALUES, replicas=3), hidden_only=hidden_only)
     torch.manual_seed(5)
-    return together, [mlp.build(SPEC, mlp.Settings(**CHOSEN), hidden_only=hidden_only) for _ in range(3)]
+    return replicated, [mlp.build(SPEC, mlp.Settings(**VALUES), hidden_only=hidden_only) for _ in range(3)]
 
 
 def test_every_replica_computes_what_its_net_computes():
-    together, alone = built()
+    replicated, alone = built()
     x = torch.rand(4, *SPEC.shape)
-    assert run(together, x).shape == (4, 3, 3)
+    assert run(replicated, x).shape == (4, 3, 3)
     for r, net in enumerate(alone):
-        assert torch.allclose(run(together, x)[:, r], run(net, x), rtol=0, atol=1e-6)
+        assert torch.allclose(run(replicated, x)[:, r], run(net, x), rtol=0, atol=1e-6)
 
 
 def test_replicas_without_biases():
     torch.manual_seed(5)
-    together = replicated_mlp.build(SPEC, replicated_mlp.Settings(**CHOSEN, replicas=2, bias=False), hidden_only=False)
+    replicated = replicated_mlp.build(
+        SPEC, replicated_mlp.Settings(**VALUES, replicas=2, bias=False), hidden_only=False
+    )
     torch.manual_seed(5)
-    alone = [mlp.build(SPEC, mlp.Settings(**CHOSEN, bias=False), hidden_only=False) for _ in range(2)]
+    alone = [mlp.build(SPEC, mlp.Settings(**VALUES, bias=False), hidden_only=False) for _ in range(2)]
     x = torch.rand(4, *SPEC.shape)
     for r, net in enumerate(alone):
-        assert torch.allclose(run(together, x)[:, r], run(net, x), rtol=0, atol=1e-6)
+        assert torch.allclose(run(replicated, x)[:, r], run(net, x), rtol=0, atol=1e-6)
 
 
 def test_hidden_blocks_alone():
-    together, _ = built(hidden_only=True)
-    assert run(together, torch.rand(4, *SPEC.shape)).shape == (4, 3, 6)
+    replicated, _ = built(hidden_only=True)
+    assert run(replicated, torch.rand(4, *SPEC.shape)).shape == (4, 3, 6)
 
 
 def test_replicas_begin_differently():

@@ -110,7 +110,7 @@ def test_speckle_of_a_random_medium_has_the_contrast_of_theory():
 
 
 def test_kerr_stages_make_the_answer_depend_on_the_power_pattern():
-    """By hand: one scattering, a phase in proportion to the intensity, the last scattering."""
+    """Computed by hand: one scattering, a phase in proportion to the intensity, the last scattering."""
     system = quiet("optics", 5, kerr_stages=1, kerr_phase=2.0)
     x = inputs_of(system, 3)
     a = x.numpy() / np.abs(x.numpy()).max(1, keepdims=True)
@@ -121,7 +121,7 @@ def test_kerr_stages_make_the_answer_depend_on_the_power_pattern():
 
 
 def test_shot_noise_has_the_variance_of_counting():
-    """For y of mean 1: Var = y / photons; 20,000 draws: the ratio to 10 %."""
+    """Variance for y of mean 1: Var = y / photons; 20,000 draws: the ratio to 10 %."""
     system = quiet("optics", 6, photons=50.0)
     x = inputs_of(system, 1)
     clean = quiet("optics", 6).measure(x)
@@ -144,8 +144,8 @@ def test_a_cavity_without_membranes_is_linear_but_for_detection():
     system = quiet("acoustic", 20, kappa=0.0)
     x = inputs_of(system, 4)
     drive = (x.abs() / x.norm(dim=1, keepdim=True)).numpy().reshape(4, 4, 5)
-    heard = np.einsum("fms,bsf->bmf", system.scatter["T"].numpy(), drive)
-    np.testing.assert_allclose(system.measure(x).numpy(), np.abs(heard).reshape(4, 20), rtol=1e-12)
+    amplitude = np.einsum("fms,bsf->bmf", system.scatter["T"].numpy(), drive)
+    np.testing.assert_allclose(system.measure(x).numpy(), np.abs(amplitude).reshape(4, 20), rtol=1e-12)
 
 
 def test_a_membrane_makes_the_third_order_products_of_trigonometry():
@@ -154,13 +154,13 @@ def test_a_membrane_makes_the_third_order_products_of_trigonometry():
     a, b = 0.7, 0.4
     driven = torch.zeros(1, 1, 3, dtype=torch.complex128)
     driven[0, 0, 1], driven[0, 0, 2] = a, b
-    found = system.membrane(driven)[0, 0].numpy()
+    response = system.membrane(driven)[0, 0].numpy()
     expected = [0.75 * a**2 * b, 0.75 * a**3 + 1.5 * a * b**2, 0.75 * b**3 + 1.5 * b * a**2]
-    np.testing.assert_allclose(found, 0.5 * np.array(expected), atol=1e-12)
+    np.testing.assert_allclose(response, 0.5 * np.array(expected), atol=1e-12)
 
 
 def test_membranes_add_about_one_per_cent():
-    """Measured level of intermodulation in the real cavity: 0.5 to 2 % of what is heard."""
+    """Measured level of intermodulation in the real cavity: 0.5 to 2 % of the output."""
     with_them, without = quiet("acoustic", 20), quiet("acoustic", 20, kappa=0.0)
     x = inputs_of(with_them, 400).abs()
     change = (with_them.measure(x) - without.measure(x)).square().mean().sqrt() / without.measure(x).mean()
@@ -174,13 +174,13 @@ def test_the_reduced_cavity_is_the_whole_one():
     system = quiet("microwave", 6, outputs=3)
     x = inputs_of(system, 4)
     bits = system.encode(x)
-    found = system.measure(x).numpy()
+    measured = system.measure(x).numpy()
     for row in range(4):
         kinds = [*system.scene.fixed, *(ON if bit else OFF for bit in bits[row].tolist())]
         for i, f in enumerate((0.9, 1.0, 1.1)):
             w = system.scene.interaction(f, kinds)
             s21 = w[1, 1] * np.linalg.inv(w)[1, 0]
-            assert found[row, i] == pytest.approx(abs(s21), rel=1e-9)
+            assert measured[row, i] == pytest.approx(abs(s21), rel=1e-9)
 
 
 def test_bits_follow_the_thresholds():
@@ -275,9 +275,9 @@ def test_a_run_in_bfloat16_asks_the_system_in_full_precision(net: str):
     layer, x = layer_of(net, **QUIET[net]), torch.rand(4, 6).bfloat16()
     expected = layer.sense(x.float())
     with torch.autocast("cpu", torch.bfloat16):
-        found = layer.sense(x)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, expected)
+        sensed = layer.sense(x)
+    assert sensed.dtype == torch.float32
+    assert torch.equal(sensed, expected)
 
 
 @pytest.mark.parametrize("route", ["oracle", "physics-aware"])
@@ -303,8 +303,8 @@ def test_a_surrogate_costs_what_it_takes():
     layer = layer_of("acoustic", 8, route="in-silico", surrogate_steps=7, surrogate_pairs=50)
     layer(torch.randn(5, 8))
     weights = 8 * 100 + 100 * 100 + 100 * 8
-    found = layer.external.report()["surrogate"]
-    assert (found["physical_calls"], found["digital_macs"]) == (50, weights * (7 * 100 * 3 + 5 + 5))
+    surrogate = layer.external.report()["surrogate"]
+    assert (surrogate["physical_calls"], surrogate["digital_macs"]) == (50, weights * (7 * 100 * 3 + 5 + 5))
 
 
 def test_a_surrogate_learns_the_system():
@@ -321,8 +321,8 @@ WRONG = {
         {"outputs": 5, "bypass": "beside"},
     ),
     "ports = 3 is not valid: the layers put 6 values into the system": ("optics", {"ports": 3}),
-    "no gradient that an oracle could know": ("microwave", {"route": "oracle"}),
-    "drift and hit change simulated systems": ("random-features", {"hit": 0.1}),
+    "no gradient that an oracle could use": ("microwave", {"route": "oracle"}),
+    "drift and hit apply to simulated systems": ("random-features", {"hit": 0.1}),
     "hidden is empty": ("optics", {"hidden": ()}),
     "no such file: nowhere.npz": ("measured", {"pairs": "nowhere.npz"}),
 }
@@ -399,9 +399,9 @@ def test_the_measured_cavity_is_fitted_once_and_says_how_well(tmp_path: Path, mo
     """600 batches are enough for an R2 of 0.9 on the pairs held out; the second time it comes from the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = system_of("measured", 12, pairs=str(PAIRS), fit_steps=600, relative_noise=0.0)
-    found = first.report()["fitted"]
-    assert (first.inputs, first.outputs, found["pairs"]) == (20, 20, 10_000)
-    assert found["r2"] > 0.9
+    fit = first.report()["fitted"]
+    assert (first.inputs, first.outputs, fit["pairs"]) == (20, 20, 10_000)
+    assert fit["r2"] > 0.9
     assert [path.name[:9] for path in (tmp_path / "bpfree").iterdir()] == ["measured-"]
     monkeypatch.setattr("bpfree.nets.physical.surrogate.Regressor.learn", None)
     again = system_of("measured", 12, pairs=str(PAIRS), fit_steps=600, relative_noise=0.0)

@@ -57,7 +57,7 @@ def test_digits_fit_as_well():
 
 
 def test_dropout_and_pooling_stand_before_the_next_layer():
-    """So that a local loss sees a layer before both."""
+    """A local loss sees a layer before both."""
     blocks = vgg8b.build(spec(3, 32, 32), vgg8b.Settings(width=1 / 16), hidden_only=False)
     begins = [[type(part) for part in block][: -3 if i < 7 else -1] for i, block in enumerate(blocks)]
     drop, pool = nn.Dropout, nn.MaxPool2d

@@ -74,8 +74,8 @@ MUTANTS = {
     ),
     "spiking: gradient through the reset": Mutant(
         _SPIKING,
-        "held = (1 - fired).mul_(ctx.beta)",
-        "held = torch.full_like(fired, ctx.beta)",
+        "kept = (1 - fired).mul_(ctx.beta)",
+        "kept = torch.full_like(fired, ctx.beta)",
         [LIF + "test_gradient_is_the_surrogate_through_time_but_not_through_the_reset", HAND_SNN],
     ),
     "spiking: fires above the threshold alone": Mutant(
@@ -89,7 +89,7 @@ MUTANTS = {
     ),
     "fsdd: validation on the training speakers": Mutant(
         "data/spikes/fsdd.py",
-        "groups=who[train] if by_speaker else None",
+        "groups=speaker[train] if by_speaker else None",
         "groups=None",
         ["data/spikes/test_fsdd.py::test_no_speaker_leaks"],
     ),
@@ -101,8 +101,8 @@ MUTANTS = {
     ),
     "cochlea: fibres that are never tired": Mutant(
         "functional/cochlea.py",
-        "free[who_may] -= 1",
-        "free[who_may] -= 0",
+        "free[able] -= 1",
+        "free[able] -= 0",
         ["functional/test_cochlea.py::test_counting_fibres_is_the_same_as_single_fibres"],
     ),
     "spikes: silence before the first spike kept": Mutant(
@@ -115,6 +115,6 @@ MUTANTS = {
         "data/spikes/reader.py",
         '("channels", "bin_ms", "crop_s", "data_dir")',
         "()",
-        ["data/spikes/test_fsdd.py::test_a_model_is_judged_on_what_it_was_trained_on"],
+        ["data/spikes/test_fsdd.py::test_a_model_is_evaluated_with_the_settings_of_its_training"],
     ),
 }

@@ -1,1 +1,1 @@
-"""Graphs as data: citation networks, graphs of other libraries, and the user's own files."""
+"""Graphs as data: citation networks, graphs of other libraries, and files of the user."""

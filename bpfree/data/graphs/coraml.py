@@ -1,11 +1,11 @@
-"""``coraml``: CoraML, 2,995 papers on machine learning, 16,316 directed citations, 2,879 words, 7 classes."""
+"""Data ``coraml``: CoraML, 2,995 papers on machine learning, 16,316 directed citations, 2,879 words, 7 classes."""
 
 import dataclasses
 
 import torch
 
 from bpfree.data.graphs.graph_file import read_graph
-from bpfree.data.graphs.network_graphs import fetched
+from bpfree.data.graphs.network_graphs import fetch_graph
 from bpfree.data.graphs.reader import GraphReader, GraphSettings, RawGraph
 from bpfree.data.locations import roots
 
@@ -13,7 +13,7 @@ SOURCE = "CoraML, A. Bojchevski and S. Günnemann, arXiv 1707.03815"
 
 
 class CoraMl(GraphReader):
-    """As in arXiv 2403.11004: a word counts as there or not, citations go both ways."""
+    """Reader of CoraML as in arXiv 2403.11004: words are present or not, citations go both ways."""
 
     def read(self, settings: GraphSettings) -> RawGraph:  # type: ignore[override]
         for place in roots(settings):
@@ -21,7 +21,7 @@ class CoraMl(GraphReader):
                 raw = read_graph(self.name, SOURCE, place / "cora_ml.npz")
                 break
         else:
-            raw = fetched(self.name, SOURCE, "CitationFull", "Cora_ML")
+            raw = fetch_graph(self.name, SOURCE, "CitationFull", "Cora_ML")
         edges = raw.edges if settings.edges == "directed" else torch.cat([raw.edges, raw.edges.flip(0)], 1)
         names = None if raw.class_names is None else tuple(name.rsplit("/", 1)[-1] for name in raw.class_names)
         return dataclasses.replace(raw, x=(raw.x > 0).float(), edges=edges, class_names=names)

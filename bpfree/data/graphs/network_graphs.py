@@ -1,4 +1,4 @@
-"""``amazon``, ``github``: graphs that torch_geometric fetches: Amazon Photo, and GitHub's developers (MUSAE)."""
+"""Data ``amazon`` and ``github``: Amazon Photo and GitHub's developers (MUSAE), fetched by torch_geometric."""
 
 from typing import Any
 
@@ -15,33 +15,51 @@ SOURCES = {
 
 
 class NetworkGraph(GraphReader):
-    """A graph that has to be fetched once."""
+    """Reader of a graph that is fetched once."""
 
     def read(self, settings: GraphSettings) -> RawGraph:  # type: ignore[override]
-        return fetched(self.name, SOURCES[self.name], *SETS[self.name])
+        return fetch_graph(self.name, SOURCES[self.name], *SETS[self.name])
 
 
-def fetched(name: str, source: str, kind: str, *title: str) -> RawGraph:
-    """The graph called ``title`` of torch_geometric's data set class ``kind``, fetched into the cache the first time.
+def fetch_graph(name: str, source: str, kind: str, *title: str) -> RawGraph:
+    """Load a graph of torch_geometric, fetched into the cache the first time.
+
+    Args:
+        name: of the data.
+        source: origin of the data, in words.
+        kind: class of torch_geometric's data set.
+        *title: its arguments: the name of the graph.
+
+    Returns:
+        The graph.
 
     Raises:
-        InputError: it is not there, and the network does not give it.
+        InputError: it is not in the cache and cannot be fetched.
     """
     folder = downloads() / "torch_geometric" / kind
     make = getattr(geometric("torch_geometric.datasets"), kind)
     try:
         if offline() and not folder.exists():
             raise OSError(f"{OFFLINE} is set")
-        found = make(str(folder), *title)[0]
-    except Exception as error:  # network, disk or a file cut short: torch_geometric raises what it likes
+        graph = make(str(folder), *title)[0]
+    except Exception as error:  # network, disk or a file cut short: torch_geometric can raise any error
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise InputError(
             f"data {name} is in no data folder and cannot be fetched ({reason}): set BPFREE_DATA_DIR to its folder"
         ) from None
-    return raw_graph(name, source, found)
+    return raw_graph(name, source, graph)
 
 
-def raw_graph(name: str, source: str, found: Any) -> RawGraph:
-    """What torch_geometric calls a ``Data``."""
-    masks = tuple(found[key] for key in ("train_mask", "val_mask", "test_mask")) if "train_mask" in found else None
-    return RawGraph(name, source, found.x, found.edge_index, found.y, masks)  # type: ignore[arg-type]
+def raw_graph(name: str, source: str, graph: Any) -> RawGraph:
+    """Convert a graph of torch_geometric.
+
+    Args:
+        name: of the data.
+        source: origin of the data, in words.
+        graph: a ``Data`` of torch_geometric.
+
+    Returns:
+        The same graph.
+    """
+    masks = tuple(graph[key] for key in ("train_mask", "val_mask", "test_mask")) if "train_mask" in graph else None
+    return RawGraph(name, source, graph.x, graph.edge_index, graph.y, masks)  # type: ignore[arg-type]

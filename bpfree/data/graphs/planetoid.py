@@ -1,6 +1,6 @@
-"""``cora``, ``citeseer``, ``pubmed``: the citation graphs of Planetoid, with their public splits.
+"""Data ``cora``, ``citeseer`` and ``pubmed``: the citation graphs of Planetoid, with their public splits.
 
-Read from ``planetoid/NAME/raw/ind.*`` or ``planetoid.tar.xz`` in a data folder, else fetched by torch_geometric.
+Read from ``planetoid/NAME/raw/ind.*`` or ``planetoid.tar.xz`` in a data folder, else fetch_graph by torch_geometric.
 The files are pickles: take them from a source that you trust.
 """
 
@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bpfree.data.graphs.network_graphs import fetched, raw_graph
+from bpfree.data.graphs.network_graphs import fetch_graph, raw_graph
 from bpfree.data.graphs.reader import GraphReader, GraphSettings, RawGraph
 from bpfree.data.locations import roots
 from bpfree.errors import InputError
@@ -20,7 +20,7 @@ SOURCE = "Planetoid, Z. Yang, W. Cohen and R. Salakhutdinov, arXiv 1603.08861; L
 
 
 class Planetoid(GraphReader):
-    """Papers, their words, who cites whom, and what they are about."""
+    """Reader of papers, their words, citations and topics."""
 
     def read(self, settings: GraphSettings) -> RawGraph:  # type: ignore[override]
         title = TITLES[self.name]
@@ -30,7 +30,7 @@ class Planetoid(GraphReader):
                     return self._from(folder)
             if (archive := place / "planetoid.tar.xz").is_file():
                 return self._unpacked(archive, title)
-        return fetched(self.name, SOURCE, "Planetoid", title)
+        return fetch_graph(self.name, SOURCE, "Planetoid", title)
 
     def _unpacked(self, archive: Path, title: str) -> RawGraph:
         with tempfile.TemporaryDirectory() as folder:
@@ -45,9 +45,9 @@ class Planetoid(GraphReader):
     def _from(self, folder: Path) -> RawGraph:
         read = geometric("torch_geometric.io").read_planetoid_data
         try:
-            found: Any = read(str(folder), self.name)
-        except Exception as error:  # whatever a damaged pickle can raise
+            graph: Any = read(str(folder), self.name)
+        except Exception as error:  # a damaged pickle can raise any error
             raise InputError(
                 f"{folder} is damaged ({type(error).__name__}): unpack or fetch {self.name} again"
             ) from None
-        return raw_graph(self.name, SOURCE, found)
+        return raw_graph(self.name, SOURCE, graph)

@@ -1,4 +1,4 @@
-"""From what a graph file holds to a `Data`: checks, splits, virtual nodes, and sources whose batch is the graph.
+"""Reader of graphs: checks, splits, virtual nodes, and sources whose batch is the graph.
 
 The node split ``paper`` is that of arXiv 2403.11004: ``KFold(5, shuffle=True, random_state=101)`` over all nodes, fold
 i is the test part; of the rest ``train_test_split(test_size=0.2, random_state=127 * i)``, 20 % for validation. Links
@@ -28,10 +28,10 @@ PARTS = ("training", "validation", "test")
 
 @settings
 class GraphSettings:
-    """How a graph is split and given to the net."""
+    """Task, split and preparation of a graph."""
 
     task: Literal["node-classification", "link-prediction"] = setting(
-        "node-classification", "learn the classes of nodes, or which pairs of nodes are linked"
+        "node-classification", "predict the classes of nodes, or the links between pairs of nodes"
     )
     split: Literal["paper", "public"] = setting(
         "paper", "64/16/20 % of the nodes by the recipe of ForwardGNN, or the masks that come with the data"
@@ -40,16 +40,16 @@ class GraphSettings:
         None, "which of the five splits of the recipe (none: the run's seed modulo 5)", ge=0, le=4
     )
     edges: Literal["undirected", "symmetrise", "directed"] = setting(
-        "undirected", "refuse an edge without one back, add those that are missing, or keep directions"
+        "undirected", "edges in one direction only: refuse them, add their reverse, or keep the graph directed"
     )
     features: Literal["rows", "raw"] = setting(
         "rows", "scale the features of a node to sum 1, or take them as they are"
     )
-    virtual_nodes: bool = setting(False, "one node a class, of random features, joined to its training nodes")
-    virtual_back: bool = setting(True, "virtual nodes also send to the nodes they are joined to")
-    sample: bool = setting(False, "learn from batches of training nodes; off: the whole graph is one batch")
-    fan_out: int | None = setting(None, "neighbours drawn for a node when sampling (none: all)", ge=1)
-    data_dir: str = setting(".", "where files are looked up; then $BPFREE_DATA_DIR, then the cache")
+    virtual_nodes: bool = setting(False, "one node for each class, of random features, linked to its training nodes")
+    virtual_back: bool = setting(True, "virtual nodes also send to the nodes that they are linked to")
+    sample: bool = setting(False, "train on batches of training nodes; off: the whole graph is one batch")
+    fan_out: int | None = setting(None, "number of neighbours drawn for a node when sampling (none: all)", ge=1)
+    data_dir: str = setting(".", "folder of files; then $BPFREE_DATA_DIR, then the cache")
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ class RawGraph:
     """A graph as it was read.
 
     Attributes:
-        name, source: as in `Spec`.
+        name: as in `Spec`.
+        source: as in `Spec`.
         x: features ``(N, F)``.
-        edges: ``(2, E)``, source above target.
+        edges: node numbers ``(2, E)``: sources, then targets.
         y: classes ``(N,)``.
         masks: of training, validation and test nodes, ``(N,)`` bool each, or None.
         class_names: one for each class, or None.
@@ -79,13 +80,13 @@ class RawGraph:
 
 
 class GraphSource(Source):
-    """One split of a graph: every batch has all nodes in ``x``, and in ``index`` those that are asked about.
+    """Split of a graph: every batch has all nodes in ``x``, and in ``index`` those with a target.
 
     Args:
-        x: features of all nodes ``(N + K, F)``.
+        x: features of all nodes ``(N + K, F)``, K virtual.
         y: targets ``(B,)``.
-        index: their nodes, or the ends of their pairs.
-        graph: what they live on.
+        index: nodes of the targets, or the ends of their pairs.
+        graph: edges and labels of the nodes.
     """
 
     y: Tensor
@@ -99,7 +100,7 @@ class GraphSource(Source):
         return len(self.y)
 
     def to(self, device: torch.device | str, resident_mb: float) -> "GraphSource":
-        """The same graph on ``device``, whatever its size."""
+        # a graph is resident whatever its size: every batch has all of it
         return GraphSource(self.x.to(device), self.y.to(device), self.index.to(device), self.graph.to(device))
 
     def steps(self, batch_size: int) -> int:
@@ -124,7 +125,7 @@ class GraphSource(Source):
 
 
 class GraphReader(Reader):
-    """Base class of readers of graphs: they write ``read``."""
+    """Base class of readers of graphs, which define ``read``."""
 
     Settings = GraphSettings
     net = "gnn"
@@ -133,14 +134,14 @@ class GraphReader(Reader):
         raise NotImplementedError
 
     def load(self, settings: Mapping[str, Any] | GraphSettings | None = None, seed: int = 0) -> Data:  # type: ignore[override]
-        chosen = settings if isinstance(settings, GraphSettings) else build(GraphSettings, settings or {})
-        raw = checked(self.read(chosen), chosen)
-        return (nodes if chosen.task == "node-classification" else links)(raw, chosen, seed)
+        settings = settings if isinstance(settings, GraphSettings) else build(GraphSettings, settings or {})
+        raw = clean_graph(self.read(settings), settings)
+        return (node_data if settings.task == "node-classification" else link_data)(raw, settings, seed)
 
     def describe(self, settings: Mapping[str, Any] | GraphSettings | None = None, seed: int = 0) -> dict[str, Any]:  # type: ignore[override]
-        chosen = settings if isinstance(settings, GraphSettings) else build(GraphSettings, settings or {})
-        raw = checked(self.read(chosen), chosen)
-        data = (nodes if chosen.task == "node-classification" else links)(raw, chosen, seed)
+        settings = settings if isinstance(settings, GraphSettings) else build(GraphSettings, settings or {})
+        raw = clean_graph(self.read(settings), settings)
+        data = (node_data if settings.task == "node-classification" else link_data)(raw, settings, seed)
         degree = torch.bincount(raw.edges.flatten(), minlength=len(raw.x))
         return {
             "name": raw.name,
@@ -159,8 +160,15 @@ class GraphReader(Reader):
         }
 
 
-def checked(raw: RawGraph, chosen: GraphSettings) -> RawGraph:
-    """``raw`` without self-loops and double edges, features scaled.
+def clean_graph(raw: RawGraph, settings: GraphSettings) -> RawGraph:
+    """Check a graph, remove self-loops and double edges, and scale its features.
+
+    Args:
+        raw: the graph as read.
+        settings: of the data.
+
+    Returns:
+        The cleaned graph.
 
     Raises:
         InputError: values, shapes or edges that no graph net can use.
@@ -178,27 +186,41 @@ def checked(raw: RawGraph, chosen: GraphSettings) -> RawGraph:
     edges = edges[:, edges[0] != edges[1]]
     if not edges.numel():
         raise InputError(f"{name} has no edges: a graph needs at least one between two nodes")
-    if chosen.edges == "symmetrise":
+    if settings.edges == "symmetrise":
         edges = torch.cat([edges, edges.flip(0)], 1)
     keys = (edges[0] * len(x) + edges[1]).unique()
     edges = torch.stack([keys // len(x), keys % len(x)])
-    if chosen.edges == "undirected":
-        lonely = ~torch.isin(keys, edges[1] * len(x) + edges[0])
-        if lonely.any():
-            a, b = edges[:, lonely][:, 0].tolist()
+    if settings.edges == "undirected":
+        one_way = ~torch.isin(keys, edges[1] * len(x) + edges[0])
+        if one_way.any():
+            a, b = edges[:, one_way][:, 0].tolist()
             raise InputError(
-                f"{name}: the edge {a} -> {b} has none back, as have {int(lonely.sum())} in all: "
-                f"set edges = symmetrise to add them, or directed to keep them so"
+                f"{name}: the edge {a} -> {b} has no reverse edge, one of {int(one_way.sum())} such edges: "
+                f"set edges = symmetrise to add the reverse edges, or directed to keep the graph directed"
             )
-    if chosen.features == "rows":
+    if settings.features == "rows":
         x = x / x.sum(1, keepdim=True).clamp(min=1.0)  # as torch_geometric's NormalizeFeatures
     return replace(raw, x=x, y=y, edges=edges)
 
 
-def nodes(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
-    """Node classification: the parts are sets of nodes."""
+def node_data(raw: RawGraph, settings: GraphSettings, seed: int) -> Data:
+    """Split a graph for node classification: the parts are sets of nodes.
+
+    Args:
+        raw: a clean graph.
+        settings: of the data.
+        seed: of the run; chooses the fold and draws the features of virtual nodes.
+
+    Returns:
+        The data, ready to train on.
+
+    Raises:
+        InputError: masks that do not fit, too few nodes, or a class without a training node.
+    """
     parts = (
-        _masks(raw) if chosen.split == "public" else folds(len(raw.x), seed % 5 if chosen.fold is None else chosen.fold)
+        _masks(raw)
+        if settings.split == "public"
+        else folds(len(raw.x), seed % 5 if settings.fold is None else settings.fold)
     )
     train, val, test = parts
     classes = int(raw.y.max()) + 1
@@ -208,15 +230,15 @@ def nodes(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
     labels, context = torch.full_like(raw.y, -1), torch.full_like(raw.y, -1)
     labels[train] = raw.y[train]
     context[torch.cat([train, val])] = raw.y[torch.cat([train, val])]
-    virtual, x = classes if chosen.virtual_nodes else 0, raw.x
+    virtual, x = classes if settings.virtual_nodes else 0, raw.x
     if virtual:
         draws = torch.Generator().manual_seed(derive(seed, "virtual nodes"))
         x = torch.cat([x, torch.randn(classes, x.shape[1], generator=draws)])
-    seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels, back=chosen.virtual_back)
-    learnt = replace(seen, sampled=True, fan_out=chosen.fan_out) if chosen.sample else seen
+    seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels, back=settings.virtual_back)
+    learnt = replace(seen, sampled=True, fan_out=settings.fan_out) if settings.sample else seen
     later = replace(seen, context=context)
     return Data(
-        _spec(raw, chosen, classes, "accuracy", len(x)),
+        _spec(raw, settings, classes, "accuracy", len(x)),
         GraphSource(x, raw.y[train], train, learnt),
         GraphSource(x, raw.y[val], val, seen),
         GraphSource(x, raw.y[test], test, later),
@@ -224,9 +246,20 @@ def nodes(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
 
 
 def folds(n: int, fold: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Training, validation and test nodes of the recipe's split number ``fold``. InputError: fewer than five nodes."""
+    """Split nodes by the recipe.
+
+    Args:
+        n: number of nodes.
+        fold: number of the split, 0..4.
+
+    Returns:
+        Training, validation and test nodes, ascending int64.
+
+    Raises:
+        InputError: fewer than five nodes.
+    """
     if n < 5:
-        raise InputError(f"a graph of {n} nodes cannot be split in five: give one of more nodes, or split = public")
+        raise InputError(f"a graph of {n} nodes cannot be split in five: use a larger one, or split = public")
     selection = geometric("sklearn.model_selection")
     rest, test = list(selection.KFold(5, shuffle=True, random_state=101).split(np.arange(n)))[fold]
     train, val = selection.train_test_split(rest, test_size=0.2, random_state=127 * fold, shuffle=True)
@@ -234,8 +267,9 @@ def folds(n: int, fold: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _masks(raw: RawGraph) -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test nodes by the masks of the data."""
     if raw.masks is None:
-        raise InputError(f"{raw.name} comes without masks: leave split = paper")
+        raise InputError(f"{raw.name} has no masks: use split = paper")
     for mask, part in zip(raw.masks, PARTS, strict=True):
         if mask.dtype != torch.bool or tuple(mask.shape) != (len(raw.x),):
             raise InputError(f"{raw.name}: the {part} mask must hold one truth value a node, ({len(raw.x)},)")
@@ -251,13 +285,25 @@ def _masks(raw: RawGraph) -> tuple[Tensor, Tensor, Tensor]:
     return tuple(mask.nonzero()[:, 0] for mask in raw.masks)  # type: ignore[return-value]
 
 
-def links(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
-    """Link prediction: the parts are sets of pairs, half of them linked."""
-    if chosen.edges == "directed" or chosen.sample or chosen.split == "public":
+def link_data(raw: RawGraph, settings: GraphSettings, seed: int) -> Data:
+    """Split a graph for link prediction: the parts are sets of pairs, half of them linked.
+
+    Args:
+        raw: a clean graph.
+        settings: of the data.
+        seed: of the run; chooses the fold.
+
+    Returns:
+        The data, ready to train on.
+
+    Raises:
+        InputError: settings that belong to node classification.
+    """
+    if settings.edges == "directed" or settings.sample or settings.split == "public":
         raise InputError(
-            "link-prediction takes the recipe's splits of an undirected graph as one batch: leave the rest"
+            "link-prediction needs an undirected graph as one batch: leave edges = directed, sample and split out"
         )
-    fold = seed % 5 if chosen.fold is None else chosen.fold
+    fold = seed % 5 if settings.fold is None else settings.fold
     transforms, inner = geometric("torch_geometric.transforms"), geometric("torch_geometric.data")
     split = transforms.RandomLinkSplit(is_undirected=True, num_val=0.16, num_test=0.2, neg_sampling_ratio=1.0)
     state = random.getstate()  # torch_geometric draws non-edges from Python's generator
@@ -272,10 +318,10 @@ def links(raw: RawGraph, chosen: GraphSettings, seed: int) -> Data:
         index, ends = part.edge_label_index.unique(return_inverse=True)
         graph = Graph(part.edge_index, len(raw.x), pairs=ends)
         sources.append(GraphSource(raw.x, part.edge_label.float(), index, graph))
-    return Data(_spec(raw, chosen, 0, "roc-auc", len(raw.x)), *sources)
+    return Data(_spec(raw, settings, 0, "roc-auc", len(raw.x)), *sources)
 
 
-def _spec(raw: RawGraph, chosen: GraphSettings, classes: int, metric: str, rows: int) -> Spec:
+def _spec(raw: RawGraph, settings: GraphSettings, classes: int, metric: str, rows: int) -> Spec:
     names = raw.class_names if classes else None
     shape = tuple(raw.x.shape[1:])
-    return Spec(raw.name, shape, classes, names, chosen.task, metric, True, raw.sha256, raw.source, rows)
+    return Spec(raw.name, shape, classes, names, settings.task, metric, True, raw.sha256, raw.source, rows)

@@ -1,1 +1,1 @@
-"""Images: MNIST and its kin, CIFAR, folders of pictures."""
+"""Images: MNIST and similar sets, CIFAR, folders of pictures."""

@@ -1,8 +1,8 @@
 """CIFAR-10 and CIFAR-100 in any of their published forms, none of which is run as a program.
 
-The payload is what the binary version holds: for each image a record of one label byte (CIFAR-100: coarse, then fine)
-and 3,072 pixel bytes, red, green, blue. The Python version, which torchvision and keras keep, holds the same bytes in a
-pickle; they are taken out by `bpfree.data.safe_pickle`, and brought into records, so one SHA-256 judges both.
+The payload is the content of the binary version: for each image a record of one label byte (CIFAR-100: coarse, then
+fine) and 3,072 pixel bytes, red, green, blue. The Python version, which torchvision and keras keep, holds the same
+bytes in a pickle; `bpfree.data.safe_pickle` reads them and they are put into records, so that one SHA-256 checks both.
 """
 
 import tarfile
@@ -24,14 +24,15 @@ _Open = Callable[[str], bytes | None]  # content of a file of the set, by name; 
 
 
 class Cifar(Published):
-    """One of the two sets.
+    """Reader of one of the two sets.
 
     Attributes:
         names: one for each class.
         labels: keys of the label bytes of a record in the Python version; the last one is the class.
-        binary, python: folder of each version, with the names of its training files and of its test file.
-        rows: images in the training and in the test part.
-        payload: SHA-256 of the records of both.
+        binary: folder of the binary version, names of its training files, name of its test file.
+        python: the same of the Python version.
+        rows: number of images in the training and in the test part.
+        payload: SHA-256 of the records of both parts.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -71,14 +72,14 @@ class Cifar(Published):
             why = f"it lacks {error}" if isinstance(error, KeyError) else error
             raise wrong(place, self.title, f"damaged or cut short: {why}") from None
         for part, rows, expected in zip(parts, self.rows, self.payload, strict=True):
-            found = sha256(part.tobytes())
-            if len(part) != rows or found != expected:
-                why = f"{len(part):,} images with SHA-256 {found[:12]}…, expected {rows:,} with {expected[:12]}…"
+            digest = sha256(part.tobytes())
+            if len(part) != rows or digest != expected:
+                why = f"{len(part):,} images with SHA-256 {digest[:12]}…, expected {rows:,} with {expected[:12]}…"
                 raise wrong(place, self.title, why)
         return parts
 
     def _parts(self, content: _Open) -> list[np.ndarray]:
-        """The records of the training files and of the test file, of whichever version is there."""
+        """Records of the training files and of the test file, of the version that is there."""
         for (_, *names), decode in ((self.binary, self._from_binary), (self.python, self._from_python)):
             files = [content(name) for name in names]
             if all(file is not None for file in files):
@@ -90,9 +91,9 @@ class Cifar(Published):
         return np.frombuffer(content, np.uint8).reshape(-1, len(self.labels) + _PIXELS)
 
     def _from_python(self, content: bytes) -> np.ndarray:
-        held: dict[str, Any] = safe_pickle.load(content)
-        labels = [np.asarray(held[key], dtype=np.int64).reshape(-1, 1) for key in self.labels]
-        pixels = np.asarray(held["data"]).reshape(-1, _PIXELS)
+        batch: dict[str, Any] = safe_pickle.load(content)
+        labels = [np.asarray(batch[key], dtype=np.int64).reshape(-1, 1) for key in self.labels]
+        pixels = np.asarray(batch["data"]).reshape(-1, _PIXELS)
         if min(map(np.min, labels)) < 0 or max(map(np.max, labels)) > 255:
             raise ValueError("labels that do not fit into a byte")
         return np.concatenate([*(label.astype(np.uint8) for label in labels), pixels], axis=1)

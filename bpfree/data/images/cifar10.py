@@ -1,4 +1,4 @@
-"""``cifar10``: 60,000 colour pictures of ten kinds of things, 32x32."""
+"""Data ``cifar10``: 60,000 colour pictures of ten kinds of things, 32x32."""
 
 import hashlib
 import os
@@ -21,11 +21,11 @@ from bpfree.training.files import write_atomically
 
 
 class Cifar10(Cifar):
-    """CIFAR-10 (Krizhevsky 2009): 50,000 pictures to train and validate, 10,000 to test.
+    """Reader of CIFAR-10 (Krizhevsky 2009): 50,000 pictures to train and validate, 10,000 to test.
 
-    Where the published files are nowhere on this machine, an image folder that the user has counts too: ``train`` and
-    ``test`` with a folder for each class, in ``cifar10_images`` or ``cifar10``. Such copies are usually JPEG, so not
-    the published pixels, and the source says so. They are decoded once and kept in the cache.
+    Without the published files an image folder of the user is accepted: ``train`` and ``test`` with a folder for each
+    class, in ``cifar10_images`` or ``cifar10``. Such copies are usually JPEG, hence not the published pixels, and the
+    source states it. They are decoded once and kept in the cache.
     """
 
     title, credit = "CIFAR-10", "A. Krizhevsky 2009, no licence stated by its authors"
@@ -47,11 +47,11 @@ class Cifar10(Cifar):
         "a0181da372c0d63a5920fdbea2ec3f83ecbc552d378218e1cb473cf634941a3b",
         "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
     )
-    others = ("cifar10_images", "cifar10")
+    substitutes = ("cifar10_images", "cifar10")
     pictures = {"train": 5_000, "test": 1_000}  # of each class
 
-    def instead(self, settings: DataSettings) -> Raw | None:
-        for root in (own / name for own in locations.own(settings) for name in self.others):
+    def substitute(self, settings: DataSettings) -> Raw | None:
+        for root in (place / name for place in locations.user_folders(settings) for name in self.substitutes):
             if (root / "train").is_dir():
                 return self._from_pictures(root)
         return None
@@ -61,17 +61,17 @@ class Cifar10(Cifar):
         for part, count in self.pictures.items():
             if not (root / part).is_dir():
                 raise InputError(f"{root} has no {part} folder: expected train and test")
-            if (found := folder.classes_in(root / part)) != list(self.names):
-                there = ", ".join(found) or "none"
-                raise InputError(f"{root / part} holds the classes {there}: expected {', '.join(self.names)}")
-            _, labels = parts[part] = folder.listing(root / part, found)
-            for number, name in enumerate(found):
-                if (held := labels.count(number)) != count:
-                    raise InputError(f"{root / part / name} holds {held:,} pictures: expected {count:,}")
+            if (names := folder.classes_in(root / part)) != list(self.names):
+                classes = ", ".join(names) or "none"
+                raise InputError(f"{root / part} holds the classes {classes}: expected {', '.join(self.names)}")
+            _, labels = parts[part] = folder.listing(root / part, names)
+            for number, name in enumerate(names):
+                if (pictures := labels.count(number)) != count:
+                    raise InputError(f"{root / part / name} holds {pictures:,} pictures: expected {count:,}")
         files = [file for part, _ in parts.values() for file in part]
         kept = locations.cache() / "decoded" / f"cifar10-{_digest(root, files)}.npz"
         try:
-            arrays = read_npz(kept, also=("formats",))
+            arrays = read_npz(kept, extra=("formats",))
         except InputError:  # not there yet, or damaged
             arrays = _decode(parts, kept)
         png = set(arrays["formats"].tolist()) == {"PNG"}
@@ -82,7 +82,7 @@ class Cifar10(Cifar):
 
 
 def _digest(root: Path, files: list[Path]) -> str:
-    """What the listing of a folder says of its content: where it is; path, size and times of change of every file."""
+    """Hash of a folder's listing: its place; path, size and times of change of every file."""
     digest = hashlib.sha256(os.fsencode(root.resolve()))
     for file in files:
         state = file.stat()
@@ -92,7 +92,7 @@ def _digest(root: Path, files: list[Path]) -> str:
 
 
 def _decode(parts: dict[str, tuple[list[Path], list[int]]], file: Path) -> dict[str, np.ndarray]:
-    """Pixels ``(N, 3, 32, 32)``, labels and formats of both parts; kept in ``file``, which appears whole or not."""
+    """Decode pixels ``(N, 3, 32, 32)``, labels and formats of both parts, and write them atomically to ``file``."""
     arrays: dict[str, np.ndarray] = {}
     formats: set[str] = set()
     for part, (files, labels) in parts.items():

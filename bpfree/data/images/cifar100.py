@@ -1,4 +1,4 @@
-"""``cifar100``: 60,000 colour pictures of a hundred kinds of things, 32x32."""
+"""Data ``cifar100``: 60,000 colour pictures of a hundred kinds of things, 32x32."""
 
 from bpfree.data.fetching import Remote
 from bpfree.data.images.cifar import Cifar
@@ -15,7 +15,7 @@ wolf woman worm
 
 
 class Cifar100(Cifar):
-    """CIFAR-100 (Krizhevsky 2009), fine labels: 50,000 pictures to train and validate, 10,000 to test."""
+    """Reader of CIFAR-100 (Krizhevsky 2009), fine labels: 50,000 pictures to train and validate, 10,000 to test."""
 
     title, credit = "CIFAR-100", "A. Krizhevsky 2009, no licence stated by its authors"
     names = tuple(_NAMES.split())

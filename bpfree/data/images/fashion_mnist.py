@@ -1,10 +1,10 @@
-"""``fashion-mnist``: 70,000 gray pictures of clothes, 28x28."""
+"""Data ``fashion-mnist``: 70,000 gray pictures of clothes, 28x28."""
 
 from bpfree.data.images.idx import Idx, remotes
 
 
 class FashionMnist(Idx):
-    """Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv 1708.07747): 60,000 to train and validate, 10,000 to test."""
+    """Reader of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv 1708.07747): 70,000 pictures, 10,000 to test."""
 
     title, credit = "Fashion-MNIST", "H. Xiao, K. Rasul and R. Vollgraf (Zalando), MIT licence"
     names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

@@ -1,4 +1,4 @@
-"""``folder:DIR``: images in ``train/<class>/`` and, if there is a test part, ``test/<class>/``."""
+"""Data ``folder:DIR``: images in ``train/<class>/`` and, if there is a test part, ``test/<class>/``."""
 
 import io
 import os
@@ -19,28 +19,28 @@ from bpfree.data.verification import sha256_of_files
 from bpfree.errors import InputError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
-_FORMATS = ("PNG", "JPEG")  # what Pillow may try: for some others it starts programs
+_FORMATS = ("PNG", "JPEG")  # for some other formats Pillow starts programs
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "RGB": "RGB", "RGBA": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 
 
 class Folder(Reader):
-    """PNG and JPEG images; the classes are the sorted folder names under ``train``.
+    """Reader of PNG and JPEG images; the classes are the sorted folder names under ``train``.
 
-    All images have the size of the first one and are turned into its kind, gray or colour. They are decoded when they
-    are used, which is once for a split that is then resident. The hash is over the bytes of all files.
+    All images must have the size of the first one and are converted to its kind, gray or colour. They are decoded when
+    they are used, once for a resident split. The hash is over the bytes of all files.
     """
 
     wants = "DIR"
 
     def read(self, settings: DataSettings) -> Raw:
-        root = locations.given(settings, self.where)
+        root = locations.named_path(settings, self.where)
         if not (root / "train").is_dir():
-            what = "has no train folder" if root.is_dir() else "is not a folder"
-            raise InputError(f"{root} {what}: expected {root}/train/<class>/*.png or *.jpg")
+            why = "has no train folder" if root.is_dir() else "is not a folder"
+            raise InputError(f"{root} {why}: expected {root}/train/<class>/*.png or *.jpg")
         names = classes_in(root / "train")
         if len(names) < 2:
-            held = f"holds one class only, {names[0]}" if names else "holds no class folders"
-            raise InputError(f"{root / 'train'} {held}: expected at least two")
+            why = f"holds one class only, {names[0]}" if names else "holds no class folders"
+            raise InputError(f"{root / 'train'} {why}: expected at least two")
         train, y = listing(root / "train", names)
         tested = (root / "test").is_dir()
         test, y_test = listing(root / "test", names) if tested else ([], [])
@@ -61,15 +61,15 @@ class Folder(Reader):
 
 
 class FileRows(Rows):
-    """Images decoded when they are gathered.
+    """Rows of images that are decoded when they are gathered.
 
     Args:
-        files: one a row.
-        size: width and height that every image must have.
+        files: one for each row.
+        size: required width and height of every image.
         mode: ``L`` (gray) or ``RGB``.
 
     Attributes:
-        formats: of the files decoded so far, whatever their names end in.
+        formats: formats of the files decoded so far, by content, not by suffix.
     """
 
     dtype = torch.uint8
@@ -99,15 +99,19 @@ class FileRows(Rows):
 
 @contextmanager
 def opened(file: Path) -> Iterator[tuple[Image.Image, bytes]]:
-    """The image in ``file``, and its bytes. InputError: it cannot be read, here or in the block under ``with``."""
+    """Open the image in ``file`` and read its bytes.
+
+    Raises:
+        InputError: it cannot be read, here or in the block under ``with``.
+    """
     try:
         content = file.read_bytes()
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             yield image, content
     except InputError:
         raise
-    except Exception as error:  # for a damaged file Pillow raises whatever it likes
-        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # which names an object in memory
+    except Exception as error:  # for a damaged file Pillow can raise any error
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # that one names an object in memory
         raise InputError(f"cannot read image {file}: expected a complete PNG or JPEG{why}") from None
 
 
@@ -120,40 +124,51 @@ def _same_size(file: Path, size: tuple[int, int], expected: tuple[int, int]) -> 
 
 
 def classes_in(folder: Path) -> list[str]:
-    """Names of the folders in ``folder``, sorted; hidden ones do not count."""
+    """Names of the folders in ``folder``, sorted, without hidden ones."""
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def listing(folder: Path, names: list[str]) -> tuple[list[Path], list[int]]:
-    """The image files under ``folder``, class by class in sorted order, and the class of each."""
+    """List the image files of a part.
+
+    Args:
+        folder: with one folder for each class.
+        names: of the classes.
+
+    Returns:
+        Files, class by class in sorted order, and the class number of each.
+
+    Raises:
+        InputError: a folder that is no class, or one without images.
+    """
     files: list[Path] = []
     y: list[int] = []
     for name in classes_in(folder):
         if name not in names:
             raise InputError(f"{folder / name} is a class that is not in train: expected one of {', '.join(names)}")
-        found = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in _SUFFIXES)
-        if not found:
+        images = sorted(file for file in (folder / name).iterdir() if file.suffix.lower() in _SUFFIXES)
+        if not images:
             raise InputError(f"class folder {folder / name} holds no image: expected *.png or *.jpg")
-        files += found
-        y += [names.index(name)] * len(found)
+        files += images
+        y += [names.index(name)] * len(images)
     return files, y
 
 
 def _kind(file: Path) -> tuple[tuple[int, int], str]:
-    """Size (width, height) of an image and the mode to decode to."""
+    """Size (width, height) of an image and the mode to convert it to."""
     with opened(file) as (image, _):
         return image.size, _mode(file, image)
 
 
 def _mode(file: Path, image: Image.Image) -> str:
-    """What to decode ``image`` to."""
+    """Mode to convert ``image`` to."""
     if image.mode not in _MODES:
         raise InputError(f"{file} has pixels of mode {image.mode}: expected 8-bit gray or colour")
     return _MODES[image.mode]
 
 
 def _checked(root: Path, files: list[Path], size: tuple[int, int]) -> Iterator[tuple[str, bytes]]:
-    """Relative path and bytes of each file; its header is checked on the way, its pixels are not decoded."""
+    """Relative path and bytes of each file, after a check of its header; the pixels are not decoded."""
     for file in files:
         with opened(file) as (image, content):
             _same_size(file, image.size, size)

@@ -18,13 +18,13 @@ _STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx
 
 
 class Idx(Published):
-    """A set in IDX files, each as it is or as ``.gz``.
+    """Reader of a set in IDX files, each plain or as ``.gz``.
 
     Attributes:
         names: one for each class.
         shapes: of the four arrays.
         payload: SHA-256 of each decompressed file, or "" where it is not published.
-        packed: SHA-256 of each ``.gz`` as published; where the payload's is not, only such a file can be checked.
+        packed: SHA-256 of each published ``.gz``; needed where that of the payload is not published.
     """
 
     names: ClassVar[tuple[str, ...]]
@@ -36,9 +36,8 @@ class Idx(Published):
         files = [self._at(place, number) for number in range(4)]
         if not any(files) and not all(self.payload) and (place / _STEMS[0]).is_file():
             raise InputError(f"{place} holds unpacked files, which cannot be checked: put the four .gz files there")
-        if not any(files) or (
-            place == locations.downloads() / self.folder and not all(files)
-        ):  # the second: fetching was interrupted
+        fetching = place == locations.downloads() / self.folder  # some files may be missing after an interruption
+        if not any(files) or (fetching and not all(files)):
             return None
         arrays = []
         for number, file in enumerate(files):
@@ -54,11 +53,11 @@ class Idx(Published):
 
     def _at(self, place: Path, number: int) -> Path | None:
         suffixes = (".gz", "") if self.payload[number] else (".gz",)
-        found = (place / (_STEMS[number] + suffix) for suffix in suffixes)
-        return next((file for file in found if file.is_file()), None)
+        candidates = (place / (_STEMS[number] + suffix) for suffix in suffixes)
+        return next((file for file in candidates if file.is_file()), None)
 
     def _array(self, file: Path, number: int) -> np.ndarray:
-        """The checked array of file ``number``."""
+        """Read and check the array of file ``number``."""
         shape = self.shapes[number]
         header = struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
         size = len(header) + int(np.prod(shape))
@@ -79,7 +78,7 @@ class Idx(Published):
 
 
 def _unpack(file: Path, title: str, content: bytes, size: int) -> bytes:
-    """At most one byte more than ``size`` of what a ``.gz`` holds, so that no small file can fill the memory."""
+    """Decompress at most one byte more than ``size``, so that no small ``.gz`` can fill the memory."""
     unpacker = zlib.decompressobj(wbits=31)  # 31: gzip
     try:
         payload = unpacker.decompress(content, size + 1)
@@ -91,6 +90,14 @@ def _unpack(file: Path, title: str, content: bytes, size: int) -> bytes:
 
 
 def remotes(bases: tuple[str, ...], sizes: tuple[int, ...]) -> tuple[Remote, ...]:
-    """The four ``.gz`` files, of ``sizes`` bytes, below each of several https addresses."""
+    """Remote files of a set.
+
+    Args:
+        bases: https addresses, each ending in ``/``.
+        sizes: of the four ``.gz`` files in bytes.
+
+    Returns:
+        The four files, to be fetched from the first address that has them.
+    """
     names = [f"{stem}.gz" for stem in _STEMS]
     return tuple(Remote(n, tuple(base + n for base in bases), size) for n, size in zip(names, sizes, strict=True))

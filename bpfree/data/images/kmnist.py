@@ -1,10 +1,10 @@
-"""``kmnist``: 70,000 gray pictures of handwritten Japanese characters, 28x28."""
+"""Data ``kmnist``: 70,000 gray pictures of handwritten Japanese characters, 28x28."""
 
 from bpfree.data.images.idx import Idx, remotes
 
 
 class Kmnist(Idx):
-    """Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718): 60,000 to train and validate, 10,000 to test.
+    """Reader of Kuzushiji-MNIST (Clanuwat et al. 2018, arXiv 1812.01718): 70,000 pictures, 10,000 to test.
 
     The SHA-256 of the ``.gz`` files is checked, which fixes their payload: that of the payload itself is not published.
     """

@@ -1,4 +1,4 @@
-"""``mnist``: the canonical MNIST, embedded in the package."""
+"""Data ``mnist``: the canonical MNIST, embedded in the package."""
 
 import dataclasses
 from pathlib import Path
@@ -13,7 +13,7 @@ SHA256 = "f6e298c7dff1d5da437e3b0ec174917749c62a2f10970e371beef0901e0e9f17"  # o
 
 
 class Mnist(Reader):
-    """70,000 handwritten digits, 28x28 gray: 60,000 for training and validation, 10,000 for test."""
+    """Reader of 70,000 handwritten digits, 28x28 gray: 60,000 for training and validation, 10,000 for test."""
 
     def read(self, settings: DataSettings) -> Raw:
         """Read the embedded file.

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from bpfree.data.damaged import DAMAGED
 from bpfree.data.locations import cache
 from bpfree.errors import InputError
 from bpfree.functional import cochlea
@@ -73,7 +72,9 @@ class Chunk:
 Sounds = Callable[[], Sequence[np.ndarray]]
 
 
-def listen(sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0) -> Trains:
+def convert_sounds(
+    sounds: Sounds, key: str, channels: int, seed: int, processes: int, middle_ear_hz: float = 0.0
+) -> Trains:
     """Spikes of all sounds, from the cache where they are in it.
 
     Args:
@@ -244,6 +245,8 @@ def _serve() -> None:
 
 def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
     """Read the arrays of a kept file; None when there is none, or it is damaged."""
+    from bpfree.data.verification import DAMAGED  # it imports torch, which a process of the conversion does without
+
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return tuple(arrays[name] for name in names)

@@ -1,11 +1,11 @@
-"""``fsdd``: spoken digits by six speakers (Free Spoken Digit Dataset), heard by a model of the cochlea.
+"""Data ``fsdd``: spoken digits by six speakers (Free Spoken Digit Dataset), as spikes of a cochlea model.
 
 The test part is the official one, recordings 0 to 4 of every speaker and digit, or all recordings of one speaker
 (``split=speaker``). Of the others, validation takes an equal share of every speaker and digit or, where the test part
 is a speaker, whole speakers.
 
-Neighbouring places of the membrane are summed to a channel, by default five as in the Heidelberg data sets: what a
-single place fires in a bin is mostly the chance of its 40 fibres.
+Neighbouring places of the membrane are summed to a channel, by default five as in the Heidelberg data sets: the spikes
+of a single place in a bin are mostly the chance of its 40 fibres.
 """
 
 import dataclasses
@@ -24,11 +24,11 @@ from bpfree.data.locations import roots
 from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
-from bpfree.data.spikes import cochlea as hearing
 from bpfree.data.spikes import sounds
-from bpfree.data.spikes.reader import SpikeReader, SpikeSettings, Trains, count, neighbours
+from bpfree.data.spikes.cochlea import STEPS_A_SECOND, VERSION, convert_sounds
+from bpfree.data.spikes.reader import SpikeReader, SpikeSettings, Trains, count, units_per_channel
 from bpfree.errors import InputError
-from bpfree.functional import cochlea
+from bpfree.functional.cochlea import MIDDLE_EAR_HZ
 
 ARCHIVE, FOLDER = "fsdd_recordings.tar.xz", "recordings"
 PROJECT = "https://github.com/Jakobovski/free-spoken-digit-dataset"
@@ -43,43 +43,45 @@ class FsddSettings(SpikeSettings):
         "official", "test on recordings 0 to 4 of all speakers, or on all recordings of one speaker"
     )
     fold: int | None = setting(
-        None, "which speaker, by name, is the test part of split = speaker (none: the run's seed modulo 6)", ge=0
+        None,
+        "number, by name, of the speaker of the test part with split = speaker (none: the run's seed modulo 6)",
+        ge=0,
     )
     units: int = setting(
-        700, "places along the membrane, each with a bushy cell; channels must divide it", ge=1, le=65535
+        700, "number of places along the membrane, each with a bushy cell; a multiple of channels", ge=1, le=65535
     )
     middle_ear_hz: float = setting(
-        cochlea.MIDDLE_EAR_HZ, "high-pass before the cochlea (0: none, as in SHD)", unit="Hz", ge=0, le=20000
+        MIDDLE_EAR_HZ, "high-pass before the cochlea (0: none, as in SHD)", unit="Hz", ge=0, le=20000
     )
-    conversion_seed: int = setting(0, "seed of the spikes: another one hears the same sounds anew", ge=0)
+    conversion_seed: int = setting(0, "seed of the spikes", ge=0)
 
 
 class Fsdd(SpikeReader):
-    """3,000 recordings of the digits: six speakers, 50 of each digit."""
+    """Reader of 3,000 recordings of the digits: six speakers, 50 of each digit."""
 
     Settings = FsddSettings
     as_trained = (*SpikeReader.as_trained, "split", "fold", "units", "middle_ear_hz", "conversion_seed")
 
-    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> FsddSettings:
-        chosen: Any = super().chosen(settings, seed)
-        if chosen.split == "official" or chosen.fold is not None:
-            return chosen
-        return dataclasses.replace(chosen, fold=seed % _SPEAKERS)
+    def resolve_settings(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> FsddSettings:
+        resolved: Any = super().resolve_settings(settings, seed)
+        if resolved.split == "official" or resolved.fold is not None:
+            return resolved
+        return dataclasses.replace(resolved, fold=seed % _SPEAKERS)
 
     def read(self, settings: DataSettings) -> Raw:
-        """The recordings as spikes, converted the first time that these recordings and settings are asked for.
+        """Read the recordings as spikes, converted the first time that these recordings and settings are used.
 
         Raises:
-            InputError: no recordings, a damaged one, one of another name or no mono WAV file, a fold that is none.
+            InputError: no recordings; one that is damaged, misnamed or not a mono WAV file; or no such fold.
         """
         assert isinstance(settings, FsddSettings)
-        neighbours(settings.units, settings.channels)
+        units_per_channel(settings.units, settings.channels)  # an error before anything is read
         place, files = _recordings(settings)
         named = [_parsed(name, place) for name in files]
-        heard = [sounds.read_wav(content, f"{name} of {place}") for name, content in files.items()]
+        recordings = [sounds.read_wav(content, f"{name} of {place}") for name, content in files.items()]
         speakers = sorted({speaker for _, speaker, _ in named})
         y = torch.tensor([digit for digit, _, _ in named])
-        who = torch.tensor([speakers.index(speaker) for _, speaker, _ in named])
+        speaker = torch.tensor([speakers.index(speaker) for _, speaker, _ in named])
         verification.classes(y, f"the recordings of {place}")
         if settings.split == "official":
             tested = torch.tensor([index for _, _, index in named]) < _TEST
@@ -88,75 +90,77 @@ class Fsdd(SpikeReader):
             if fold is None or fold >= len(speakers):
                 known = ", ".join(f"{number} {speaker}" for number, speaker in enumerate(speakers))
                 raise InputError(f"fold = {fold} names no speaker: expected one of {known}")
-            tested = who == fold
+            tested = speaker == fold
         train, test = (~tested).nonzero()[:, 0], tested.nonzero()[:, 0]
         if not len(train) or not len(test):
             raise InputError(f"{place} leaves no rows to {'learn from' if len(test) else 'test on'}: is it complete?")
-        x, cut = self._spikes(heard, files, settings)
-        rates = sounds.rates(rate for _, rate in heard)
+        x, cut = self._spikes(recordings, files, settings)
+        rates = sounds.rates_in_words(rate for _, rate in recordings)
         source = f"Free Spoken Digit Dataset, Z. Jackson and others, CC BY-SA 4.0; {len(y)} recordings at {rates}"
-        source += f", by a cochlea model (version {hearing.VERSION}); {cut} cut at {settings.crop_s:g} s"
+        source += f", by a cochlea model (version {VERSION}); {cut} cut at {settings.crop_s:g} s"
         arrays = {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}
         by_speaker = (settings.val_on or {"official": "samples", "speaker": "speakers"}[settings.split]) == "speakers"
         return Raw(
             self.name,
             f"{source}; read from {place}",
-            verification.sha256({"x": x, "y": y, "speaker": who}),  # of all, whoever is tested
+            verification.sha256({"x": x, "y": y, "speaker": speaker}),  # of all recordings, in any split
             ArrayRows(arrays["x_train"], counts=True),
             arrays["y_train"],
             ArrayRows(arrays["x_test"], counts=True),
             arrays["y_test"],
             tuple(map(str, range(int(y.max()) + 1))),
-            groups=who[train] if by_speaker else None,
-            strata=None if by_speaker else (who * (int(y.max()) + 1) + y)[train].unique(return_inverse=True)[1],
+            groups=speaker[train] if by_speaker else None,
+            strata=None if by_speaker else (speaker * (int(y.max()) + 1) + y)[train].unique(return_inverse=True)[1],
         )
 
-    def _spikes(self, heard: list, files: Mapping[str, bytes], chosen: FsddSettings) -> tuple[torch.Tensor, int]:
+    def _spikes(self, recordings: list, files: Mapping[str, bytes], settings: FsddSettings) -> tuple[torch.Tensor, int]:
+        """Spike counts ``(N, T, channels)`` of all recordings, and the number that were cut."""
         key = verification.sha256_of_files((f"{FOLDER}/{name}", content) for name, content in files.items())
-        trains = hearing.listen(
-            lambda: [sounds.at_rate(*one) for one in heard],
+        trains = convert_sounds(
+            lambda: [sounds.resample(sound, rate) for sound, rate in recordings],
             key,
-            chosen.units,
-            chosen.conversion_seed,
+            settings.units,
+            settings.conversion_seed,
             torch.get_num_threads(),
-            chosen.middle_ear_hz,
+            settings.middle_ear_hz,
         )
-        channels = trains.channels // neighbours(chosen.units, chosen.channels)
-        return count(Trains(trains.starts, trains.steps / hearing.STEPS_A_SECOND, channels), chosen, self.name)
+        channels = trains.channels // units_per_channel(settings.units, settings.channels)
+        return count(Trains(trains.starts, trains.steps / STEPS_A_SECOND, channels), settings, self.name)
 
 
-def _recordings(chosen: DataSettings) -> tuple[Path, dict[str, bytes]]:
-    """Where the recordings are, and the content of each by its name, in order."""
-    looked = roots(chosen)
-    for root in looked:
+def _recordings(settings: DataSettings) -> tuple[Path, dict[str, bytes]]:
+    """Place of the recordings, and the content of each by its name, in order."""
+    folders = roots(settings)
+    for root in folders:
         for folder in (root / FOLDER, root / "free-spoken-digit-dataset" / FOLDER):
             if folder.is_dir():
-                found = {file.name: file.read_bytes() for file in folder.glob("*.wav")}
-                return folder, _some(found, folder)
+                return folder, _some({file.name: file.read_bytes() for file in folder.glob("*.wav")}, folder)
         if (archive := root / ARCHIVE).is_file():
             return archive, _some(_unpacked(archive), archive)
     raise InputError(
-        f"the Free Spoken Digit Dataset is not on this machine: put the folder {FOLDER} of {PROJECT} (which moves on, "
-        f"so nothing is fetched), or {ARCHIVE} with that folder, into one of {', '.join(map(str, looked))}"
+        f"the Free Spoken Digit Dataset is not on this machine: put the folder {FOLDER} of {PROJECT} (which changes, "
+        f"so nothing is fetched), or {ARCHIVE} with that folder, into one of {', '.join(map(str, folders))}"
     )
 
 
 def _some(files: dict[str, bytes], place: Path) -> dict[str, bytes]:
+    """Sort the files, of which there must be some."""
     if not files:
         raise InputError(f"{place} holds no recordings: expected DIGIT_SPEAKER_INDEX.wav, such as 0_george_0.wav")
     return dict(sorted(files.items()))
 
 
 def _unpacked(archive: Path) -> dict[str, bytes]:
-    found = {}
+    """Content of the WAV files in an archive."""
+    files = {}
     try:
         with tarfile.open(archive) as file:
             for member in file:
                 if member.isfile() and member.name.endswith(".wav"):
-                    found[Path(member.name).name] = file.extractfile(member).read()  # type: ignore[union-attr]
+                    files[Path(member.name).name] = file.extractfile(member).read()  # type: ignore[union-attr]
     except (tarfile.TarError, lzma.LZMAError, OSError, EOFError) as error:
         raise InputError(f"{archive} is damaged or cut short ({error}): copy it again") from None
-    return found
+    return files
 
 
 def _parsed(name: str, place: Path) -> tuple[int, str, int]:

@@ -1,4 +1,4 @@
-"""``shd``, ``ssc``: Heidelberg Digits and Speech Commands as spikes of a cochlea model with 700 units.
+"""Data ``shd`` and ``ssc``: Heidelberg Digits and Speech Commands as spikes of a cochlea model with 700 units.
 
 Cramer, Stradmann, Schemmel, Zenke, arXiv 1910.07407. SHD has no validation part: 20 % of its training samples are held
 out, and its test part, with two speakers of its own, is left alone. SSC has one.
@@ -10,49 +10,50 @@ import zipfile
 from pathlib import Path
 
 from bpfree.data import fetching, locations
-from bpfree.data.damaged import DAMAGED
 from bpfree.data.reader import Raw
 from bpfree.data.settings import DataSettings
 from bpfree.data.spikes.reader import SpikeReader
 from bpfree.data.spikes.spike_file import SpikeFileSettings, read_parts
+from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError
 from bpfree.training.files import write_atomically
 
 TITLES = {"shd": "Spiking Heidelberg Digits", "ssc": "Spiking Speech Commands"}
 PARTS = {"shd": ("train", "test"), "ssc": ("train", "valid", "test")}
 ADDRESS = "https://zenkelab.org/datasets/"
-MD5 = {  # of the archives that are fetched; none is known for those of SSC
+MD5 = {  # of the archives that can be fetched; for those of SSC none was published
     "shd_train.h5.zip": "f3252aeb598ac776c1b526422d90eecb",
     "shd_test.h5.zip": "1503a5064faa34311c398fb0a1ed0a6f",
 }
 
 
 class Heidelberg(SpikeReader):
-    """Spoken digits in German and English (20 classes), or commands (35)."""
+    """Reader of spoken digits in German and English (20 classes), or commands (35)."""
 
     Settings = SpikeFileSettings
     as_trained = (*SpikeReader.as_trained, "units")
 
     def read(self, settings: DataSettings) -> Raw:
-        """From the first place that has all files, unpacked or as published, else from the network.
+        """Read the first complete copy, unpacked or as published, else fetch one.
 
         Raises:
-            InputError: nowhere, and not to be fetched; or damaged.
+            InputError: no copy, and none can or may be fetched; or a damaged one.
         """
         names = {part: f"{self.name}_{part}.h5" for part in PARTS[self.name]}
         folders = [
             folder for root in locations.roots(settings) for folder in (root, root / self.name, root / "hdspikes")
         ]
-        place = next((f for f in folders if all(_there(f / name) for name in names.values())), None)
+        place = next((f for f in folders if all(_exists(f / name) for name in names.values())), None)
         if place is None:
-            place = self._fetched(folders, list(names.values()))
+            place = self._fetch(folders, list(names.values()))
         files = {part: _unpacked(place / name) for part, name in names.items()}
         source = f"{TITLES[self.name]}, B. Cramer and others, CC BY 4.0; read from {place}"
         return read_parts(self.name, source, files, settings)
 
-    def _fetched(self, looked: list[Path], names: list[str]) -> Path:
+    def _fetch(self, folders: list[Path], names: list[str]) -> Path:
+        """Fetch the archives and return their folder."""
         missing = f"{TITLES[self.name]} is not on this machine: put {', '.join(names)} (from {ADDRESS}) into one of "
-        missing += ", ".join(map(str, looked))
+        missing += ", ".join(map(str, folders))
         archives = [f"{name}.zip" for name in names]
         if not all(archive in MD5 for archive in archives):
             raise InputError(f"{missing}; nothing is fetched, since no checksum was published")
@@ -67,23 +68,26 @@ class Heidelberg(SpikeReader):
         return place
 
 
-def _there(file: Path) -> bool:
+def _exists(file: Path) -> bool:
+    """True if the file or its archive exists."""
     return file.is_file() or _archive(file).is_file()
 
 
 def _archive(file: Path) -> Path:
+    """Path of the archive of a file."""
     return file.with_name(f"{file.name}.zip")
 
 
 def _check(archive: Path) -> None:
+    """Compare an archive with its published MD5."""
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != MD5[archive.name.removesuffix(".part")]:
-        raise InputError(f"{archive} is not the published file (its MD5 is {found}): remove it")
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != MD5[archive.name.removesuffix(".part")]:
+        raise InputError(f"{archive} is not the published file (its MD5 is {digest}): remove it")
 
 
 def _unpacked(file: Path) -> Path:
-    """``file`` itself or, where only its archive is there, what that holds, unpacked into the cache once."""
+    """Path of the file itself or, where only its archive exists, of a copy that is unpacked into the cache once."""
     if file.is_file():
         return file
     archive, kept = _archive(file), locations.downloads() / file.stem.partition("_")[0] / file.name
@@ -93,7 +97,7 @@ def _unpacked(file: Path) -> Path:
         _check(archive)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(archive) as held, held.open(file.name) as content:
+        with zipfile.ZipFile(archive) as packed, packed.open(file.name) as content:
             write_atomically(kept, lambda new: shutil.copyfileobj(content, new))
     except (KeyError, *DAMAGED) as error:
         raise InputError(f"cannot unpack {archive} into {kept.parent}: {error}") from None

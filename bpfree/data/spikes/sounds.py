@@ -1,4 +1,4 @@
-"""Recordings: WAV files as numbers at one rate."""
+"""Sounds: WAV files as numbers at one rate."""
 
 import io
 import math
@@ -12,23 +12,29 @@ from scipy.signal import resample_poly
 from bpfree.errors import InputError
 from bpfree.functional.cochlea import RATE
 
-_LONGEST_S = 60  # what the model of the ear can take into memory
+_LONGEST_S = 60  # longer ones do not fit into memory with the membrane of the model
 
 
 def read_wav(content: bytes, name: str) -> tuple[np.ndarray, int]:
-    """The samples ``(n,)`` of a mono WAV file, and its rate in Hz.
+    """Read a mono WAV file.
+
+    Args:
+        content: bytes of the file.
+        name: for messages.
+
+    Returns:
+        Samples ``(n,)`` float32, and the rate in Hz.
 
     Raises:
-        InputError: not a WAV file, cut short, more than one channel, empty, silent, too long or with values that are no
-            numbers.
+        InputError: not a WAV file, cut short, more than one channel, empty, silent, too long, or NaN or infinity in it.
     """
     try:
-        with warnings.catch_warnings(record=True) as said:
+        with warnings.catch_warnings(record=True) as issued:
             warnings.simplefilter("always")
             rate, sound = wavfile.read(io.BytesIO(content))
-    except Exception as error:  # a damaged header raises whatever its numbers lead to
+    except Exception as error:  # a damaged header can raise any error
         raise InputError(f"{name} is not a WAV file, or cut short ({error})") from None
-    if any("prematurely" in str(warning.message) for warning in said):
+    if any("prematurely" in str(warning.message) for warning in issued):
         raise InputError(f"{name} is cut short: its header promises more samples than there are")
     if sound.ndim > 1:
         raise InputError(f"{name} has {sound.shape[1]} channels: expected one (mono)")
@@ -44,13 +50,22 @@ def read_wav(content: bytes, name: str) -> tuple[np.ndarray, int]:
     return sound, rate
 
 
-def at_rate(sound: np.ndarray, rate: int) -> np.ndarray:
-    """``sound`` at 48 kHz, where the model of the ear works."""
+def resample(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Resample to 48 kHz, the rate of the cochlea model.
+
+    Args:
+        sound: samples ``(n,)``.
+        rate: their rate in Hz.
+
+    Returns:
+        Samples at 48 kHz.
+    """
     common = math.gcd(RATE, rate)
     return sound if rate == RATE else resample_poly(sound, RATE // common, rate // common)
 
 
-def rates(found: Iterable[int]) -> str:
-    """The rates of recordings in words, for example "8 kHz, resampled to 48 kHz"."""
-    said = " and ".join(f"{rate / 1000:g} kHz" for rate in sorted(set(found)))
-    return said if set(found) == {RATE} else f"{said}, resampled to {RATE / 1000:g} kHz"
+def rates_in_words(rates: Iterable[int]) -> str:
+    """Rates of recordings in words, for example "8 kHz, resampled to 48 kHz"."""
+    distinct = sorted(set(rates))
+    words = " and ".join(f"{rate / 1000:g} kHz" for rate in distinct)
+    return words if distinct == [RATE] else f"{words}, resampled to {RATE / 1000:g} kHz"

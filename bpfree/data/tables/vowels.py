@@ -1,4 +1,4 @@
-"""``vowels`` and ``peterson-barney``: formants of spoken vowels by many speakers, embedded in the package.
+"""Data ``vowels`` and ``peterson-barney``: formants of spoken vowels by many speakers, embedded in the package.
 
 The test part is drawn anew for every split seed: 20 % of the tokens of each vowel (``split=random``; the same speakers
 are in both parts), or 20 % of the speakers with all their tokens (``split=speakers``, the stricter test). Everything is
@@ -28,7 +28,7 @@ from bpfree.training.random_streams import derive
 @settings
 class VowelSettings(DataSettings):
     normalize: Literal["unit", "standard", "positive"] = setting(
-        "standard", "features as in Hz, to mean 0 and deviation 1, or standardised and then shifted to be >= 0"
+        "standard", "features in Hz, at mean 0 and deviation 1, or standardised and then shifted to be >= 0"
     )
     split: Literal["random", "speakers"] = setting(
         "random", "test on some tokens of all speakers, or on other speakers"
@@ -40,7 +40,10 @@ class VowelSettings(DataSettings):
 
 
 class Vowels(Reader):
-    """258 tokens of 7 vowels by 48 women: F1, F2, F3 at steady state and at 20 %, 50 % and 80 % of the duration."""
+    """Reader of 258 tokens of 7 vowels by 48 women.
+
+    Features: F1, F2, F3 at steady state and at 20 %, 50 % and 80 % of the duration.
+    """
 
     Settings = VowelSettings
     as_trained = ("split", "split_seed", "test_fraction")
@@ -49,15 +52,15 @@ class Vowels(Reader):
     source = "Hillenbrand et al. 1995 in the selection of PhyLL, MIT (embedded; see VOWELS_NOTICE.txt)"
     label, features = "vowel", 12
 
-    def chosen(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> VowelSettings:
-        chosen: Any = super().chosen(settings, seed)
-        return dataclasses.replace(chosen, split_seed=seed if chosen.split_seed is None else chosen.split_seed)
+    def resolve_settings(self, settings: Mapping[str, Any] | DataSettings | None, seed: int) -> VowelSettings:
+        resolved: Any = super().resolve_settings(settings, seed)
+        return dataclasses.replace(resolved, split_seed=seed if resolved.split_seed is None else resolved.split_seed)
 
     def read(self, settings: DataSettings) -> Raw:
-        """The table, its test part drawn by ``split_seed``.
+        """Read the table and draw its test part by ``split_seed``.
 
         Raises:
-            InputError: the embedded file is not the published table, or no seed says which part is the test part.
+            InputError: the embedded file is not the published table, or ``split_seed`` is missing.
         """
         assert isinstance(settings, VowelSettings)
         if settings.split_seed is None:
@@ -73,24 +76,25 @@ class Vowels(Reader):
         return Raw(self.name, self.source, self.sha256, *parts, class_names=names, groups=groups)
 
     def table(self) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor]:
-        """All tokens: features ``(N, F)`` in Hz, vowels ``(N,)``, their names, and speakers ``(N,)``."""
+        """Read all tokens: features ``(N, F)`` in Hz, vowels ``(N,)``, their names, and speakers ``(N,)``."""
         with self.file.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         names = tuple(sorted({row[self.label] for row in rows}))
-        who = sorted({self.speaker(row) for row in rows})
+        people = sorted({self.speaker(row) for row in rows})
         x = torch.tensor(np.array([[float(v) for v in list(row.values())[-self.features :]] for row in rows])).float()
         y = torch.tensor([names.index(row[self.label]) for row in rows])
-        speakers = torch.tensor([who.index(self.speaker(row)) for row in rows])
+        speakers = torch.tensor([people.index(self.speaker(row)) for row in rows])
         if verification.sha256({"x": x, "y": y, "speaker": speakers}) != self.sha256:
             raise InputError(f"{self.file} is not the published table: install bpfree again")
         return x, y, names, speakers
 
     def speaker(self, row: Mapping[str, str]) -> str:
+        """Speaker of a row of the table."""
         return row["speaker"]
 
 
 class PetersonBarney(Vowels):
-    """1,520 tokens of 10 vowels by 76 men, women and children: F0, F1, F2, F3."""
+    """Reader of 1,520 tokens of 10 vowels by 76 men, women and children: F0, F1, F2, F3."""
 
     file = Path(__file__).with_name("vowels_peterson_barney_1952.csv")
     sha256 = "87338d3127fa7d4c2e60ff5949efdfb7e34583891b9e20472b80907cbe948096"

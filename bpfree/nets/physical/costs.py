@@ -1,4 +1,4 @@
-"""What a run asked of a physical system and of the digital machine beside it: three accounts, never added up."""
+"""Costs of a run on a physical system and on the digital machine next to it: three accounts, never added up."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ class Costs:
 
     Attributes:
         calls: by purpose: ``train``, ``inference`` (validation, test, prediction) and ``fit`` (of a surrogate).
-        repeats: calls that were asked again, because the instrument failed.
+        repeats: calls that were repeated because the instrument failed.
         macs: by purpose: ``train``, ``inference``, and ``surrogate``: fitting it and passing through it.
     """
 
@@ -29,7 +29,14 @@ class Costs:
 
 
 class CountedLinear(nn.Linear):
-    """A linear map that counts its multiply-adds: B m n forwards, as many for dW, and for dx where it is asked for."""
+    """Linear map that counts its multiply-adds: B m n forwards, as many for dW, and for dx where it is needed.
+
+    Args:
+        inputs: n, features in.
+        outputs: m, features out.
+        costs: accounts to count in.
+        bias: add a bias.
+    """
 
     def __init__(self, inputs: int, outputs: int, costs: Costs, bias: bool = True):
         super().__init__(inputs, outputs, bias)

@@ -1,4 +1,4 @@
-"""How a system changes while training goes on: slow drift, gains that wander, a sudden change, dead outputs.
+"""Changes of a system during training: slow drift, gains that vary, a sudden change, dead outputs.
 
     drift       T <- sqrt(1 - eps^2) T + eps G             each training batch; after n of them corr = (1 - eps^2)^(n/2)
     sudden      T <- sqrt(1 - p) T + sqrt(p) G             once; correlation with the old T sqrt(1 - p)
@@ -19,24 +19,43 @@ from bpfree.training.random_streams import derive
 
 
 class Drift:
-    """Drift of one system with ``outputs`` outputs; its random numbers are its own."""
+    """Drift of one system, with a random stream for this purpose alone.
 
-    def __init__(self, chosen: PhysicalSettings, outputs: int):
-        self.settings, self.clock = chosen, 0
-        self.rng = torch.Generator().manual_seed(derive(chosen.system_seed, "drift"))
-        self.moved = False  # whether the system is no longer the one that its seed gives
-        self.gain = self._normal(torch.zeros(outputs, dtype=torch.float64)) * chosen.gain_drift
+    Args:
+        settings: of the net.
+        outputs: m, number of outputs of the system.
+
+    Attributes:
+        clock: training batches so far.
+        moved: True once the system differs from the one that its seed gives.
+        gain: logarithm of each output's gain ``(m,)``.
+        alive: 1 for an output that works, 0 for a dead one, ``(m,)``.
+    """
+
+    def __init__(self, settings: PhysicalSettings, outputs: int):
+        self.settings, self.clock = settings, 0
+        self.rng = torch.Generator().manual_seed(derive(settings.system_seed, "drift"))
+        self.moved = False
+        self.gain = self._normal(torch.zeros(outputs, dtype=torch.float64)) * settings.gain_drift
         self.alive = torch.ones(outputs, dtype=torch.float64)
-        self.alive[torch.randperm(outputs, generator=self.rng)[: round(chosen.dead * outputs)]] = 0
+        self.alive[torch.randperm(outputs, generator=self.rng)[: round(settings.dead * outputs)]] = 0
 
     def tick(self, scatter: dict[str, Tensor], scales: dict[str, float]) -> bool:
-        """One training batch has passed; whether ``scatter`` was changed."""
-        chosen = self.settings
+        """Advance by one training batch.
+
+        Args:
+            scatter: parts of the system by name, replaced where they change.
+            scales: root mean square of each part.
+
+        Returns:
+            True if ``scatter`` was changed.
+        """
+        settings = self.settings
         self.clock += 1
-        if chosen.gain_drift:
-            rho = math.exp(-1 / chosen.gain_batches)
-            self.gain = rho * self.gain + math.sqrt(1 - rho**2) * chosen.gain_drift * self._normal(self.gain)
-        shares = [chosen.drift**2, chosen.hit if self.clock == chosen.hit_at else 0.0]
+        if settings.gain_drift:
+            rho = math.exp(-1 / settings.gain_batches)
+            self.gain = rho * self.gain + math.sqrt(1 - rho**2) * settings.gain_drift * self._normal(self.gain)
+        shares = [settings.drift**2, settings.hit if self.clock == settings.hit_at else 0.0]
         for share in filter(None, shares):
             for name, tensor in scatter.items():
                 fresh = self._normal(tensor) * scales[name]
@@ -45,11 +64,11 @@ class Drift:
         return any(shares)
 
     def _normal(self, like: Tensor) -> Tensor:
-        """Unit variance, complex where ``like`` is."""
+        """Normal numbers of unit variance, complex where ``like`` is."""
         return torch.randn(like.shape, dtype=like.dtype, generator=self.rng)
 
     def __call__(self, y: Tensor) -> Tensor:
-        """What the outputs ``(B, m)`` read by now."""
+        """Apply gains and dead outputs to measurements ``(B, m)``."""
         if not self.settings.gain_drift and not self.settings.dead:
             return y
         return y * (self.gain.exp() * self.alive).to(y)

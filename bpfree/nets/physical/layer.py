@@ -2,7 +2,8 @@
 
     z_t = W_t s_t + c_t,        s_t = [P(h_{t-1}); h_{t-1}]  or  P(h_{t-1})  or  h_{t-1}
 
-h_{t-1} may be narrower than the system or the layer: zeros go in front, where labels may stand. No other nonlinearity.
+h_{t-1} may be narrower than the system or the layer: zeros are put in front, where a rule may write labels. There is no
+other nonlinearity. Source: Momeni, Rahmani, Malléjac, del Hougne, Fleury, arXiv 2304.11042.
 """
 
 import itertools
@@ -24,17 +25,25 @@ if TYPE_CHECKING:
 
 
 def widen(h: Tensor, width: int) -> Tensor:
-    """``h (B, n)`` with zeros in front: ``(B, width)``."""
+    """Pad features with zeros in front.
+
+    Args:
+        h: ``(B, n)``.
+        width: at least n.
+
+    Returns:
+        ``(B, width)``.
+    """
     return F.pad(h, (width - h.shape[1], 0))
 
 
 class PhysicalLayer(nn.Module):
-    """One pass through the system, then the linear map.
+    """Pass through the system, then a linear map: ``(B, …)`` to ``(B, outputs)``.
 
     Args:
         system: shared by the layers of a net.
-        width: numbers that come in.
-        outputs: numbers that the linear map puts out.
+        width: number of features in.
+        outputs: number of features out.
     """
 
     def __init__(self, system: System, width: int, outputs: int):
@@ -44,7 +53,7 @@ class PhysicalLayer(nn.Module):
         self.linear = CountedLinear(seen, outputs, system.costs)
 
     def sense(self, h: Tensor) -> Tensor:
-        """s_t: what the linear map sees of ``h (B, …)``."""
+        """Input s_t of the linear map for ``h (B, …)``."""
         h = widen(h.flatten(1), self.width)
         bypass = self.external.settings.bypass
         if bypass == "only":
@@ -69,15 +78,30 @@ class PhysicalLayer(nn.Module):
 
 
 def physical_layers(blocks: nn.ModuleList) -> list[PhysicalLayer]:
-    """The blocks of a rule that needs a physical system."""
-    found = [block for block in blocks if isinstance(block, PhysicalLayer)]
-    if len(found) != len(blocks):
-        raise InputError("this rule trains beside a physical system: choose --net optics, acoustic, instrument, …")
-    return found
+    """Blocks of a rule that needs a physical system.
+
+    Raises:
+        InputError: a block without one.
+    """
+    physical = [block for block in blocks if isinstance(block, PhysicalLayer)]
+    if len(physical) != len(blocks):
+        raise InputError("this rule trains with a physical system: choose --net optics, acoustic, instrument, …")
+    return physical
 
 
 def needed_ports(spec: "Spec", settings: PhysicalSettings) -> int:
-    """Inputs that a system must have for these layers, or the number that was asked for."""
+    """Number of inputs of the system.
+
+    Args:
+        spec: description of the data; ``spec.shape`` is flattened.
+        settings: of the net.
+
+    Returns:
+        ``settings.ports``, or by default as many as the layers need.
+
+    Raises:
+        InputError: fewer ports than the layers need.
+    """
     needed = max(prod(spec.shape), *settings.hidden[:-1], 1)
     if settings.ports is not None and settings.ports < needed:
         raise InputError(f"ports = {settings.ports} is not valid: the layers put {needed} values into the system")
@@ -85,22 +109,36 @@ def needed_ports(spec: "Spec", settings: PhysicalSettings) -> int:
 
 
 def layers(system: System, spec: "Spec", hidden_only: bool) -> list[nn.Module]:
-    """The net: a layer for each of ``hidden`` and, unless ``hidden_only``, a linear classifier."""
+    """Build the layers around one system.
+
+    Args:
+        system: shared by all layers.
+        spec: description of the data; ``spec.shape`` is flattened.
+        hidden_only: leave out the classifier, for rules with heads of their own.
+
+    Returns:
+        A layer for each of ``hidden`` and, unless ``hidden_only``, a linear classifier.
+
+    Raises:
+        InputError: no layers, or settings that do not fit the system.
+    """
     settings = system.settings
     if not settings.hidden:
         raise InputError("hidden is empty: expected the outputs of at least one layer, such as 20,20")
     if system.inputs < (needed := needed_ports(spec, settings)):
-        raise InputError(f"the system takes {system.inputs} values but the layers put {needed} into it: fewer --hidden")
+        raise InputError(
+            f"the system takes {system.inputs} values but the layers put {needed} into it: use fewer --hidden"
+        )
     if settings.bypass == "beside" and system.inputs != system.outputs:
         raise InputError(
             f"a bypass needs as many outputs as inputs, the system has {system.inputs} in and {system.outputs} out: "
             "use --bypass none"
         )
     if settings.route == "oracle" and not system.differentiable:
-        raise InputError("this system has no gradient that an oracle could know: use --route physics-aware")
+        raise InputError("this system has no gradient that an oracle could use: choose --route physics-aware")
     changes = settings.drift or settings.hit
     if changes and not system.simulated:
-        raise InputError("drift and hit change simulated systems; this one is not simulated")
+        raise InputError("drift and hit apply to simulated systems, this one is not: leave them at 0")
     widths = [prod(spec.shape), *settings.hidden]
     blocks: list[nn.Module] = [PhysicalLayer(system, n, m) for n, m in itertools.pairwise(widths)]
     if not hidden_only:

@@ -15,11 +15,11 @@ BATCH = 100
 
 
 class Regressor:
-    """A multi-layer perceptron with its own fit; ``weights`` is empty until then.
+    """Multi-layer perceptron with standardised outputs, fitted by Adam.
 
     Attributes:
-        weights: w_1, b_1, w_2, b_2, … in the precision of the pairs.
-        r2: share of the variance of held-out outputs that it explains, over all outputs together.
+        weights: w_1, b_1, w_2, b_2, … in the precision of the pairs; empty before the fit.
+        r2: explained share of the variance of held-out outputs, over all outputs.
         rmse: root mean square error there.
     """
 
@@ -45,7 +45,7 @@ class Regressor:
         return self.weights[-2]
 
     def __call__(self, e: Tensor, last: Tensor | None = None) -> Tensor:
-        """Outputs ``(B, m)`` for ``e (B, n)``; ``last`` in place of the weights of the last layer."""
+        """Outputs ``(B, m)`` for ``e (B, n)``; ``last`` replaces the weights of the last layer."""
         assert self.shift is not None
         assert self.scale is not None
         parts = [p.to(e) for p in (self.weights if last is None else [*self.weights[:-2], last, self.weights[-1]])]
@@ -56,17 +56,21 @@ class Regressor:
 
     @torch.enable_grad()
     def learn(self, e: Tensor, y: Tensor, sizes: Sequence[int], steps: int, seed: int) -> int:
-        """Fit to nine tenths of the pairs, judge on the rest; returns the multiply-adds that it took.
+        """Fit to nine tenths of the pairs and evaluate on the rest.
 
         Args:
-            e, y: inputs ``(N, n)`` and outputs ``(N, m)``.
+            e: inputs ``(N, n)``.
+            y: outputs ``(N, m)``.
             sizes: widths of the hidden layers.
             steps: batches of 100 rows; the learning rate falls to zero along half a cosine.
             seed: of weights and order.
+
+        Returns:
+            Multiply-adds of the fit.
         """
         rng = torch.Generator().manual_seed(seed)
-        held = torch.randperm(len(e), generator=rng)
-        test, train = held[: len(e) // 10], held[len(e) // 10 :]
+        order = torch.randperm(len(e), generator=rng)
+        test, train = order[: len(e) // 10], order[len(e) // 10 :]
         self.shift, self.scale = y[train].mean(0), y[train].std(0).clamp(min=1e-12)
         self.weights = []
         widths = [e.shape[1], *sizes, y.shape[1]]

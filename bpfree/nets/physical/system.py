@@ -1,9 +1,9 @@
-"""A physical system: something that can be measured, and nothing else.
+"""Physical system: a map that can only be measured.
 
     y = measure(x)        x (B, inputs) -> y (B, outputs)
 
-No parameters, no gradient, fresh noise at every call, every call counted. In front of the box stands what turns numbers
-into signals (`encode`); that is digital and known. What the box itself does (`respond`) a learning rule never sees.
+No parameters, no gradient, fresh noise at every call, every call counted. `encode` turns numbers into signals; it is
+digital and known. `respond` is the system proper, which a learning rule never sees.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,8 @@ class System(ABC):
 
     Args:
         settings: of the net.
-        inputs, outputs: numbers of values in and out.
+        inputs: number of values in.
+        outputs: number of values out.
     """
 
     simulated: ClassVar[bool] = True
@@ -41,29 +42,48 @@ class System(ABC):
         self._rngs = {p: torch.Generator().manual_seed(derive(settings.system_seed, "noise", p)) for p in PURPOSES}
         self._at: dict[tuple, Tensor] = {}
 
-    # What a system says about itself ----------------------------------------------------------------------------------
+    # Behaviour, overridden by each system -----------------------------------------------------------------------------
 
     def encode(self, x: Tensor) -> Tensor:
-        """What the actuators do for ``x (B, inputs)``: by default [-1, 1], the largest value of a row at its limit."""
+        """Actuator signals for ``x (B, inputs)``; by default each row divided by its largest absolute value."""
         return x / largest(x)
 
     @abstractmethod
     def respond(self, e: Tensor) -> Tensor:
-        """What the detectors would see without noise, ``(B, outputs)``."""
+        """Noiseless response ``(B, outputs)`` to actuator signals."""
 
     def detect(self, y: Tensor, rng: torch.Generator) -> Tensor:
-        """What they read, noise included."""
+        """Detector readings, noise included.
+
+        Args:
+            y: noiseless response ``(B, outputs)``.
+            rng: source of the noise.
+
+        Returns:
+            ``(B, outputs)``.
+        """
         return y
 
-    def facts(self) -> dict[str, Any]:
-        """More for the record."""
+    def details(self) -> dict[str, Any]:
+        """Additional entries of the record."""
         return {}
 
-    # What a layer calls -----------------------------------------------------------------------------------------------
+    # Calls of a layer -------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def measure(self, x: Tensor, purpose: str = "inference") -> Tensor:
-        """One measurement of every row of ``x (B, inputs)``: ``(B, outputs)``, out of reach of autograd."""
+        """Measure every row once, without a gradient.
+
+        Args:
+            x: inputs ``(B, inputs)``.
+            purpose: account of the calls: ``train``, ``inference`` or ``fit``.
+
+        Returns:
+            ``(B, outputs)`` in the precision of ``x``.
+
+        Raises:
+            InputError: another number of inputs.
+        """
         if x.shape[1:] != (self.inputs,):
             raise InputError(f"the system takes {self.inputs} values, not {tuple(x.shape[1:])}")
         self.count(purpose, len(x))
@@ -71,7 +91,12 @@ class System(ABC):
         return self.drift(self.detect(self.respond(self.encode(exact)), self._rngs[purpose])).to(x.dtype)
 
     def count(self, purpose: str, rows: int) -> None:
-        """So many rows are being measured."""
+        """Count calls.
+
+        Args:
+            purpose: account of the calls.
+            rows: number of rows that are measured.
+        """
         self.costs.calls[purpose] += rows
 
     def gradient_path(self, x: Tensor) -> Tensor:
@@ -93,24 +118,54 @@ class System(ABC):
         self.costs.macs["surrogate"] += macs
 
     def sample(self, rows: int, rng: torch.Generator) -> Tensor:
-        """Inputs to fit a surrogate on: half signed, half positive, a random share of each row switched off."""
+        """Draw inputs for the fit of a surrogate: half signed, half positive, a random share of each row zero.
+
+        Args:
+            rows: R.
+            rng: source of the random numbers.
+
+        Returns:
+            ``(R, inputs)``.
+        """
         x = torch.randn(rows, self.inputs, generator=rng)
         x[::2] = x[::2].abs()
         return x * (torch.rand(rows, self.inputs, generator=rng) >= 0.7 * torch.rand(rows, 1, generator=rng))
 
-    # What a system uses -----------------------------------------------------------------------------------------------
+    # Helpers of a system ----------------------------------------------------------------------------------------------
 
     def add(self, name: str, tensor: Tensor) -> None:
-        """Make ``tensor`` a part of the system that drifts; root mean square = its scale."""
+        """Register a part of the system that drifts.
+
+        Args:
+            name: of the part, for `at`.
+            tensor: its values; their root mean square is the scale of the drift.
+        """
         self.scatter[name], self.scales[name] = tensor, tensor.abs().square().mean().sqrt().item()
 
     def draw(self, purpose: str, *shape: int, dtype: torch.dtype = torch.complex128) -> Tensor:
-        """Standard normal numbers of this specimen; complex ones have E|z|^2 = 1."""
+        """Draw standard normal numbers from the seed of the system; complex ones have E|z|^2 = 1.
+
+        Args:
+            purpose: name of the random stream.
+            *shape: of the result.
+            dtype: of the result.
+
+        Returns:
+            A tensor on the CPU.
+        """
         rng = torch.Generator().manual_seed(derive(self.settings.system_seed, purpose))
         return torch.randn(*shape, dtype=dtype, generator=rng)
 
     def at(self, name: str, like: Tensor) -> Tensor:
-        """A part of the system on the device and in the precision of ``like``."""
+        """Part of the system on the device and in the precision of ``like``.
+
+        Args:
+            name: of the part.
+            like: a real tensor.
+
+        Returns:
+            The part, cached until it drifts.
+        """
         key = (name, like.device, like.dtype)
         if key not in self._at:
             tensor = self.scatter[name]
@@ -121,6 +176,7 @@ class System(ABC):
     # Time and state ---------------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
+        """Advance the drift by one training batch."""
         if self.drift.tick(self.scatter, self.scales):
             self._at.clear()
 
@@ -156,7 +212,7 @@ class System(ABC):
                 "digital_macs": self.costs.macs["surrogate"],
                 "r2": self.surrogate.r2,
             },
-            **self.facts(),
+            **self.details(),
         }
 
 

@@ -81,8 +81,8 @@ def test_paper_split_is_the_published_recipe(tmp_path, fold: int):
     data = load(tmp_path, {"fold": fold})
     rest, test = list(KFold(5, shuffle=True, random_state=101).split(np.zeros(N)))[fold]
     train, val = train_test_split(rest, test_size=0.2, random_state=127 * fold, shuffle=True)
-    found = [source.index.tolist() for source in (data.train, data.val, data.test)]
-    assert found == [sorted(train.tolist()), sorted(val.tolist()), sorted(test.tolist())]
+    parts = [source.index.tolist() for source in (data.train, data.val, data.test)]
+    assert parts == [sorted(train.tolist()), sorted(val.tolist()), sorted(test.tolist())]
 
 
 def test_without_a_fold_the_seed_chooses_one_of_five(tmp_path):
@@ -111,7 +111,7 @@ def test_sparse_features_are_those_of_the_csr_matrix(tmp_path):
     assert data.train.x.numpy() == pytest.approx(dense.astype(np.float32))
 
 
-def test_missing_directions_are_added_or_kept_when_asked(tmp_path):
+def test_reverse_edges_are_added_or_the_graph_stays_directed(tmp_path):
     both = load(tmp_path, {"edges": "symmetrise"}, RING).train.graph.base
     assert {tuple(edge) for edge in both.T.tolist()} == {tuple(edge) for edge in BOTH.tolist()}
     assert load(tmp_path, {"edges": "directed"}, RING).train.graph.base.shape[1] == N
@@ -128,7 +128,7 @@ NAN = np.where(np.arange(N)[:, None] == 3, np.nan, X)
 MASK = np.zeros(N, dtype=bool)
 EDGE_BELOW = np.where(np.arange(2 * N) == 4, -1, arrays()["adj_matrix.indices"])
 BAD = {
-    "directed edges": ({"edges": RING}, {}, "the edge 0 -> 1 has none back.*edges = symmetrise"),
+    "directed edges": ({"edges": RING}, {}, "the edge 0 -> 1 has no reverse.*edges = symmetrise"),
     "no edges": ({"edges": BOTH[:0]}, {}, "has no edges"),
     "a class without a training node": (
         {"labels": np.where(np.arange(N) < 10, np.arange(N) % 2, Y)},
@@ -144,7 +144,7 @@ BAD = {
     "no masks": (
         {"train_mask": None, "val_mask": None, "test_mask": None},
         {"split": "public"},
-        "comes without masks: leave split = paper",
+        "has no masks: use split = paper",
     ),
     "some masks": ({"val_mask": None}, {}, "lacks val_mask"),
     "a mask of another length": ({"val_mask": MASK[1:]}, {"split": "public"}, "one truth value a node"),
@@ -155,15 +155,15 @@ BAD = {
     "too few rows": ({"adj_matrix.indptr": np.arange(N)}, {}, "not a CSR matrix of 30 rows"),
     "labels of words": ({"labels": Y.astype(str)}, {}, "is an array of <U21: expected numbers"),
     "a label alone": ({"labels": np.array(3)}, {}, "not a CSR matrix of 1 rows, one for each label"),
-    "a shape alone": ({"adj_matrix.shape": np.array(N)}, {}, "adj_matrix is no CSR matrix: expected indptr"),
-    "rows that are no integers": ({"adj_matrix.indptr": arrays()["adj_matrix.indptr"] / 1}, {}, "is no CSR matrix"),
+    "a shape alone": ({"adj_matrix.shape": np.array(N)}, {}, "adj_matrix is not a CSR matrix: expected indptr"),
+    "rows that are no integers": ({"adj_matrix.indptr": arrays()["adj_matrix.indptr"] / 1}, {}, "is not a CSR matrix"),
     "an edge below zero": ({"adj_matrix.indices": EDGE_BELOW}, {}, "names column -1 but has 30"),
     "features of words": ({"attr_matrix": X.astype(str)}, {}, "attr_matrix of .* is an array of <U"),
     "labels that skip a class": ({"labels": Y * 2}, {}, "none is 1"),
     "links from directed edges": (
         {},
         {"task": "link-prediction", "edges": "directed"},
-        "link-prediction takes the recipe's splits",
+        "link-prediction needs an undirected graph as one batch",
     ),
     "a misspelt setting": ({}, {"fan_aut": 3}, "did you mean fan_out"),
 }
@@ -255,19 +255,19 @@ def test_roc_auc_counts_pairs_in_order_with_ties_as_half():
     ],
 )
 def test_planetoid_has_its_published_counts_and_splits(name, expected, shared):
-    found = bpfree.data.describe(name, {"split": "public"})
-    counts = tuple(found[key] for key in ("nodes", "directed_edges", "features", "classes"))
-    assert (*counts, list(found["rows"].values())) == expected
+    description = bpfree.data.describe(name, {"split": "public"})
+    counts = tuple(description[key] for key in ("nodes", "directed_edges", "features", "classes"))
+    assert (*counts, list(description["rows"].values())) == expected
 
 
 def test_coraml_is_the_graph_of_the_paper(shared):
-    found = bpfree.data.describe("coraml", {"fold": 0})
-    counts = tuple(found[key] for key in ("nodes", "directed_edges", "features", "classes"))
+    description = bpfree.data.describe("coraml", {"fold": 0})
+    counts = tuple(description[key] for key in ("nodes", "directed_edges", "features", "classes"))
     assert counts == (2995, 16316, 2879, 7)
-    assert found["per_class"] == [354, 402, 452, 442, 857, 193, 295]
-    assert found["rows"] == {"train": 1916, "val": 480, "test": 599}
-    assert found["nonzero_features"] * 2879 == pytest.approx(50.5, abs=0.05)
-    json.dumps(found)
+    assert description["per_class"] == [354, 402, 452, 442, 857, 193, 295]
+    assert description["rows"] == {"train": 1916, "val": 480, "test": 599}
+    assert description["nonzero_features"] * 2879 == pytest.approx(50.5, abs=0.05)
+    json.dumps(description)
 
 
 def test_a_graph_that_is_nowhere_says_where_to_put_it(tmp_path, monkeypatch):

@@ -130,7 +130,7 @@ def test_a_file_that_is_no_image_is_named(root):
 @pytest.mark.parametrize("resident_mb", [0, 1])
 @pytest.mark.parametrize("kept", [0.5, 0.8])
 def test_an_image_cut_short_is_named(tmp_path, resident_mb, kept):
-    """Its header is whole, so it shows when the pixels are decoded."""
+    """Damage behind a whole header shows when the pixels are decoded."""
     big = RNG.integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
     write(tmp_path / "train" / "cat", big, "jpg")
     write(tmp_path / "train" / "dog", big, "png")
@@ -161,7 +161,7 @@ def test_names_may_be_any_bytes(root):
     assert load(f"folder:{root}").spec.sha256 != before
 
 
-def test_no_other_program_is_asked_to_draw(root, monkeypatch):
+def test_no_other_program_is_started_to_decode(root, monkeypatch):
     """An EPS file, for which Pillow looks for Ghostscript, whatever its name ends in."""
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
     (root / "train" / "cat" / "z.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
@@ -188,8 +188,8 @@ def test_real_images_of_cifar_are_read(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(names[member.name])
     data = load(f"folder:{tmp_path}")
-    found = torch.cat([next(part.to("cpu", 10).batches(300)).x for part in (data.train, data.val)])
+    pixels = torch.cat([next(part.to("cpu", 10).batches(300)).x for part in (data.train, data.val)])
     expected = [np.asarray(Image.open(io.BytesIO(content)).convert("RGB")) for content in names.values()]
     total = np.stack(expected).astype(np.float64).sum((0, 1, 2)) / 255
-    np.testing.assert_allclose(found.double().sum((0, 2, 3)).numpy(), total, rtol=1e-6)
+    np.testing.assert_allclose(pixels.double().sum((0, 2, 3)).numpy(), total, rtol=1e-6)
     assert data.spec.shape == (3, 32, 32)

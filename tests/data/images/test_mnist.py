@@ -60,8 +60,8 @@ def test_spec_says_what_it_is(data):
 def test_training_and_validation_are_the_60000_training_images(data):
     with np.load(module.FILE) as file:
         x = file["x_train"].reshape(60_000, -1)
-    found = [part.rows.gather(torch.arange(len(part))).flatten(1).numpy() for part in (data.train, data.val)]
-    rows = sorted(map(bytes, np.concatenate(found)))
+    parts = [part.rows.gather(torch.arange(len(part))).flatten(1).numpy() for part in (data.train, data.val)]
+    rows = sorted(map(bytes, np.concatenate(parts)))
     assert rows == sorted(map(bytes, x))
 
 

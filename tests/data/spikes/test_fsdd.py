@@ -1,4 +1,4 @@
-"""Spoken digits as spikes: found, read, converted once, split without leaks, refused when damaged."""
+"""Spoken digits as spikes: located, read, converted once, split without leaks, refused when damaged."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def heard(tmp_path_factory):
 
 @pytest.fixture
 def here(heard, monkeypatch):
-    """Settings with which the small recordings are found, converted."""
+    """Settings of the small recordings, with a cache that holds their spikes."""
     monkeypatch.setenv("BPFREE_CACHE", str(heard / "cache"))
     return {**SMALL, "data_dir": str(heard)}
 
@@ -68,7 +68,7 @@ def same(a: hearing.Trains, b: hearing.Trains) -> bool:
 
 @pytest.mark.parametrize("form", [recordings.archive, recordings.folder])
 def test_archive_and_folder_hold_the_same_data(form, heard, tmp_path, monkeypatch):
-    """Also the same spikes: what one of them was converted to serves the other."""
+    """The same spikes as well: those converted from one of them serve the other."""
     monkeypatch.setenv("BPFREE_CACHE", str(heard / "cache"))
     monkeypatch.setenv("BPFREE_DATA_DIR", str(tmp_path / "mine"))
     (tmp_path / "mine").mkdir()
@@ -123,8 +123,8 @@ def test_channels_that_do_not_divide_the_places_are_refused(here):
         load("fsdd", {**here, "channels": 3})
 
 
-def test_another_middle_ear_hears_anew(here, monkeypatch):
-    """In a cache of spikes behind one, no spikes behind another are found."""
+def test_another_middle_ear_converts_anew(here, monkeypatch):
+    """Spikes in the cache belong to the high-pass that they were converted with."""
     monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
     with pytest.raises(pytest.fail.Exception, match="converted again"):
         load("fsdd", {**here, "middle_ear_hz": 0.0})
@@ -141,18 +141,18 @@ def test_counts_reach_the_net_as_they_are(here):
 def test_standard_scales_by_the_training_part(here):
     data = load("fsdd", {**here, "normalize": "standard"})
     raw = counts(data.train).double()
-    found = next(data.train.batches(1000)).x.double()
-    torch.testing.assert_close(found, (raw - raw.mean()) / raw.std(correction=0), rtol=0, atol=1e-5)
+    normalised = next(data.train.batches(1000)).x.double()
+    torch.testing.assert_close(normalised, (raw - raw.mean()) / raw.std(correction=0), rtol=0, atol=1e-5)
 
 
 def test_description(here):
-    found = describe("fsdd", here)
+    description = describe("fsdd", here)
     data = load("fsdd", here)
     x = torch.cat([counts(part) for part in (data.train, data.val, data.test)])
-    assert found["shape"] == [5, 8]
-    assert found["rows"] == {"train": 6, "val": 6, "test": 30}
-    assert found["spikes_a_sample"] == pytest.approx(x.double().sum().item() / 42)
-    assert found["nonzero_share"] == pytest.approx((x > 0).double().mean().item())
+    assert description["shape"] == [5, 8]
+    assert description["rows"] == {"train": 6, "val": 6, "test": 30}
+    assert description["spikes_a_sample"] == pytest.approx(x.double().sum().item() / 42)
+    assert description["nonzero_share"] == pytest.approx((x > 0).double().mean().item())
 
 
 def test_the_picture_is_a_png(here, tmp_path):
@@ -165,7 +165,7 @@ def test_what_has_no_picture_says_so(tmp_path):
         picture("mnist", tmp_path / "mnist.png")
 
 
-def test_a_model_is_judged_on_what_it_was_trained_on(here, tmp_path):
+def test_a_model_is_evaluated_with_the_settings_of_its_training(here, tmp_path):
     """The same bins and the same speaker, without being told again; counts may come as floats."""
     values = {**here, "bin_ms": 5.0, "split": "speaker", "fold": 1}
     run = {"epochs": 1, "threads": 1, "meter": "none", "hidden": (4,), "batch_size": 8}
@@ -212,7 +212,7 @@ def test_validation_on_samples_of_the_training_speakers():
 
 
 def raw_of(files: dict[str, bytes], values: dict):
-    """What the reader makes of such recordings, where a recording's one spike count is the number of its speaker."""
+    """Raw data that the reader makes of such recordings; the one spike count of each is the number of its speaker."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fsdd, "_recordings", lambda _: (Path("recordings"), dict(sorted(files.items()))))
         patch.setattr(sounds, "read_wav", lambda *_: (np.ones(2), 8000))
@@ -249,19 +249,19 @@ def noises(n: int = 5) -> list[np.ndarray]:
 
 def test_spikes_depend_on_the_seed_and_not_on_the_processes(monkeypatch, tmp_path):
     monkeypatch.setattr(hearing, "_CLIPS", 2)
-    found = {}
+    trains = {}
     for name, seed, processes in (("one", 0, 1), ("two", 0, 2), ("other", 1, 1)):
         monkeypatch.setenv("BPFREE_CACHE", str(tmp_path / name))
-        found[name] = hearing.listen(noises, "noises", 6, seed, processes)
-    assert same(found["one"], found["two"])
-    assert not same(found["one"], found["other"])
-    assert len(found["one"].steps) >= 5
+        trains[name] = hearing.convert_sounds(noises, "noises", 6, seed, processes)
+    assert same(trains["one"], trains["two"])
+    assert not same(trains["one"], trains["other"])
+    assert len(trains["one"].steps) >= 5
 
 
 def test_spikes_are_those_of_the_model():
     """One sound by the functions of the model; the order of the others around it plays no part."""
     (sound,) = noises(1)
-    trains = hearing.listen(lambda: [sound], "one", 6, 0, 1)
+    trains = hearing.convert_sounds(lambda: [sound], "one", 6, 0, 1)
     (chunk,) = hearing._plan([sound], 6, 0, 0.0)
     steps = 2400 * 2  # 750 steps of sound and 100 ms in which the membrane rings, in whole tenths of a second
     padded = np.zeros((1, 2 * (steps - 1)))
@@ -277,36 +277,36 @@ def test_a_short_sound_beside_a_long_one_ends_with_itself():
     """10 ms beside 200 ms, in one chunk: 100 silent cells would fire 0.77 Hz x 0.19 s x 100 = 15 spikes after it."""
     rng = np.random.default_rng(0)
     pair = [rng.standard_normal(n).astype(np.float32) for n in (480, 9600)]
-    trains = hearing.listen(lambda: pair, "pair", 100, 0, 1)
+    trains = hearing.convert_sounds(lambda: pair, "pair", 100, 0, 1)
     assert trains.steps[: trains.starts[1]].max(initial=0) < 240
     assert trains.steps.max() > 4000
 
 
 def test_a_second_load_converts_nothing(here, monkeypatch):
     monkeypatch.setattr(hearing, "convert", lambda *_: pytest.fail("converted again"))
-    monkeypatch.setattr(sounds, "at_rate", lambda *_: pytest.fail("resampled again"))
+    monkeypatch.setattr(sounds, "resample", lambda *_: pytest.fail("resampled again"))
     load("fsdd", here)
 
 
 @pytest.mark.parametrize("damage", [lambda f: f.write_bytes(f.read_bytes()[:500]), lambda f: f.write_bytes(b"")])
 def test_damaged_spikes_are_converted_again(damage):
-    first = hearing.listen(noises, "noises", 4, 0, 1)
+    first = hearing.convert_sounds(noises, "noises", 4, 0, 1)
     (kept,) = (locations.cache() / "spikes").glob("*.npz")
     damage(kept)
-    assert same(first, hearing.listen(noises, "noises", 4, 0, 1))
+    assert same(first, hearing.convert_sounds(noises, "noises", 4, 0, 1))
 
 
 def test_a_killed_conversion_goes_on(monkeypatch, tmp_path):
     """Stopped in its third chunk, it has two on disk; the next try converts the other three, to the same spikes."""
     monkeypatch.setattr(hearing, "_CLIPS", 1)
-    whole = hearing.listen(noises, "noises", 4, 0, 1)
+    whole = hearing.convert_sounds(noises, "noises", 4, 0, 1)
     monkeypatch.setenv("BPFREE_CACHE", str(tmp_path / "killed"))
-    convert, asked = hearing.convert, []
+    convert, chunks = hearing.convert, []
 
     def until(last: int):
         def counted(chunk):
-            asked.append(chunk)
-            if len(asked) == last:
+            chunks.append(chunk)
+            if len(chunks) == last:
                 raise KeyboardInterrupt
             return convert(chunk)
 
@@ -314,13 +314,13 @@ def test_a_killed_conversion_goes_on(monkeypatch, tmp_path):
 
     monkeypatch.setattr(hearing, "convert", until(3))
     with pytest.raises(KeyboardInterrupt):
-        hearing.listen(noises, "noises", 4, 0, 1)
+        hearing.convert_sounds(noises, "noises", 4, 0, 1)
     assert not list((tmp_path / "killed").glob("spikes/*.npz"))
     assert len(list((tmp_path / "killed").glob("spikes/*.parts/*.npz"))) == 2
-    asked.clear()
+    chunks.clear()
     monkeypatch.setattr(hearing, "convert", until(-1))
-    assert same(whole, hearing.listen(noises, "noises", 4, 0, 1))
-    assert len(asked) == 3
+    assert same(whole, hearing.convert_sounds(noises, "noises", 4, 0, 1))
+    assert len(chunks) == 3
     assert not list((tmp_path / "killed").glob("spikes/*.parts"))
 
 
@@ -333,7 +333,7 @@ def test_sigkill_loses_at_most_one_chunk(tmp_path):
         "convert, done = cochlea.convert, []\n"
         "def counted(chunk):\n    done.append(1)\n"
         "    if len(done) == 3: os.kill(os.getpid(), signal.SIGKILL)\n    return convert(chunk)\n"
-        "cochlea.convert = counted\ncochlea.listen(lambda: sounds, 'noises', 4, 0, 1)\n"
+        "cochlea.convert = counted\ncochlea.convert_sounds(lambda: sounds, 'noises', 4, 0, 1)\n"
     )
     root = Path(hearing.__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
@@ -345,15 +345,15 @@ def test_a_process_that_dies_is_named(monkeypatch):
     monkeypatch.setattr(hearing, "_CLIPS", 1)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(InputError, match="a process of the conversion ended with exit code 1: run it again"):
-        hearing.listen(noises, "noises", 4, 0, 2)
+        hearing.convert_sounds(noises, "noises", 4, 0, 2)
 
 
 def test_progress_is_shown(capsys, monkeypatch):
     monkeypatch.setattr(hearing, "_CLIPS", 1)
-    hearing.listen(noises, "noises", 4, 0, 1)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "converting 5 of 5 sounds to spikes, processes: 1"
-    assert said[-1].startswith("5 of 5 after ")
+    hearing.convert_sounds(noises, "noises", 4, 0, 1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "converting 5 of 5 sounds to spikes, processes: 1"
+    assert lines[-1].startswith("5 of 5 after ")
 
 
 # Sounds ---------------------------------------------------------------------------------------------------------------
@@ -361,11 +361,11 @@ def test_progress_is_shown(capsys, monkeypatch):
 
 def test_another_rate_is_resampled():
     """A tone stays what it is, and lasts as long."""
-    found = sounds.at_rate(recordings.tone(500, 0.1, 11_025).astype(np.float32), 11_025)
-    assert len(found) == pytest.approx(4800, abs=3)
-    np.testing.assert_allclose(found[500:4000], recordings.tone(500, 0.1, 48_000)[500:4000], atol=60)
-    assert sounds.rates([8000, 11_025, 8000]) == "8 kHz and 11.025 kHz, resampled to 48 kHz"
-    assert sounds.rates([48_000]) == "48 kHz"
+    resampled = sounds.resample(recordings.tone(500, 0.1, 11_025).astype(np.float32), 11_025)
+    assert len(resampled) == pytest.approx(4800, abs=3)
+    np.testing.assert_allclose(resampled[500:4000], recordings.tone(500, 0.1, 48_000)[500:4000], atol=60)
+    assert sounds.rates_in_words([8000, 11_025, 8000]) == "8 kHz and 11.025 kHz, resampled to 48 kHz"
+    assert sounds.rates_in_words([48_000]) == "48 kHz"
 
 
 def as_wav(array, rate=8000) -> bytes:
@@ -378,9 +378,9 @@ def as_wav(array, rate=8000) -> bytes:
 def test_every_kind_of_sample_is_the_same_sound(dtype: str):
     sound = np.sin(np.arange(400) / 5)
     stored = {"int16": 32000 * sound, "int32": 2e9 * sound, "float32": sound, "uint8": 128 + 127 * sound}[dtype]
-    found, rate = sounds.read_wav(as_wav(stored.astype(dtype)), "x.wav")
+    samples, rate = sounds.read_wav(as_wav(stored.astype(dtype)), "x.wav")
     assert rate == 8000
-    np.testing.assert_allclose(found / abs(found).max(), sound / abs(sound).max(), atol=0.01)
+    np.testing.assert_allclose(samples / abs(samples).max(), sound / abs(sound).max(), atol=0.01)
 
 
 WHOLE = recordings.wav(recordings.tone(400))
@@ -435,7 +435,7 @@ def test_a_bin_that_a_byte_cannot_count_is_refused(tmp_path):
     from bpfree.data.spikes.reader import SpikeSettings, Trains, count
 
     trains = Trains(np.array([0, 256]), np.zeros(256), np.zeros(256, int))
-    with pytest.raises(InputError, match="a bin holds 256 spikes: expected at most 255, so a smaller bin_ms"):
+    with pytest.raises(InputError, match="a bin holds 256 spikes, at most 255 fit: use a smaller bin_ms"):
         count(trains, SpikeSettings(channels=1), "x")
 
 
@@ -448,9 +448,9 @@ def command(*arguments: str) -> int:
 
 def test_the_command_line_says_it_in_one_line(capsys):
     assert command("data", "fsdd") == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert len(said.err.splitlines()) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
 
 
 def test_show_writes_a_picture_and_says_where(here, tmp_path, capsys):

@@ -106,7 +106,7 @@ def test_whole_speakers_can_be_left_for_validation(tmp_path):
     assert len(data.val) == (speakers == who[0]).sum()
 
 
-def test_speakers_that_are_not_in_the_file_are_asked_for(tmp_path):
+def test_validation_on_speakers_needs_them_in_the_file(tmp_path):
     write(tmp_path / "mine.h5", *samples()[:3])
     with pytest.raises(InputError, match=r"mine.h5 has no extra/speaker: val_on = speakers needs it"):
         load("spikes:mine.h5", {**SMALL, "val_on": "speakers"})
@@ -205,7 +205,7 @@ def test_a_damaged_file_is_refused(content, tmp_path):
         load("spikes:mine.h5", SMALL)
 
 
-def test_no_file_is_said():
+def test_a_missing_file_is_named():
     with pytest.raises(InputError, match=r"no such file: .*mine\.h5"):
         load("spikes:mine.h5", SMALL)
 
@@ -271,7 +271,7 @@ class Answer(io.BytesIO):
 def network(tmp_path, monkeypatch):
     """The archives of a small SHD, their MD5 taken for the published ones; what was asked for."""
     heidelberg_files(tmp_path / "made", "shd", ("train", "test"))
-    files, asked = {}, []
+    files, requests = {}, []
     for part in ("train", "test"):
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
@@ -281,20 +281,20 @@ def network(tmp_path, monkeypatch):
     monkeypatch.setenv("BPFREE_OFFLINE", "0")
 
     def open_local(url, headers):
-        asked.append(url)
+        requests.append(url)
         return Answer(files[url.rpartition("/")[2]])
 
     monkeypatch.setattr(fetching, "open_https", open_local)
-    return files, asked
+    return files, requests
 
 
-def test_shd_is_fetched_once_and_then_found(network):
-    _, asked = network
+def test_shd_is_fetched_once_and_then_read_from_the_cache(network):
+    _, requests = network
     first = load("shd")
-    before = len(asked)
+    before = len(requests)
     assert load("shd").spec.sha256 == first.spec.sha256
-    assert len(asked) == before == 4  # for each archive: how long is it, and what
-    assert all(url.startswith("https://zenkelab.org/datasets/shd_t") for url in asked)
+    assert len(requests) == before == 4  # for each archive: how long is it, and what
+    assert all(url.startswith("https://zenkelab.org/datasets/shd_t") for url in requests)
 
 
 def test_another_archive_is_not_kept(network, monkeypatch):
@@ -304,12 +304,12 @@ def test_another_archive_is_not_kept(network, monkeypatch):
     assert not list(locations.downloads().glob("shd/*.zip"))
 
 
-def test_an_archive_in_ones_own_folder_is_unpacked_into_the_cache(network, tmp_path, monkeypatch):
-    files, asked = network
+def test_an_archive_of_the_user_is_unpacked_into_the_cache(network, tmp_path, monkeypatch):
+    files, requests = network
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     load("shd")
-    assert not asked
+    assert not requests
     assert sorted(file.name for file in (locations.downloads() / "shd").iterdir()) == ["shd_test.h5", "shd_train.h5"]
 
 

@@ -74,13 +74,13 @@ def test_another_split_seed_draws_another_test_part(split: str):
 
 @pytest.mark.parametrize("normalize", ["standard", "positive"])
 def test_statistics_come_from_the_training_part_alone(normalize: str):
-    """By hand: (x - mean) / sd of the training rows, minus the smallest training value for ``positive``."""
+    """Computed by hand: (x - mean) / sd of the training rows, minus the smallest training value for ``positive``."""
     data = load("vowels", {"normalize": normalize}, seed=2)
     train, test = (raw_rows(part).double().numpy() for part in (data.train, data.test))
     mean, sd = train.mean(0), train.std(0)
     low = ((train - mean) / sd).min() if normalize == "positive" else 0.0
-    found = next(data.test.batches(100)).x.double().numpy()
-    np.testing.assert_allclose(found, (test - mean) / sd - low, rtol=0, atol=1e-5)  # float32 of values up to 4000
+    normalised = next(data.test.batches(100)).x.double().numpy()
+    np.testing.assert_allclose(normalised, (test - mean) / sd - low, rtol=0, atol=1e-5)  # float32 of values up to 4000
 
 
 def test_a_changed_table_is_refused(tmp_path, monkeypatch):
