@@ -28,6 +28,8 @@ extensions = [
 exclude_patterns = ["_build", "_ext", "generated/scripts", "generated/extra"]
 html_theme = "pydata_sphinx_theme"
 html_title = "bpfree"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_extra_path = ["generated/extra"]
 html_show_sourcelink = False
 html_theme_options = {
@@ -35,8 +37,15 @@ html_theme_options = {
     "navbar_persistent": ["search-field"],
     "footer_end": [],
     "show_toc_level": 2,
+    "header_links_before_dropdown": 6,
 }
 
+# A sidebar lists the pages of one chapter: only rules and examples have several.
+html_sidebars = {str(page.relative_to(HERE).with_suffix("")): [] for page in HERE.glob("*.md") if page.stem != "rules"}
+html_sidebars |= {name: [] for name in ("write/*", "generated/cli", "generated/settings", "generated/results")}
+
+highlight_language = "none"  # what docstrings indent is mostly equations
+smartquotes_action = "qe"  # -- begins a flag
 default_role = "code"  # single backquotes in docstrings name code
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3

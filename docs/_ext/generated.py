@@ -64,7 +64,7 @@ def rule_page(name: str, file: Path, results: str) -> str:
         [
             *heading(name, "="),
             f"**{plain(title)}**",
-            *body,
+            *map(paragraph, body),
             "",
             *heading("Settings", "-"),
             f"{'Beside' if settings else 'Only'} :doc:`those of every rule </generated/settings>`; "
@@ -72,8 +72,8 @@ def rule_page(name: str, file: Path, results: str) -> str:
             "",
             *(table(COLUMNS, settings) if settings else ()),
             *heading("Recipes and results", "-"),
-            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of :doc:`/generated/results`, where columns "
-            "and protocols are explained.",
+            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of :doc:`/generated/results`, "
+            "where columns and protocols are explained.",
             "",
             *(table(("recipe", "configuration", "results"), recipes) if recipes else ["No recipe yet.", ""]),
             *heading("Class", "-"),
@@ -81,6 +81,11 @@ def rule_page(name: str, file: Path, results: str) -> str:
             "",
         ]
     )
+
+
+def paragraph(line: str) -> str:
+    """Begin a paragraph with a bold word at a line such as ``Shapes: …``."""
+    return re.sub(r"^(Shapes|Costs|Differences from [^:`]+):", r"\n**\1**:", line)
 
 
 def rows_about(recipe: str, results: str) -> str:
