@@ -12,7 +12,7 @@ import rooms
 import typer
 import yaml
 from docstrings import as_markup
-from markup import COLUMNS, heading, plain, setting_row, table
+from markup import COLUMNS, heading, plain, setting_row, table, typed
 
 from bpfree.cli.commands import app as commands
 from bpfree.config.settings import options
@@ -67,6 +67,8 @@ def rule_page(name: str, file: Path, results: str) -> str:
             *map(paragraph, body),
             "",
             *heading("Settings", "-"),
+            defaults(rule),
+            "",
             f"{'Beside' if settings else 'Only'} :doc:`those of every rule </generated/settings>`; "
             f"``bpfree info {name}`` prints all, with the ranges that a search uses.",
             "",
@@ -81,6 +83,13 @@ def rule_page(name: str, file: Path, results: str) -> str:
             "",
         ]
     )
+
+
+def defaults(rule: type[Trainer]) -> str:
+    """Name a rule's data and net, and its own defaults for settings of the loop, the net or the data."""
+    net = f"net ``{rule.net}``" if rule.net else "the net of the data set"
+    values = ", ".join(f"``{name.replace('_', '-')}={typed(value)}``" for name, value in rule.prefer.items())
+    return f"Defaults: data ``{rule.data}``, {net}{values and ', and ' + values}."
 
 
 def paragraph(line: str) -> str:

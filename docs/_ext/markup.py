@@ -47,9 +47,14 @@ def setting_row(option: Option) -> tuple[str, ...]:
 
 
 def default(value: Any) -> str:
-    """Write a default as a user would type it."""
-    if isinstance(value, tuple | list):
-        value = ",".join(map(str, value))
+    """Write a default as a cell of a table."""
     if value is None or value == "":
         return "--"
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"``{value}``"
+    return typed(value) if isinstance(value, bool) else f"``{typed(value)}``"
+
+
+def typed(value: Any) -> str:
+    """Write a value as a user would type it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
