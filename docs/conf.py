@@ -42,7 +42,7 @@ html_theme_options = {
 
 # A sidebar lists the pages of one chapter: only rules and examples have several.
 html_sidebars = {str(page.relative_to(HERE).with_suffix("")): [] for page in HERE.glob("*.md") if page.stem != "rules"}
-html_sidebars |= {name: [] for name in ("write/*", "generated/cli", "generated/settings", "generated/results")}
+html_sidebars |= {name: [] for name in ("write/*", "generated/cli", "generated/settings", "generated/pages/*")}
 
 highlight_language = "none"  # what docstrings indent is mostly equations
 smartquotes_action = "qe"  # -- begins a flag

@@ -74,7 +74,7 @@ def rule_page(name: str, file: Path, results: str) -> str:
             "",
             *(table(COLUMNS, settings) if settings else ()),
             *heading("Recipes and results", "-"),
-            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of :doc:`/generated/results`, "
+            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of :doc:`/generated/pages/results`, "
             "where columns and protocols are explained.",
             "",
             *(table(("recipe", "configuration", "results"), recipes) if recipes else ["No recipe yet.", ""]),
@@ -105,9 +105,9 @@ def rows_about(recipe: str, results: str) -> str:
     return "\n\n".join("; ".join(plain(cell.strip()) for cell in row if cell.strip()) for row in rows)
 
 
-def results_page(results: str) -> str:
-    """Link the results to the pages of their studies, which the documentation has in place of the Markdown files."""
-    return re.sub(r"\[([^]]+)\]\((study-[^/]+)/report\.md\)", r'<a href="../reports/\2/report.html">\1</a>', results)
+def linked(text: str) -> str:
+    """Link a Markdown page of the examples to the pages of studies, drawn here in place of their Markdown files."""
+    return re.sub(r"\[([^]]+)\]\((study-[^/]+)/report\.md\)", r'<a href="../../reports/\2/report.html">\1</a>', text)
 
 
 def settings_page() -> str:
@@ -163,11 +163,12 @@ def write_all(out: Path) -> None:
     title = heading("Examples", "=")
     gallery = [*title, "Each has at most 100 lines. ``BPFREE_QUICK=1`` makes it small, as in the tests.", ""]
     texts |= {"scripts/GALLERY_HEADER.rst": "\n".join(gallery), "rooms.svg": rooms.drawing()}
-    texts |= {"cli.rst": command_page(), "settings.rst": settings_page(), "results.md": results_page(results)}
+    texts |= {"cli.rst": command_page(), "settings.rst": settings_page()}
+    texts |= {f"pages/{file.name.lower()}": linked(file.read_text(encoding="utf-8")) for file in EXAMPLES.glob("*.md")}
     for name, text in texts.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text, encoding="utf-8")
     for picture in EXAMPLES.glob("*.png"):
-        shutil.copy(picture, out)
+        shutil.copy(picture, out / "pages")
     for report in sorted(EXAMPLES.glob("*/report.json")):
         render(json.loads(report.read_text(encoding="utf-8")), out / "extra" / "reports" / report.parent.name)
