@@ -74,8 +74,8 @@ def rule_page(name: str, file: Path, results: str) -> str:
             "",
             *(table(COLUMNS, settings) if settings else ()),
             *heading("Recipes and results", "-"),
-            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of :doc:`/generated/pages/results`, "
-            "where columns and protocols are explained.",
+            "Run one with ``bpfree reproduce RECIPE``. The right column has its rows of "
+            ":doc:`/generated/pages/results`, where columns and protocols are explained.",
             "",
             *(table(("recipe", "configuration", "results"), recipes) if recipes else ["No recipe yet.", ""]),
             *heading("Class", "-"),
