@@ -2,8 +2,9 @@
 
     python examples/your_own_rule.py
     bpfree train --algo examples/your_own_rule.py:Margin --data mnist
+    bpfree train --algo examples/your_own_rule.py:Margin --data mnist --net cnn
 
-The class below stands in the README as well.
+The README prints the class below, and the tests run it on both nets.
 """
 
 import os
@@ -27,13 +28,13 @@ class Margin(Trainer):
         h = batch.x
         for k, block in self.active:
             h = block(h.detach())
-            yield Local(F.multi_margin_loss(self.heads[k](h), batch.y), owner=k)
+            yield Local(F.multi_margin_loss(self.heads[k](h.flatten(1)), batch.y), owner=k)
 
     def predict(self, batch):
         h = batch.x
         for _, block in self.trained:
             h = block(h)
-        return self.heads[len(self.trained) - 1](h)
+        return self.heads[len(self.trained) - 1](h.flatten(1))
 
 
 if __name__ == "__main__":
