@@ -12,6 +12,7 @@ not FSDD.
 
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,13 @@ import yaml
 
 import bpfree
 from bpfree.reports.statistics import differences, interval, paired, summary
+from bpfree.runs.train import settings_of
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 OUT, EACH = [*sys.argv[1:3], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]
 FOLDS, SEEDS = (2, 1) if QUICK else (6, int(EACH))
 RECIPES = Path(__file__).parent / "recipes"
-DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine"}
-SPIKING = ("max_delay_ms", "tau_ms", "dropout")  # settings that no dense net has
-SOUNDS = ("split", "val_on", "channels", "crop_s", "shift")  # settings that no synthetic spikes have
+DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine", "weight_decay": 0.0}
 ARMS = {
     "learned": ("fsdd-delays", {}),
     "fixed random": ("fsdd-delays-fixed", {}),
@@ -56,13 +56,14 @@ def synthetic():
 
 
 def config(recipe, changes):
-    """The recipe's settings, with those of spiking nets left out where the net is dense."""
-    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
-    values = {key: value for key, value in values.items() if key not in ("about", "seeds", "target")} | changes
-    dropped = (SPIKING if "net" in changes else ()) + (SOUNDS if QUICK else ())
-    values = {key: value for key, value in values.items() if key not in dropped}
-    small = {"data": synthetic(), "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25} if QUICK else {}
-    return values | {key: value for key, value in small.items() if key in values}
+    """The recipe with the changes, as far as the rule, net and data that these name have its settings."""
+    small = {"data": synthetic(), "normalize": "unit", "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25}
+    values = (
+        yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")) | changes | (small if QUICK else {})
+    )
+    names = {name: values[name] for name in ("algo", "data", "net")}
+    known = {field.name for kind in settings_of(**names).values() for field in fields(kind)}
+    return names | {key: value for key, value in values.items() if key in known}
 
 
 def cell(arm, seed):

@@ -39,7 +39,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = "cora" if os.environ.get("BPFREE_DATA_DIR") or not QUICK else communities(Path(folder) / "graph.npz")
         common = {"seed": 0, "threads": 1, "meter": "none", "epochs": 30 if QUICK else 1000, "patience": 200}
-        common |= {"validate_every": 2, "weight_decay": 5e-4, "row_norm": True, "lr": 0.01 if QUICK else 0.001}
+        common |= {
+            "validate_every": 2,
+            "weight_decay": 5e-4,
+            "row_norm": True,
+            "lr": 0.01 if QUICK else 0.001,
+            "lr_schedule": "constant",
+        }
         forward = bpfree.train("forward-gnn", data, hidden=(128, 128), **common)
         backprop = bpfree.train("backprop", data, hidden=(128,), **common)
         for record in (forward, backprop):

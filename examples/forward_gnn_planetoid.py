@@ -27,7 +27,8 @@ ARMS = {
     "backprop, row norm": {"algo": "backprop", "hidden": (128,), "row_norm": True},
     "backprop, virtual nodes": {"algo": "backprop", "hidden": (128,), "virtual_nodes": True},
 }
-PROTOCOL = {"net": "gnn", "epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "threads": 1}
+PROTOCOL = {"net": "gnn", "epochs": 1000, "patience": 200, "validate_every": 2, "threads": 1}
+PROTOCOL |= {"optimizer": "adam", "lr": 1e-3, "lr_schedule": "constant", "weight_decay": 5e-4}
 
 
 def row(data: str, split: str, arm: str, out: Path, **changes: object) -> str:

@@ -27,8 +27,8 @@ KINDS = {"random": "random tokens", "speakers": "other speakers"}
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 DATA, NET, SPLITS = [*sys.argv[1:], *["vowels", "acoustic", "20"][len(sys.argv) - 1 :]]
 SHOWN = ["speakers"] if DATA == "peterson-barney" else list(KINDS)
-FF = {"lr": 2e-3, "epochs": 2 if QUICK else 40}
-BP = {"lr": 5e-3, "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
+FF = {"lr": 2e-3, "lr_schedule": "constant", "epochs": 2 if QUICK else 40}
+BP = {"lr": 5e-3, "lr_schedule": "constant", "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
 METHODS = {
     "physical-ff, bypass": ("physical-ff", FF),
     "physical-ff, no physics": ("physical-ff", {**FF, "bypass": "only"}),
