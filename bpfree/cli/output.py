@@ -297,8 +297,21 @@ def rule(name: str) -> None:
     cls = resolve.rule(name)
     text = sys.modules[cls.__module__].__doc__ if cls.__module__ in sys.modules else None
     print((text or cls.__doc__ or "(no description)").strip() + "\n")
-    mapping(_costs(cls))
+    mapping({**_costs(cls), **_first_hour(name)})
+    if differing := cls.departures():
+        rows = [(d.name, f"{_text(d.value)} (common: {_text(d.common)})", d.reason) for d in differing]
+        table(rows, "\nDiffers from the common defaults")
     settings_of(name)
+
+
+def _first_hour(name: str) -> dict[str, str]:
+    """The result of the rule's defaults, from the committed table of ``examples/first_hour.py``, if it is there."""
+    file = resolve.PACKAGE / "rules" / "first_hour.json"
+    row = json.loads(file.read_text(encoding="utf-8")).get(name) if file.exists() else None
+    if row is None:
+        return {}
+    reached = f"test {row['metric']} {number(row['test'], row['metric'])} on {row['data']} with {row['net']}"
+    return {"with its defaults": f"{reached}, {row['epochs']} epochs, {row['cpu_s']:.0f} s on one core"}
 
 
 def _costs(cls: "type[Trainer]") -> dict[str, Any]:

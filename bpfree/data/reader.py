@@ -58,6 +58,7 @@ class Reader(ABC):
         Settings: the settings class.
         wants: what is written after the colon, for example ``FILE``; "" for nothing.
         net: the net that is built when none is named.
+        images: whether examples are pictures, ``(channels, height, width)``.
         as_trained: settings that a model is judged with as it was trained: those that make an example what it is.
         name, where: what the user wrote, and its part after the colon.
     """
@@ -65,6 +66,7 @@ class Reader(ABC):
     Settings: type[Any] = DataSettings
     wants = ""
     net = "mlp"
+    images = False
     as_trained: tuple[str, ...] = ()
 
     def __init__(self, name: str, where: str = "") -> None:

@@ -85,7 +85,7 @@ class ChannelForwardForward(Trainer):
             yield channel_goodness(h, self.spec.classes)
 
     def predict(self, batch: Batch) -> Tensor:
-        found = self.goodness(batch.x)
+        by_block = self.goodness(batch.x)
         if self.settings.readout == "sum":
-            return torch.stack(list(found)).sum(0)
-        return deque(found, maxlen=1)[0]
+            return torch.stack(list(by_block)).sum(0)
+        return deque(by_block, maxlen=1)[0]

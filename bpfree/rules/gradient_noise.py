@@ -42,7 +42,7 @@ from bpfree.training.trainer import Batch, Local, RuleSettings
 
 @settings
 class Settings(RuleSettings):
-    readout: str = setting("mean", "of replicated nets: mean (each judged on its own), or the number of one")
+    readout: str = setting("mean", "of replicated nets: mean (of their accuracies), or the number of one")
 
 
 class GradientNoise(Backprop):
@@ -65,9 +65,9 @@ class GradientNoise(Backprop):
             raise InputError("centralise does not know replicas: leave it out with --net replicated-mlp")
 
     def transforms(self, owner: Hashable) -> list[Transform]:
-        found = super().transforms(owner)
-        self.noise = next((transform for transform in found if isinstance(transform, AnnealedNoise)), None)
-        return found
+        transforms = super().transforms(owner)
+        self.noise = next((transform for transform in transforms if isinstance(transform, AnnealedNoise)), None)
+        return transforms
 
     def scores(self, batch: Batch) -> Tensor:
         """Class scores ``(B, R, C)`` of every replica."""
@@ -92,10 +92,10 @@ class GradientNoise(Backprop):
         if weight is None:
             return {}
         parts = weight.detach().unflatten(0, (self.replicas, -1)).flatten(1)
-        found = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
-        chosen, noise = self.settings, self.noise
+        spread = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
+        options, noise = self.settings, self.noise
         plain = ("sgd", 0, 0, "constant", 0)
-        own = (chosen.optimizer, chosen.momentum, chosen.weight_decay, chosen.lr_schedule, chosen.warmup_steps)
-        if noise and own == plain:
-            found["walk"] = walk_std(chosen.lr, noise.eta, noise.gamma, noise.t)
-        return {"weight_std": found}
+        descent = (options.optimizer, options.momentum, options.weight_decay, options.lr_schedule, options.warmup_steps)
+        if noise and descent == plain:
+            spread["walk"] = walk_std(options.lr, noise.eta, noise.gamma, noise.t)
+        return {"weight_std": spread}

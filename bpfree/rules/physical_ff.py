@@ -117,13 +117,39 @@ class PhysicalForwardForward(Trainer):
 
     @torch.no_grad()
     def apply_updated(self, layer: PhysicalLayer, seen: Tensor) -> Tensor:
-        """What goes to the next layer: the same measurement through the linear map as it now is."""
+        """Output of a layer after its update.
+
+        Args:
+            layer: the layer.
+            seen: its measurement ``(2B, m)``, which is not repeated.
+
+        Returns:
+            The measurement through the updated linear map ``(2B, n)``.
+        """
         return layer.linear(seen)
 
     def joined(self, x: Tensor, label: Tensor) -> Tensor:
+        """Inputs beside their labels.
+
+        Args:
+            x: inputs ``(B, n)``.
+            label: classes ``(B,)``.
+
+        Returns:
+            ``(B, C slots + n)``: the label at the largest amplitude of the data, then the input.
+        """
         return pff.with_label(x, label, self.amplitude.to(x), self.spec.classes, self.settings.slots)
 
     def goodness(self, z: Tensor, k: int) -> Tensor:
+        """Goodness of layer k.
+
+        Args:
+            z: output of its linear map ``(B, n_k)``.
+            k: the layer.
+
+        Returns:
+            Cosine ``(B,)`` with the layer's fixed direction.
+        """
         return pff.cosine_goodness(z, getattr(self, f"direction_{k}"))
 
     def outputs(self, h: Tensor) -> Iterator[tuple[int, Tensor]]:

@@ -105,7 +105,10 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
     cls = _class_of(algo)
     if cls.net:
         return cls.net
-    return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
+    if not isinstance(data, str) or data.startswith(GIVEN):
+        return "mlp"
+    reader = data_room.reader_of(data)
+    return cls.image_net if cls.image_net and reader.images else reader.net
 
 
 def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[str, Any]) -> Plan:

@@ -34,6 +34,8 @@ class Cifar(Published):
         payload: SHA-256 of the records of both.
     """
 
+    images = True
+
     names: ClassVar[tuple[str, ...]]
     labels: ClassVar[tuple[str, ...]]
     binary: ClassVar[tuple[str, ...]]

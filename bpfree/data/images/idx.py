@@ -27,6 +27,8 @@ class Idx(Published):
         packed: SHA-256 of each ``.gz`` as published; where the payload's is not, only such a file can be checked.
     """
 
+    images = True
+
     names: ClassVar[tuple[str, ...]]
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
     payload: ClassVar[tuple[str, ...]] = ("", "", "", "")

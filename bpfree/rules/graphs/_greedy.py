@@ -1,4 +1,4 @@
-"""What the rules on graphs share: the paper's protocol, graph layers, and layers that train one after another."""
+"""Base of the rules on graphs: the paper's protocol, graph layers, and layers that train one after another."""
 
 from torch import nn
 
