@@ -25,7 +25,8 @@ for feedback in ("learned", "fixed"):
     print(f"{feedback} feedback: test accuracy {record['result']['test']:.4f}")
 
 slow = {"lr": 0.01, "momentum": 0.9, "clip": 0.2, "pair_scale": 1.0, "warmup_steps": 100}
-record = bpfree.train("counter-current", data="mnist", task="reconstruction", net="autoencoder", **slow, **coder)
+coder |= {"net": "autoencoder", "normalize": "unit"}
+record = bpfree.train("counter-current", data="mnist", task="reconstruction", **slow, **coder)
 print(f"autoencoder: mean squared error {record['result']['test']:.4f}")
 
 model = bpfree.load(record["extra"]["folder"])

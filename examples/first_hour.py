@@ -68,9 +68,12 @@ def table(rows: dict[str, dict]) -> str:
 
 def main() -> None:
     rules = sys.argv[1:] or (["backprop", "mono-forward"] if QUICK else list(resolve.names("rules")))
-    rows = json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.exists() and not QUICK else {}
+    rows: dict[str, dict] = {}
     for rule in rules:
-        rows[rule] = run(rule)
+        row = run(rule)
+        if ROWS.exists() and not QUICK:  # read after the run, so that several processes can share the work
+            rows = json.loads(ROWS.read_text(encoding="utf-8"))
+        rows[rule] = row
         print(f"{rule}: {rows[rule]['test']:.2%}, {rows[rule]['cpu_s']} s of the processor", flush=True)
         if not QUICK:
             lines = (f"{json.dumps(name)}: {json.dumps(row)}" for name, row in sorted(rows.items()))

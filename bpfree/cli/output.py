@@ -321,6 +321,7 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
 
     specs = (
         Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", ""),
+        Spec("vowels", (12,), 7, None, "classification", "accuracy", True, "", ""),
         Spec("cora", (1433,), 7, None, "node-classification", "accuracy", True, "", "", 2708),
     )
     try:

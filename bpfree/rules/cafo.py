@@ -77,7 +77,8 @@ class Cafo(Trainer):
     tasks = ("classification", "node-classification")
     hidden_only = True
     overlap = True
-    prefer = {"channels": (32, 128, 512), "pool": "max", "norm": "after-pool"}
+    image_net = "cnn"
+    prefer = {"channels": (16, 32, 64), "pool": "max", "norm": "after-pool"}
 
     @property
     def readouts(self) -> tuple[str, ...]:

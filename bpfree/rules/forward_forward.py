@@ -75,13 +75,13 @@ class ForwardForward(Trainer):
     batch_separable = False  # peer normalisation follows the batch's mean activity
     prefer = {
         "optimizer": "sgd",
-        "lr": 1e-3,
         "weight_decay": 0.002,
-        "lr_schedule": "half-linear",
         "batch_size": 100,
-        "epochs": 30,
-        "hidden": (1000, 1000, 1000),
+        "hidden": (500, 500, 500),
         "init": "lecun_normal",
+    }
+    because = {
+        ("optimizer", "weight_decay", "batch_size"): "those of Hinton's released recipe, as is the rate",
     }
 
     @property

@@ -20,8 +20,8 @@ Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; readout ``m
 ``--net replicated-mlp`` trains R nets at once on the same batches. Each has its own loss (the history has their sum),
 initial weights, clip and noise; replica 0 is what net mlp becomes under that seed. Readout ``r`` is replica r; the
 accuracy of ``mean`` is the mean of theirs, and validation by it picks the one epoch whose state is kept for all.
-Differences from the paper: it does not state batch size, steps, clip type and bias init; here 32, as told, the norm,
-and zero (with init he, sussillo_abbott, normal, zero).
+Differences from the paper: it does not state batch size, steps, clip type and bias init; here batches
+of 128 (in the recipes of 32), steps as set, the norm, and zero (with init he, sussillo_abbott, normal, zero).
 Costs: as backpropagation; one normal draw a parameter and step. The history has ``weight_std`` of the middle block. A
 replica whose loss stops being finite ends the run of all.
 """
@@ -51,7 +51,11 @@ class GradientNoise(Backprop):
     Settings = Settings  # type: ignore[assignment]  # no deep supervision
     tasks = ("classification",)
     replicated = True
-    prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "batch_size": 32, "clip": 10.0, "noise_eta": 0.01}
+    prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}
+    because = {
+        ("optimizer", "lr", "momentum"): "the paper's plain gradient descent",
+        ("clip", "noise_eta"): "the rule itself: clipped gradients and noise, as in the paper",
+    }
 
     @property
     def readouts(self) -> tuple[str, ...]:

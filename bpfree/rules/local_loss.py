@@ -96,7 +96,8 @@ class LocalLoss(Trainer):
     Settings = Settings
     overlap = True
     batch_separable = False  # similarities are between the samples of a batch
-    prefer = {"lr": 5e-4, "lr_schedule": "steps"}
+    image_net = "cnn"
+    prefer = {"channels": (16, 32)}
 
     def setup(self) -> None:
         if any(len(shape) == 2 for shape in self.shapes):

@@ -60,11 +60,17 @@ class PhysicalForwardForward(Trainer):
     """Every layer turns its output towards a fixed direction for right labels and away from it for wrong ones."""
 
     Settings = Settings
-    net = "optics"
+    data = "vowels"
+    net = "acoustic"
+    image_net = "optics"
     hidden_only = True
     batch_separable = False  # one instrument, and a label amplitude that follows the process's part of the batch
     amplitude: Tensor
-    prefer = {"lr": 5e-4, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
+    prefer = {"lr": 2e-3, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
+    because = {
+        ("lr", "batch_size", "epochs"): "the vowels are one batch an epoch, so 200 epochs are 200 measurements",
+        ("keep",): "34 vowels to validate on are too few to choose an epoch by",
+    }
 
     @property
     def labelled(self) -> bool:

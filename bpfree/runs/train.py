@@ -103,12 +103,10 @@ def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = N
 def default_net(algo: str | type[Trainer], data: Any) -> str:
     """The net that is built when none is named: the rule's own, else that of ``data``."""
     cls = _class_of(algo)
-    if cls.net:
-        return cls.net
     if not isinstance(data, str) or data.startswith(GIVEN):
-        return "mlp"
+        return cls.net or "mlp"
     reader = data_room.reader_of(data)
-    return cls.image_net if cls.image_net and reader.images else reader.net
+    return (reader.images and cls.image_net) or cls.net or reader.net
 
 
 def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[str, Any]) -> Plan:

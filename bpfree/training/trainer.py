@@ -65,7 +65,7 @@ class Trainer(nn.Module, ABC):
     because: ClassVar[Mapping[tuple[str, ...], str]] = {}  # names in ``prefer`` -> reason to leave the common default
     data: ClassVar[str] = "mnist"  # trained on when none is named
     net: ClassVar[str | None] = None  # built when none is named; None: the data's own
-    image_net: ClassVar[str | None] = None  # built instead of the data's own net where examples are images
+    image_net: ClassVar[str | None] = None  # built instead of that where the data's examples are images
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples: N processes learn what one does

@@ -33,7 +33,7 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.graphs.graph import Graph, Matrix
 from bpfree.rules.graphs._criteria import CriterionSettings, criterion_for
-from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
+from bpfree.rules.graphs._greedy import BECAUSE, PROTOCOL, layer_of, need_graph_layers
 from bpfree.training.trainer import Batch, Local, Trainer
 
 
@@ -53,6 +53,7 @@ class ForwardGNNTopToInput(Trainer):
     data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "virtual_nodes": True}
+    because = BECAUSE
     started: Tensor
 
     def setup(self) -> None:

@@ -32,7 +32,7 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.graphs.graph import Graph, Matrix, row_norm
 from bpfree.rules.graphs._criteria import Prototypes, PrototypeSettings
-from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
+from bpfree.rules.graphs._greedy import BECAUSE, PROTOCOL, layer_of, need_graph_layers
 from bpfree.training.trainer import Batch, Local, Trainer
 
 
@@ -50,6 +50,7 @@ class ForwardGNNTopToLoss(Trainer):
     data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "clip": 1.0, "virtual_nodes": True}
+    because = {**BECAUSE, ("clip",): "the paper's, for this variant alone"}
     started: Tensor
 
     def setup(self) -> None:
