@@ -57,10 +57,10 @@ def synthetic():
 
 def config(recipe, changes):
     """The recipe with the changes, as far as the rule, net and data that these name have its settings."""
-    small = {"data": synthetic(), "normalize": "unit", "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25}
-    values = (
-        yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")) | changes | (small if QUICK else {})
-    )
+    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")) | changes
+    if QUICK:
+        small = {"hidden": [12, 12], "synapses": 4, "epochs": 6, "batch_size": 25}
+        values |= {"data": synthetic(), "normalize": "unit", **small}
     names = {name: values[name] for name in ("algo", "data", "net")}
     known = {field.name for kind in settings_of(**names).values() for field in fields(kind)}
     return names | {key: value for key, value in values.items() if key in known}
@@ -84,9 +84,8 @@ def main():
     print(f"\ntest accuracy in %, mean and 95 % interval over speakers ({n}), parameters, operations of a prediction")
     for arm, found in by_fold.items():
         (low, high), counts = interval(found), cost[arm]["extra"]["operations"]
-        line = (
-            f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {cost[arm]['parameters']['inference']:8,}"
-        )
+        size = cost[arm]["parameters"]["inference"]
+        line = f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {size:8,}"
         if counts:
             done, model = counts["a_prediction"], 1e9 * counts["energy"]["j_a_prediction"]
             sums = ", ".join(f"{done[kind]:,.0f} {kind}" for kind in ("accumulates", "multiply-accumulates"))

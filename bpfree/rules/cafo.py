@@ -78,7 +78,7 @@ class Cafo(Trainer):
     hidden_only = True
     overlap = True
     image_net = "cnn"
-    prefer = {"channels": (16, 32, 64), "pool": "max", "norm": "after-pool"}
+    prefer = {"channels": (32, 64, 128), "pool": "max", "norm": "after-pool"}
 
     @property
     def readouts(self) -> tuple[str, ...]:

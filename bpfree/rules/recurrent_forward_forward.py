@@ -52,7 +52,7 @@ class RecurrentForwardForward(Trainer):
         "optimizer": "sgd",
         "lr": 3e-4,
         "batch_size": 100,
-        "epochs": 3,
+        "epochs": 5,
         "hidden": (200, 200),
         "init": "lecun_normal",
     }
