@@ -31,7 +31,7 @@ print(f"autoencoder: mean squared error {record['result']['test']:.4f}")
 
 model = bpfree.load(record["extra"]["folder"])
 images = next(load("mnist").test.batches(10)).x  # (10, 1, 28, 28) in 0..1
-pair = torch.cat([images, model.predict(images)]).clamp(0, 1)  # given, then put out
+pair = torch.cat([images, model.predict(images)]).clamp(0, 1)  # inputs, then outputs
 rows = pair.reshape(2, 10, 28, 28).permute(0, 2, 1, 3).reshape(56, 280)
 file = Path(record["extra"]["folder"]) / "pictures.png"
 Image.fromarray((rows * 255).byte().numpy()).save(file)

@@ -82,10 +82,10 @@ def main():
         cost[arm] = runs[-1][-1]
     n = f"n = {FOLDS} speakers, {SEEDS} seeds each"
     print(f"\ntest accuracy in %, mean and 95 % interval over speakers ({n}), parameters, operations of a prediction")
-    for arm, found in by_fold.items():
-        (low, high), counts = interval(found), cost[arm]["extra"]["operations"]
+    for arm, speakers in by_fold.items():
+        (low, high), counts = interval(speakers), cost[arm]["extra"]["operations"]
         size = cost[arm]["parameters"]["inference"]
-        line = f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {size:8,}"
+        line = f"{arm:22} {summary(speakers).mean:6.2f} [{low:6.2f}, {high:6.2f}] {size:8,}"
         if counts:
             done, model = counts["a_prediction"], 1e9 * counts["energy"]["j_a_prediction"]
             sums = ", ".join(f"{done[kind]:,.0f} {kind}" for kind in ("accumulates", "multiply-accumulates"))
@@ -93,8 +93,8 @@ def main():
         print(line)
     print("\npaired differences in points, 95 % interval")
     for a, b in [pair for pair in PAIRS if {*pair} <= {*by_fold}]:
-        found = paired(differences(by_fold[a], by_fold[b]))
-        print(f"{a} - {b}: {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p = {found.p:.3f}")
+        gap = paired(differences(by_fold[a], by_fold[b]))
+        print(f"{a} - {b}: {gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], p = {gap.p:.3f}")
 
 
 main()

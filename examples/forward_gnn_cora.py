@@ -22,8 +22,8 @@ def communities(path: Path, n: int = 300) -> str:
     """A graph file: three groups, 8 neighbours a node, 80 % of them in its own group."""
     rng = np.random.default_rng(0)
     y = np.arange(n) % 3
-    own = np.where(rng.random((n, 4)) < 0.8, y[:, None], rng.integers(0, 3, (n, 4)))
-    target = 3 * rng.integers(0, n // 3, (n, 4)) + own
+    groups = np.where(rng.random((n, 4)) < 0.8, y[:, None], rng.integers(0, 3, (n, 4)))
+    target = 3 * rng.integers(0, n // 3, (n, 4)) + groups
     edges = np.zeros((n, n), bool)
     edges[np.arange(n)[:, None], target] = True
     edges |= edges.T

@@ -35,11 +35,11 @@ def row(data: str, split: str, arm: str, out: Path, **changes: object) -> str:
     """One line of the table."""
     config = {**PROTOCOL, **ARMS[arm], "data": data, "split": split, **changes}
     name = f"{Path(data).stem}-{split}-{arm.replace(', ', '-').replace(' ', '-')}"
-    found = run(Recipe(name, "", {}, SEEDS, config, QUICK), out / name, meter="none")
-    if found["verdict"] == "stopped":
+    summary = run(Recipe(name, "", {}, SEEDS, config, QUICK), out / name, meter="none")
+    if summary["verdict"] == "stopped":
         sys.exit("stopped: the same command goes on")
-    test = found["figures"]["test"]
-    epochs = sum(found["epochs"]) / len(found["epochs"])
+    test = summary["figures"]["test"]
+    epochs = sum(summary["epochs"]) / len(summary["epochs"])
     return (
         f"| {Path(data).stem} | {split} | {arm} | {test['mean']:.2%} ± {test['sd']:.2%} | {test['n']} | {epochs:.0f} |"
     )

@@ -37,7 +37,7 @@ BOX = {"net": "optics", "bypass": "none", "hit": float(SHARE), "batch_size": 10_
 
 
 class Watch:
-    """Test accuracy after every epoch; nothing is chosen by it."""
+    """Test accuracy after every epoch; nothing is selected by it."""
 
     def __init__(self):
         self.seen = []

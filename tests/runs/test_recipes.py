@@ -11,10 +11,8 @@ import pytest
 import yaml
 
 from bpfree import InputError
-from bpfree.studies import arms
-from bpfree.studies import compare
-from bpfree.runs import recipes
-from bpfree.runs import train
+from bpfree.runs import recipes, train
+from bpfree.studies import arms, compare
 from bpfree.training.data import Spec
 from bpfree.training.trainer import RuleSettings
 
