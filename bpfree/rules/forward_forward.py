@@ -19,8 +19,8 @@ m_k           ``activity_k``          (n_k,) running mean activity of the positi
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label, or class logits.
 Goodness and readout leave out the first block when there are more.
-Differences from the paper: settings follow Hinton's released recipe (threshold n_k, peer normalisation on the
-pre-activation of positives); the sequential schedule, one layer after another, is an addition.
+Differences from the paper: threshold n_k and peer normalisation on the pre-activation of positives follow Hinton's
+released code, and so do the recipes' settings; the sequential schedule, one layer after another, is an addition.
 Costs: two streams a step, and one neutral stream where a readout is trained; C forward passes a prediction with the
 energy readout, one with softmax. A readout keeps the neutral activities of all blocks, so memory is flat in depth only
 without one. ``--compile`` has no effect on training, which reads pre-activations inside the blocks.
