@@ -199,7 +199,7 @@ ROWS = {
     "local-loss, pred": Row("local-loss", {**_LOCAL, "loss": "pred"}, 0.84),
     "local-loss, maps": Row(
         "local-loss",
-        {**_CNN, "lr_schedule": "steps", "lr": 2e-3},
+        {**_CNN, "pool": "avg", "lr_schedule": "steps", "lr": 2e-3},
         0.84,
         small={"channels": (4, 5)},
         but={**_BATCH_NORM, **_SIMILAR},
