@@ -9,9 +9,9 @@ import os
 
 import bpfree
 
-quick = {"subset": 3000, "channels": (8, 16)} if os.environ.get("BPFREE_QUICK") else {"channels": (16, 32, 64)}
+quick = {"subset": 3000, "channels": (8, 16)} if os.environ.get("BPFREE_QUICK") else {}
 
-record = bpfree.train("cafo", data="mnist", net="cnn", predictor="mse", **quick)
+record = bpfree.train("cafo", data="mnist", predictor="mse", **quick)
 for entry in record["history"]:
     print(f"{entry['phase']:12} validation accuracy {entry['val']:.4f}")
 for readout, accuracy in record["result"]["readouts"].items():

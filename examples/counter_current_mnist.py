@@ -25,12 +25,13 @@ for feedback in ("learned", "fixed"):
     print(f"{feedback} feedback: test accuracy {record['result']['test']:.4f}")
 
 slow = {"lr": 0.01, "momentum": 0.9, "clip": 0.2, "pair_scale": 1.0, "warmup_steps": 100}
-record = bpfree.train("counter-current", data="mnist", task="reconstruction", net="autoencoder", **slow, **coder)
+coder |= {"net": "autoencoder", "normalize": "unit"}
+record = bpfree.train("counter-current", data="mnist", task="reconstruction", **slow, **coder)
 print(f"autoencoder: mean squared error {record['result']['test']:.4f}")
 
 model = bpfree.load(record["folder"])
 images = next(load("mnist").test.batches(10)).x  # (10, 1, 28, 28) in 0..1
-pair = torch.cat([images, model.predict(images)]).clamp(0, 1)  # given, then put out
+pair = torch.cat([images, model.predict(images)]).clamp(0, 1)  # inputs, then outputs
 rows = pair.reshape(2, 10, 28, 28).permute(0, 2, 1, 3).reshape(56, 280)
 file = Path(record["folder"]) / "pictures.png"
 Image.fromarray((rows * 255).byte().numpy()).save(file)

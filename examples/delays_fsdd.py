@@ -12,6 +12,7 @@ not FSDD.
 
 import os
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,13 @@ import yaml
 
 import bpfree
 from bpfree.reports.statistics import differences, interval, paired, summary
+from bpfree.runs.plan import settings_of
 
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 OUT, EACH = [*sys.argv[1:3], *["runs/delays-quick" if QUICK else "runs/delays-fsdd", "3"][len(sys.argv) - 1 :]]
 FOLDS, SEEDS = (2, 1) if QUICK else (6, int(EACH))
 RECIPES = Path(__file__).parent / "recipes"
-DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine"}
-SPIKING = ("max_delay_ms", "tau_ms", "dropout")  # settings that no dense net has
-SOUNDS = ("split", "val_on", "channels", "crop_s", "shift")  # settings that no synthetic spikes have
+DENSE = {"algo": "backprop", "lr": 2e-3, "lr_schedule": "cosine", "weight_decay": 0.0}
 ARMS = {
     "learned": ("fsdd-delays", {}),
     "fixed random": ("fsdd-delays-fixed", {}),
@@ -56,13 +56,14 @@ def synthetic():
 
 
 def config(recipe, changes):
-    """The recipe's settings, with those of spiking nets left out where the net is dense."""
-    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8"))
-    values = {key: value for key, value in values.items() if key not in ("about", "seeds", "target")} | changes
-    dropped = (SPIKING if "net" in changes else ()) + (SOUNDS if QUICK else ())
-    values = {key: value for key, value in values.items() if key not in dropped}
-    small = {"data": synthetic(), "epochs": 6, "hidden": [12, 12], "synapses": 4, "batch_size": 25} if QUICK else {}
-    return values | {key: value for key, value in small.items() if key in values}
+    """The recipe with the changes, as far as the rule, net and data that these name have its settings."""
+    values = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text(encoding="utf-8")) | changes
+    if QUICK:
+        small = {"hidden": [12, 12], "synapses": 4, "epochs": 6, "batch_size": 25}
+        values |= {"data": synthetic(), "normalize": "unit", **small}
+    names = {name: values[name] for name in ("algo", "data", "net")}
+    known = {field.name for kind in settings_of(**names).values() for field in fields(kind)}
+    return names | {key: value for key, value in values.items() if key in known}
 
 
 def cell(arm, seed):
@@ -81,11 +82,10 @@ def main():
         cost[arm] = runs[-1][-1]
     n = f"n = {FOLDS} speakers, {SEEDS} seeds each"
     print(f"\ntest accuracy in %, mean and 95 % interval over speakers ({n}), parameters, operations of a prediction")
-    for arm, found in by_fold.items():
-        (low, high), counts = interval(found), cost[arm]["operations"]
-        line = (
-            f"{arm:22} {summary(found).mean:6.2f} [{low:6.2f}, {high:6.2f}] {cost[arm]['parameters']['inference']:8,}"
-        )
+    for arm, speakers in by_fold.items():
+        (low, high), counts = interval(speakers), cost[arm]["operations"]
+        size = cost[arm]["parameters"]["inference"]
+        line = f"{arm:22} {summary(speakers).mean:6.2f} [{low:6.2f}, {high:6.2f}] {size:8,}"
         if counts:
             done, model = counts["a_prediction"], 1e9 * counts["energy"]["j_a_prediction"]
             sums = ", ".join(f"{done[kind]:,.0f} {kind}" for kind in ("accumulates", "multiply-accumulates"))
@@ -93,8 +93,8 @@ def main():
         print(line)
     print("\npaired differences in points, 95 % interval")
     for a, b in [pair for pair in PAIRS if {*pair} <= {*by_fold}]:
-        found = paired(differences(by_fold[a], by_fold[b]))
-        print(f"{a} - {b}: {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], p = {found.p:.3f}")
+        gap = paired(differences(by_fold[a], by_fold[b]))
+        print(f"{a} - {b}: {gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}], p = {gap.p:.3f}")
 
 
 main()

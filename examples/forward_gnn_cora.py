@@ -22,8 +22,8 @@ def communities(path: Path, n: int = 300) -> str:
     """A graph file: three groups, 8 neighbours a node, 80 % of them in its own group."""
     rng = np.random.default_rng(0)
     y = np.arange(n) % 3
-    own = np.where(rng.random((n, 4)) < 0.8, y[:, None], rng.integers(0, 3, (n, 4)))
-    target = 3 * rng.integers(0, n // 3, (n, 4)) + own
+    groups = np.where(rng.random((n, 4)) < 0.8, y[:, None], rng.integers(0, 3, (n, 4)))
+    target = 3 * rng.integers(0, n // 3, (n, 4)) + groups
     edges = np.zeros((n, n), bool)
     edges[np.arange(n)[:, None], target] = True
     edges |= edges.T
@@ -39,7 +39,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = "cora" if os.environ.get("BPFREE_DATA_DIR") or not QUICK else communities(Path(folder) / "graph.npz")
         common = {"seed": 0, "threads": 1, "meter": "none", "epochs": 30 if QUICK else 1000, "patience": 200}
-        common |= {"validate_every": 2, "weight_decay": 5e-4, "row_norm": True, "lr": 0.01 if QUICK else 0.001}
+        common |= {
+            "validate_every": 2,
+            "weight_decay": 5e-4,
+            "row_norm": True,
+            "lr": 0.01 if QUICK else 0.001,
+            "lr_schedule": "constant",
+        }
         forward = bpfree.train("forward-gnn", data, hidden=(128, 128), **common)
         backprop = bpfree.train("backprop", data, hidden=(128,), **common)
         for record in (forward, backprop):

@@ -27,18 +27,19 @@ ARMS = {
     "backprop, row norm": {"algo": "backprop", "hidden": (128,), "row_norm": True},
     "backprop, virtual nodes": {"algo": "backprop", "hidden": (128,), "virtual_nodes": True},
 }
-PROTOCOL = {"net": "gnn", "epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "threads": 1}
+PROTOCOL = {"net": "gnn", "epochs": 1000, "patience": 200, "validate_every": 2, "threads": 1}
+PROTOCOL |= {"optimizer": "adam", "lr": 1e-3, "lr_schedule": "constant", "weight_decay": 5e-4}
 
 
 def row(data: str, split: str, arm: str, out: Path, **changes: object) -> str:
     """One line of the table."""
     config = {**PROTOCOL, **ARMS[arm], "data": data, "split": split, **changes}
     name = f"{Path(data).stem}-{split}-{arm.replace(', ', '-').replace(' ', '-')}"
-    found = run(Recipe(name, "", {}, SEEDS, config, QUICK), out / name, meter="none")
-    if found["verdict"] == "stopped":
+    summary = run(Recipe(name, "", {}, SEEDS, config, QUICK), out / name, meter="none")
+    if summary["verdict"] == "stopped":
         sys.exit("stopped: the same command goes on")
-    test = found["figures"]["test"]
-    epochs = sum(found["epochs"]) / len(found["epochs"])
+    test = summary["figures"]["test"]
+    epochs = sum(summary["epochs"]) / len(summary["epochs"])
     return (
         f"| {Path(data).stem} | {split} | {arm} | {test['mean']:.2%} ± {test['sd']:.2%} | {test['n']} | {epochs:.0f} |"
     )

@@ -9,10 +9,18 @@ import os
 
 import bpfree
 
-quick = {"epochs": 4, "subset": 6400} if os.environ.get("BPFREE_QUICK") else {"epochs": 5}
+settings = {"epochs": 4, "subset": 6400} if os.environ.get("BPFREE_QUICK") else {"epochs": 5}
+settings |= {"batch_size": 32, "lr_schedule": "constant"}  # the theory holds for a constant rate
 
 record = bpfree.train(
-    "gradient-noise", data="mnist", net="replicated-mlp", replicas=4, hidden=(50,) * 4, init="zero", threads=1, **quick
+    "gradient-noise",
+    data="mnist",
+    net="replicated-mlp",
+    replicas=4,
+    hidden=(50,) * 4,
+    init="zero",
+    threads=1,
+    **settings,
 )
 print("epoch  std(W) of the middle layer  lr sqrt(eta T^0.45 / 0.45)  validation accuracy")
 for entry in record["history"]:

@@ -25,8 +25,8 @@ from matplotlib import pyplot
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 SEEDS, SHARE = [*sys.argv[1:], *["2" if QUICK else "10", "0.2"][len(sys.argv) - 1 :]]
 FF, BP = ({"epochs": 4}, {"epochs": 10}) if QUICK else ({"epochs": 80}, {"epochs": 400})
-FF |= {"lr": 2e-3}
-BP |= {"lr": 5e-3, "surrogate_steps": 20 if QUICK else 1000}
+FF |= {"lr": 2e-3, "lr_schedule": "constant"}
+BP |= {"lr": 5e-3, "lr_schedule": "constant", "surrogate_steps": 20 if QUICK else 1000}
 METHODS = {
     "physical-ff": ("physical-ff", FF),
     "in-silico backprop": ("backprop", {**BP, "route": "in-silico"}),
@@ -37,7 +37,7 @@ BOX = {"net": "optics", "bypass": "none", "hit": float(SHARE), "batch_size": 10_
 
 
 class Watch:
-    """Test accuracy after every epoch; nothing is chosen by it."""
+    """Test accuracy after every epoch; nothing is selected by it."""
 
     def __init__(self):
         self.seen = []

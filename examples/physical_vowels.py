@@ -27,8 +27,8 @@ KINDS = {"random": "random tokens", "speakers": "other speakers"}
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
 DATA, NET, SPLITS = [*sys.argv[1:], *["vowels", "acoustic", "20"][len(sys.argv) - 1 :]]
 SHOWN = ["speakers"] if DATA == "peterson-barney" else list(KINDS)
-FF = {"lr": 2e-3, "epochs": 2 if QUICK else 40}
-BP = {"lr": 5e-3, "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
+FF = {"lr": 2e-3, "lr_schedule": "constant", "epochs": 2 if QUICK else 40}
+BP = {"lr": 5e-3, "lr_schedule": "constant", "epochs": 4 if QUICK else 200, "surrogate_steps": 20 if QUICK else 1000}
 METHODS = {
     "physical-ff, bypass": ("physical-ff", FF),
     "physical-ff, no physics": ("physical-ff", {**FF, "bypass": "only"}),
@@ -53,13 +53,13 @@ def arrays(source):
 def accuracies(data, seed):
     """Test accuracy of every method on one split, and what a run cost."""
     x, y, test, true = *arrays(data.train), *arrays(data.test)
-    found = {name: (float((method(x, y, test) == true).double().mean()), None) for name, method in PLAIN.items()}
+    results = {name: (float((method(x, y, test) == true).double().mean()), None) for name, method in PLAIN.items()}
     for name, (algo, values) in METHODS.items():
         whole = {"net": NET, "batch_size": 10_000, "keep": "last", **values}
         loop = Loop(rules.rule(algo)(**whole), data, seed=seed, threads=1, device="cpu")
         loop.run()
-        found[name] = loop.evaluate(loop.data.test), loop.external[0].report()
-    return found
+        results[name] = loop.evaluate(loop.data.test), loop.external[0].report()
+    return results
 
 
 def interval(values):
@@ -86,12 +86,12 @@ def main():
     print(f"\n{DATA}, {NET}: test accuracy in %, mean and 95 % interval of it over n = {n} splits of each kind")
     heads = [*(KINDS[split] for split in SHOWN), "physical calls", "multiply-adds", "surrogate: calls", "multiply-adds"]
     print(f"{'':26}" + "".join(f"{head:24}" if head in KINDS.values() else f"{head:>18}" for head in heads))
-    for name, found in table.items():
-        line = f"{name:26}" + "".join(f"{interval(found[split]):24}" for split in SHOWN)
+    for name, columns in table.items():
+        line = f"{name:26}" + "".join(f"{interval(columns[split]):24}" for split in SHOWN)
         if report := costs[name]:
             model = report["surrogate"]
-            own = (sum(report[key].values()) for key in ("physical_calls", "digital_macs"))
-            line += "".join(f"{count:>18,}" for count in (*own, model["physical_calls"], model["digital_macs"]))
+            rule = (sum(report[key].values()) for key in ("physical_calls", "digital_macs"))
+            line += "".join(f"{count:>18,}" for count in (*rule, model["physical_calls"], model["digital_macs"]))
         print(line)
 
 

@@ -3,7 +3,7 @@
     python examples/reconstructions.py
 
 Runs the recipes ``ccl-autoencoder-cifar10`` and ``bp-ccl-autoencoder-cifar10``, or reads them from
-``runs/reproduce`` when they have been run, and draws ten test images in three rows: given, counter-current, backprop.
+``runs/reproduce`` when they have been run, and draws ten test images in three rows: inputs, counter-current, backprop.
 """
 
 import os
@@ -24,8 +24,8 @@ for name in ("ccl-autoencoder-cifar10", "bp-ccl-autoencoder-cifar10"):
     recipe = recipes.load(name, changes=small)
     folder = Path(recipes.run(recipe)["folder"])
     model = bpfree.load(folder / "s0")
-    given = model.record["data"]["input"]
-    offset, scale = (torch.tensor(given[key], dtype=torch.float32) / 255 for key in ("offset", "scale"))
+    pixels = model.record["data"]["input"]
+    offset, scale = (torch.tensor(pixels[key], dtype=torch.float32) / 255 for key in ("offset", "scale"))
     errors = []
     for batch in load(recipe.config["data"]).test.batches(500):  # (B, C, H, W) in 0..1
         images = batch.x.clone()
@@ -39,4 +39,4 @@ _, planes, height, width = images.shape
 picture = torch.stack(rows).clamp(0, 1).permute(0, 3, 1, 4, 2).reshape(len(rows) * height, 10 * width, planes)
 file = folder.parent / "reconstructions.png"
 Image.fromarray((picture * 255).byte().numpy().squeeze()).save(file)
-print(f"given, counter-current, backprop: {file}")
+print(f"inputs, counter-current, backprop: {file}")

@@ -113,7 +113,11 @@ def default_text(option: Option, prefer: Mapping[str, Any]) -> str:
         option: the option.
         prefer: defaults of a rule, which count before the option's.
     """
-    value = prefer.get(option.name, option.default)
+    return value_text(prefer.get(option.name, option.default))
+
+
+def value_text(value: Any) -> str:
+    """A value as a user writes it on the command line."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     if isinstance(value, float):

@@ -69,12 +69,15 @@ class Reader(ABC):
         Settings: the settings class.
         wants: form of the part after the colon, for example ``FILE``; "" for none.
         net: the net that is built when none is named.
+        images: whether examples are pictures, ``(channels, height, width)``.
         as_trained: settings that define an example, so that a model is evaluated with the values of its training.
+        name, where: the name as the user wrote it, and its part after the colon.
     """
 
     Settings: type[Any] = DataSettings
     wants = ""
     net = "mlp"
+    images = False
     as_trained: tuple[str, ...] = ()
 
     def __init__(self, name: str, where: str = "") -> None:

@@ -13,13 +13,20 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 def norms(blocks: nn.Module) -> list[_BatchNorm]:
     """The batch normalisations in ``blocks`` that keep statistics."""
-    found = (module for module in blocks.modules() if isinstance(module, _BatchNorm))
-    return [norm for norm in found if norm.track_running_stats]
+    candidates = (module for module in blocks.modules() if isinstance(module, _BatchNorm))
+    return [norm for norm in candidates if norm.track_running_stats]
 
 
 @torch.no_grad()
 def calibrate(blocks: nn.Module, kept: Sequence[_BatchNorm], number: int, run: Callable[[], object]) -> None:
-    """``kept`` see batch ``number``, 1, 2, …, of the pass, which ``run`` sends through the blocks."""
+    """Let normalisations see one batch of the pass.
+
+    Args:
+        blocks: the net, which is put into evaluation mode.
+        kept: the normalisations whose statistics the pass gives.
+        number: of the batch, 1, 2, ….
+        run: sends the batch through the blocks.
+    """
     blocks.eval()
     for norm in kept:
         norm.train()

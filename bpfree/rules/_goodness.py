@@ -1,4 +1,4 @@
-"""What the Forward-Forward rules of fully connected layers share: how goodness becomes a logit."""
+"""Settings that the Forward-Forward rules of fully connected layers share: goodness and its logit."""
 
 from typing import Literal
 

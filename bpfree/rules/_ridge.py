@@ -10,7 +10,20 @@ from bpfree.training.distributed import world
 
 
 def solve(sums: StreamedRidge, ridge: float, what: str, device: torch.device) -> Tensor:
-    """``W (d, C)`` of ``what`` in float64; the sums are used up. RunFailed: their matrix is singular."""
+    """Solve a ridge regression from the rows that all processes have seen; the sums are used up.
+
+    Args:
+        sums: Gram matrix ``(d, d)`` and products with the targets ``(d, C)``.
+        ridge: lambda over the mean diagonal of the Gram matrix.
+        what: name of the solution, for the message.
+        device: of the reduction over processes.
+
+    Returns:
+        ``W (d, C)`` in float64.
+
+    Raises:
+        RunFailed: the matrix is singular.
+    """
     if world()[1] > 1:
         for total in sums.sum_up(device):
             dist.all_reduce(total)

@@ -77,7 +77,8 @@ class Cafo(Trainer):
     tasks = ("classification", "node-classification")
     hidden_only = True
     overlap = True
-    prefer = {"channels": (32, 128, 512), "pool": "max", "norm": "after-pool"}
+    image_net = "cnn"
+    prefer = {"channels": (32, 64, 128), "pool": "max", "norm": "after-pool"}
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -115,10 +116,12 @@ class Cafo(Trainer):
         return list(self.heads.parameters()) if self.settings.predictor == "mse" else []
 
     def optim(self, owner: Hashable) -> OptimSettings:
-        own = self.settings
+        options = self.settings
         if not isinstance(owner, int):
-            return own
-        return replace(own, optimizer=own.block_optimizer, lr=own.block_lr, weight_decay=own.block_decay)
+            return options
+        return replace(
+            options, optimizer=options.block_optimizer, lr=options.block_lr, weight_decay=options.block_decay
+        )
 
     def phases(self, epochs: int) -> list[Phase]:
         every, solve = range(len(self.blocks)), self.settings.predictor == "mse"
@@ -174,7 +177,15 @@ class Cafo(Trainer):
         weight.copy_(solve(sums, self.settings.ridge, self.phase.name, weight.device).T)
 
     def scores(self, k: int, h: Tensor) -> Tensor:
-        """``s_k (B, C)`` in full precision: what bfloat16 blocks put out may be cached, but is not rounded again."""
+        """Scores of predictor k in full precision: outputs of bfloat16 blocks may be cached, but are not rounded again.
+
+        Args:
+            k: the predictor.
+            h: output of block k ``(B, …)``.
+
+        Returns:
+            ``s_k (B, C)``.
+        """
         with outside_autocast(h):
             return self.heads[k](h.flatten(1).to(torch.promote_types(h.dtype, torch.float32)))
 

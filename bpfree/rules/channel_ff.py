@@ -51,7 +51,9 @@ class ChannelForwardForward(Trainer):
     Settings = Settings
     hidden_only = True
     overlap = True
-    prefer = {"lr": 0.01}
+    image_net = "cnn"
+    prefer = {"lr": 0.01, "channels": (20, 40, 80), "pool": "max", "norm": "after-pool"}
+    because = {("lr",): "the goodness is a mean of squares, whose gradient by one channel is small"}
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ class ChannelForwardForward(Trainer):
             yield channel_goodness(h, self.spec.classes)
 
     def predict(self, batch: Batch) -> Tensor:
-        found = self.goodness(batch.x)
+        by_block = self.goodness(batch.x)
         if self.settings.readout == "sum":
-            return torch.stack(list(found)).sum(0)
-        return deque(found, maxlen=1)[0]
+            return torch.stack(list(by_block)).sum(0)
+        return deque(by_block, maxlen=1)[0]

@@ -87,26 +87,32 @@ class CounterCurrent(Trainer):
         "optimizer": "sgd",
         "momentum": 0.0,
         "batch_size": 256,
-        "epochs": 100,
+        "epochs": 50,
+        "lr_schedule": "constant",
         "hidden": (256,) * 5,
         "channels": (128, 128, 256, 256, 512),
         "pool": "max",
         "activation": "elu",
         "bias": False,
+        "normalize": "standard",
+    }
+    because = {
+        ("optimizer", "momentum", "batch_size"): "the paper's; the rate and the clip too are settings of this rule",
+        ("epochs", "lr_schedule"): "gains come slowly and to the end; the paper's 100 epochs are a recipe",
     }
 
     def setup(self) -> None:
-        chosen, levels = self.settings, [self.spec.shape, *self.shapes]
-        if self.reconstructs and (chosen.flood or chosen.pair_loss):
+        options, levels = self.settings, [self.spec.shape, *self.shapes]
+        if self.reconstructs and (options.flood or options.pair_loss):
             raise InputError(f"flood and pair_loss are for classes: leave them out for {self.spec.task}")
         if self.reconstructs and any(len(shape) != 3 for shape in levels):
             raise InputError("counter-current reconstructs images with maps at every level: use --net autoencoder")
         maps = any(len(shape) == 3 for shape in levels[1:-1])
-        self.pair_loss = chosen.pair_loss or ("normalised" if maps else "raw")
+        self.pair_loss = options.pair_loss or ("normalised" if maps else "raw")
         self.feedback = nn.ModuleList(mirror(self.blocks, levels))
         if self.reconstructs:
             initialise(self.feedback)
-        self.feedback.requires_grad_(chosen.feedback == "learned")
+        self.feedback.requires_grad_(options.feedback == "learned")
 
     @property
     def reconstructs(self) -> bool:
@@ -123,11 +129,11 @@ class CounterCurrent(Trainer):
         return {name: list(net.parameters()) for name, net in nets.items()}
 
     def optim(self, owner: Hashable) -> OptimSettings:
-        chosen = self.settings
+        options = self.settings
         if owner != "feedback":
-            return chosen
-        lr, clip = chosen.feedback_lr or chosen.lr, chosen.feedback_clip or chosen.clip
-        return dataclasses.replace(chosen, lr=lr, clip=clip)
+            return options
+        lr, clip = options.feedback_lr or options.lr, options.feedback_clip or options.clip
+        return dataclasses.replace(options, lr=lr, clip=clip)
 
     def phases(self, epochs: int) -> list[Phase]:
         return [Phase("all", range(len(self.blocks)), epochs, fixed=False)]
@@ -160,25 +166,45 @@ class CounterCurrent(Trainer):
             yield self.pair(level, a, b[-1], target, batch) if len(b) > 1 else self.output(a, batch)
 
     def descend(self, b: Tensor) -> list[Tensor]:
-        """Feedback from the given ``b_L`` down to ``b_0``: C rows each, or B rows for reconstruction."""
+        """Feedback from ``b_L`` down to ``b_0``: C rows each, or B rows for reconstruction."""
         levels = [b]
         for block in reversed(self.feedback):
             levels.append(block(levels[-1].detach()))
         return levels
 
     def pair(self, level: int, a: Tensor, b: Tensor, target: Tensor | None, batch: Batch) -> Tensor:
-        """The loss that a level's two activations share; ``target (B, C)``: who has which prototype."""
-        chosen = self.settings
-        if target is None:  # every sample has its own b
-            return chosen.pair_scale * a.shape[2] * (pairs.map_pair(a, b) if level else F.mse_loss(a, b))
+        """Loss that the two activations of a level share.
+
+        Args:
+            level: l, 0 for the input.
+            a: from below ``(B, …)``.
+            b: from above: ``(C, …)``, a row a prototype, or ``(B, …)`` for reconstruction.
+            target: one-hot classes ``(B, C)``; None: every sample has a row of b to itself.
+            batch: the samples; a `Flooded` one says which count.
+
+        Returns:
+            The weighted loss, a scalar.
+        """
+        options = self.settings
+        if target is None:  # every sample has a b to itself
+            return options.pair_scale * a.shape[2] * (pairs.map_pair(a, b) if level else F.mse_loss(a, b))
         a, b = (h.movedim(1, -1).flatten(1) for h in (a, b))  # a view of maps whose channels lie last in memory
         if isinstance(batch, Flooded):
             a = a * batch.counts[:, None]
         if self.pair_loss == "raw":
-            return pairs.raw_pair(a, b, target, chosen.pair_scale)
-        return pairs.normalised_pair(a, b, target, chosen.pair_scale, chosen.spread)
+            return pairs.raw_pair(a, b, target, options.pair_scale)
+        return pairs.normalised_pair(a, b, target, options.pair_scale, options.spread)
 
     def output(self, a: Tensor, batch: Batch) -> Tensor:
+        """Loss of the forward net's output.
+
+        Args:
+            a: class scores ``(B, C)``, or images ``(B, c, h, w)``.
+            batch: the samples with their targets.
+
+        Returns:
+            Cross-entropy, or h times the mean squared error.
+        """
         return a.shape[2] * F.mse_loss(a, batch.y) if self.reconstructs else F.cross_entropy(a, batch.y)
 
     def predict(self, batch: Batch) -> Tensor:

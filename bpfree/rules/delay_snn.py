@@ -52,7 +52,18 @@ class DelaySnn(Trainer):
 
     Settings = Settings
     net = "delay-snn"
-    prefer = {"lr": 5e-3, "lr_schedule": "one-cycle", "weight_decay": 1e-5, "batch_size": 256, "epochs": 150}
+    prefer = {
+        "lr": 5e-3,
+        "lr_schedule": "one-cycle",
+        "weight_decay": 1e-5,
+        # a net that suits images read row by row, 28 steps; that of the paper is in the recipes
+        "hidden": (128, 128),
+        "max_delay_ms": 70.0,
+        "start_width": 1.0,
+        "padding": "causal",
+        "dropout": 0.1,
+    }
+    because = {("lr", "lr_schedule", "weight_decay"): "the paper's"}
 
     def setup(self) -> None:
         if not any(isinstance(module, Synapses) for module in self.blocks.modules()):
@@ -67,11 +78,11 @@ class DelaySnn(Trainer):
         return shared_out(self, "weights", POSITIONS)
 
     def optim(self, owner: Hashable) -> OptimSettings:
-        chosen = self.settings
+        options = self.settings
         if not str(owner).startswith(POSITIONS):
-            return chosen
-        own = {"lr": chosen.position_lr, "lr_schedule": chosen.position_schedule, "weight_decay": 0.0}
-        return dataclasses.replace(chosen, **own)
+            return options
+        positions = {"lr": options.position_lr, "lr_schedule": options.position_schedule, "weight_decay": 0.0}
+        return dataclasses.replace(options, **positions)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         yield Local(F.cross_entropy(self.scores(batch.x), batch.y), owner=None)
@@ -89,8 +100,17 @@ class DelaySnn(Trainer):
 
 
 def shared_out(net: nn.Module, weights: Hashable, positions: Hashable) -> dict[Hashable, list[nn.Parameter]]:
-    """The owners of ``net``: of its weights, norms included, and of its positions if they learn."""
-    found: dict[Hashable, list[nn.Parameter]] = {weights: [], positions: []}
+    """Divide the parameters of a net between two owners.
+
+    Args:
+        net: the net.
+        weights: key of the owner of weights and normalisations.
+        positions: key of the owner of positions, left out if these do not learn.
+
+    Returns:
+        Owner -> parameters.
+    """
+    owners: dict[Hashable, list[nn.Parameter]] = {weights: [], positions: []}
     for name, p in net.named_parameters():
-        found[positions if name.endswith("synapses.position") else weights].append(p)
-    return {key: params for key, params in found.items() if params}
+        owners[positions if name.endswith("synapses.position") else weights].append(p)
+    return {key: params for key, params in owners.items() if params}

@@ -45,14 +45,14 @@ class FA(Backprop):
     tasks = ("classification",)
 
     def setup(self) -> None:
-        found = [m for m in self.blocks.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
-        for layer in found:
+        layers = [m for m in self.blocks.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
+        for layer in layers:
             plain = (
                 isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
             )
             if not (plain or isinstance(layer, nn.Linear)):
                 raise InputError(f"fa aligns linear layers and zero-padded 2-D convolutions, not {layer}: replace it")
-        self.layers = tuple(found)
+        self.layers = tuple(layers)
         for i, layer in enumerate(self.layers):
             weight: Any = layer.weight
             fan_out = weight.shape[0] * weight[0, 0].numel() // getattr(layer, "groups", 1)
@@ -76,12 +76,11 @@ class FA(Backprop):
 
 
 def _forward(layer: nn.Module, feedback: Tensor, x: Tensor) -> Tensor:
-    """What ``layer`` puts out, with ``feedback`` in place of its weights on the way back to ``x``."""
+    """Output of ``layer``, with ``feedback`` in place of its weights on the way back to ``x``."""
 
     def convolution(grad: Tensor, b: Tensor, shape: torch.Size) -> Tensor:
-        chosen: Any = layer
-        options = chosen.stride, chosen.padding, chosen.dilation, chosen.groups
-        return conv2d_input(shape, b, grad, *options)
+        conv: Any = layer
+        return conv2d_input(shape, b, grad, conv.stride, conv.padding, conv.dilation, conv.groups)
 
     way = convolution if isinstance(layer, nn.Conv2d) else _linear
     return detour(type(layer).forward(layer, x.detach()), x, feedback, way)

@@ -19,8 +19,8 @@ m_k           ``activity_k``          (n_k,) running mean activity of the positi
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label, or class logits.
 Goodness and readout leave out the first block when there are more.
-Differences from the paper: settings follow Hinton's released recipe (threshold n_k, peer normalisation on the
-pre-activation of positives); the sequential schedule, one layer after another, is an addition.
+Differences from the paper: threshold n_k and peer normalisation on the pre-activation of positives follow Hinton's
+released code, and so do the recipes' settings; the sequential schedule, one layer after another, is an addition.
 Costs: two streams a step, and one neutral stream where a readout is trained; C forward passes a prediction with the
 energy readout, one with softmax. A readout keeps the neutral activities of all blocks, so memory is flat in depth only
 without one. ``--compile`` has no effect on training, which reads pre-activations inside the blocks.
@@ -39,6 +39,7 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.rules._goodness import GoodnessSettings
+from bpfree.rules._peers import push_peers
 from bpfree.training.owners import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
@@ -74,18 +75,18 @@ class ForwardForward(Trainer):
     batch_separable = False  # peer normalisation follows the batch's mean activity
     prefer = {
         "optimizer": "sgd",
-        "lr": 1e-3,
         "weight_decay": 0.002,
-        "lr_schedule": "half-linear",
         "batch_size": 100,
-        "epochs": 30,
-        "hidden": (1000, 1000, 1000),
+        "hidden": (500, 500, 500),
         "init": "lecun_normal",
+    }
+    because = {
+        ("optimizer", "weight_decay", "batch_size"): "those of Hinton's released recipe, as is the rate",
     }
 
     @property
     def labelled(self) -> bool:
-        """Whether the label is part of the input; mixtures of images need none."""
+        """True where the label is part of the input; mixtures of images need none."""
         return self.settings.negatives != "hybrid"
 
     @property
@@ -97,17 +98,17 @@ class ForwardForward(Trainer):
         return 2 + bool(len(self.heads)), 1 if self.settings.readout == "softmax" else self.spec.classes
 
     def setup(self) -> None:
-        chosen = self.settings
+        options = self.settings
         if not self.labelled and len(self.spec.shape) != 3:
             raise InputError(
                 f"negatives = hybrid mixes images, not inputs of shape {self.spec.shape}: use uniform or hard"
             )
-        if chosen.readout == "energy" and not self.labelled:
+        if options.readout == "energy" and not self.labelled:
             raise InputError("readout = energy needs labels in the input: use softmax with negatives = hybrid")
         if self.spec.classes > prod(self.spec.shape):
             raise InputError(f"{self.spec.classes} class labels do not fit into inputs of shape {self.spec.shape}")
-        if chosen.readout == "softmax" or chosen.negatives == "hard":
-            alone = chosen.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone
+        if options.readout == "softmax" or options.negatives == "hard":
+            alone = options.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone
             for k, n in enumerate(self.features):
                 self.heads.append(nn.Linear(n, self.spec.classes, bias=False) if k or alone else nn.Identity())
             for weight in self.heads.parameters():
@@ -122,10 +123,10 @@ class ForwardForward(Trainer):
         return owners
 
     def optim(self, owner: Hashable) -> OptimSettings:
-        chosen = self.settings
+        options = self.settings
         if owner != "readout":
-            return chosen
-        return replace(chosen, lr=chosen.readout_lr, weight_decay=chosen.readout_decay)
+            return options
+        return replace(options, lr=options.readout_lr, weight_decay=options.readout_decay)
 
     def phases(self, epochs: int) -> list[Phase]:
         if self.settings.schedule == "simultaneous":
@@ -147,7 +148,15 @@ class ForwardForward(Trainer):
         return Streams(**{**same, "x": h}, neutral=neutral)
 
     def wrong_labels(self, batch: Batch, neutral: dict[int, Tensor]) -> Tensor:
-        """A wrong label ``(B,)`` for each sample, by the readout's belief or uniform."""
+        """Wrong labels, by the readout's probabilities or uniform.
+
+        Args:
+            batch: the samples, with their labels.
+            neutral: the readout's inputs by block, ``(B, n_k)`` each.
+
+        Returns:
+            One wrong class a sample ``(B,)``.
+        """
         draws = self.uniform(batch, "negatives")
         if self.settings.negatives == "hard":
             return ff.hard_negatives(batch.y, draws, self.read(neutral))
@@ -157,42 +166,27 @@ class ForwardForward(Trainer):
         if batch.neutral:
             yield Local(F.cross_entropy(self.read(batch.neutral), batch.y), owner="readout")
             batch.neutral.clear()
-        chosen, a = self.settings, batch.x
+        options, a = self.settings, batch.x
         del batch.x  # only the first block needs it, and the loop holds the batch
         for k, block in self.active:
             a = ff.rms_normalise(a.detach())
             z, a = ff.through(block, a)  # (2B, …) both
-            if chosen.peer:
-                self.push_peers(k, z if z.shape == a.shape else a, a)
+            if options.peer:
+                push_peers(getattr(self, f"activity_{k}"), z if z.shape == a.shape else a, a, options.peer)
             del z
-            loss = ff.goodness_loss(ff.logits(a, chosen.goodness, chosen.threshold, chosen.temperature))
+            loss = ff.goodness_loss(ff.logits(a, options.goodness, options.threshold, options.temperature))
             yield Local(loss, owner=k)
-
-    def push_peers(self, k: int, z: Tensor, a: Tensor) -> None:
-        """Add ``peer * (m - mean(m)) / B`` to the gradient by ``z`` of each positive.
-
-        That is the pre-activation, so that dead units are pushed too; of a block that pools after it, the output.
-        """
-        m, half = getattr(self, f"activity_{k}"), len(a) // 2
-        m.lerp_(a.detach()[:half].flatten(1).mean(0, dtype=m.dtype), 0.1)
-        push = ((m - m.mean()) * (self.settings.peer / half)).view(a.shape[1:])
-
-        def add(grad: Tensor) -> Tensor:
-            grad[:half] += push.to(grad.dtype)  # in place: nobody else reads it, and it is as large as the activities
-            return grad
-
-        z.register_hook(add)
 
     def neutral(self, x: Tensor) -> dict[int, Tensor]:
         """Normalised activities ``(B, n_k)`` of the blocks that count, for images whose label says nothing."""
         classes = self.spec.classes
         h = ff.overlay(x, x.new_full((classes,), 1 / classes)) if self.labelled else x
-        found, h = {}, ff.rms_normalise(h)
+        activities, h = {}, ff.rms_normalise(h)
         for k, block in self.trained:
             h = ff.rms_normalise(block(h))
             if k in self.counted:
-                found[k] = h.flatten(1)
-        return found
+                activities[k] = h.flatten(1)
+        return activities
 
     @property
     def counted(self) -> range:

@@ -20,8 +20,8 @@ Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; readout ``m
 ``--net replicated-mlp`` trains R nets at once on the same batches. Each has its own loss (the history has their sum),
 initial weights, clip and noise; replica 0 is what net mlp becomes under that seed. Readout ``r`` is replica r; the
 accuracy of ``mean`` is the mean of theirs, and validation by it picks the one epoch whose state is kept for all.
-Differences from the paper: it does not state batch size, steps, clip type and bias init; here 32, as told, the norm,
-and zero (with init he, sussillo_abbott, normal, zero).
+Differences from the paper: it does not state batch size, steps, clip type and bias init; here batches
+of 128 (in the recipes of 32), steps as set, the norm, and zero (with init he, sussillo_abbott, normal, zero).
 Costs: as backpropagation; one normal draw a parameter and step. The history has ``weight_std`` of the middle block. A
 replica whose loss stops being finite ends the run of all.
 """
@@ -42,7 +42,7 @@ from bpfree.training.trainer import Batch, Local, RuleSettings
 
 @settings
 class Settings(RuleSettings):
-    readout: str = setting("mean", "of replicated nets: mean (each judged on its own), or the number of one")
+    readout: str = setting("mean", "of replicated nets: mean (of their accuracies), or the number of one")
 
 
 class GradientNoise(Backprop):
@@ -51,7 +51,11 @@ class GradientNoise(Backprop):
     Settings = Settings  # type: ignore[assignment]  # no deep supervision
     tasks = ("classification",)
     replicated = True
-    prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "batch_size": 32, "clip": 10.0, "noise_eta": 0.01}
+    prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}
+    because = {
+        ("optimizer", "lr", "momentum"): "the paper's plain gradient descent",
+        ("clip", "noise_eta"): "the rule itself: clipped gradients and noise, as in the paper",
+    }
 
     @property
     def readouts(self) -> tuple[str, ...]:
@@ -65,9 +69,9 @@ class GradientNoise(Backprop):
             raise InputError("centralise does not know replicas: leave it out with --net replicated-mlp")
 
     def transforms(self, owner: Hashable) -> list[Transform]:
-        found = super().transforms(owner)
-        self.noise = next((transform for transform in found if isinstance(transform, AnnealedNoise)), None)
-        return found
+        transforms = super().transforms(owner)
+        self.noise = next((transform for transform in transforms if isinstance(transform, AnnealedNoise)), None)
+        return transforms
 
     def scores(self, batch: Batch) -> Tensor:
         """Class scores ``(B, R, C)`` of every replica."""
@@ -92,10 +96,10 @@ class GradientNoise(Backprop):
         if weight is None:
             return {}
         parts = weight.detach().unflatten(0, (self.replicas, -1)).flatten(1)
-        found = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
-        chosen, noise = self.settings, self.noise
+        spread = {"measured": parts.var(1, correction=0).mean().sqrt().item()}
+        options, noise = self.settings, self.noise
         plain = ("sgd", 0, 0, "constant", 0)
-        own = (chosen.optimizer, chosen.momentum, chosen.weight_decay, chosen.lr_schedule, chosen.warmup_steps)
-        if noise and own == plain:
-            found["walk"] = walk_std(chosen.lr, noise.eta, noise.gamma, noise.t)
-        return {"weight_std": found}
+        descent = (options.optimizer, options.momentum, options.weight_decay, options.lr_schedule, options.warmup_steps)
+        if noise and descent == plain:
+            spread["walk"] = walk_std(options.lr, noise.eta, noise.gamma, noise.t)
+        return {"weight_std": spread}

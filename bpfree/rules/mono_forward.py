@@ -51,7 +51,6 @@ class MonoForward(Trainer):
     Settings = Settings
     hidden_only = True
     overlap = True
-    prefer = {"lr_schedule": "cosine", "epochs": 8}
     controls = ("schedule=joint",)  # the same local losses, trained jointly
 
     @property

@@ -60,11 +60,17 @@ class PhysicalForwardForward(Trainer):
     """Every layer turns its output towards a fixed direction for right labels and away from it for wrong ones."""
 
     Settings = Settings
-    net = "optics"
+    data = "vowels"
+    net = "acoustic"
+    image_net = "optics"
     hidden_only = True
     batch_separable = False  # one instrument, and a label amplitude that follows the process's part of the batch
     amplitude: Tensor
-    prefer = {"lr": 5e-4, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
+    prefer = {"lr": 2e-3, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
+    because = {
+        ("lr", "batch_size", "epochs"): "the vowels are one batch an epoch, so 200 epochs are 200 measurements",
+        ("keep",): "34 vowels to validate on are too few to choose an epoch by",
+    }
 
     @property
     def labelled(self) -> bool:
@@ -117,13 +123,39 @@ class PhysicalForwardForward(Trainer):
 
     @torch.no_grad()
     def apply_updated(self, layer: PhysicalLayer, seen: Tensor) -> Tensor:
-        """What goes to the next layer: the same measurement through the linear map as it now is."""
+        """Output of a layer after its update.
+
+        Args:
+            layer: the layer.
+            seen: its measurement ``(2B, m)``, which is not repeated.
+
+        Returns:
+            The measurement through the updated linear map ``(2B, n)``.
+        """
         return layer.linear(seen)
 
     def joined(self, x: Tensor, label: Tensor) -> Tensor:
+        """Inputs beside their labels.
+
+        Args:
+            x: inputs ``(B, n)``.
+            label: classes ``(B,)``.
+
+        Returns:
+            ``(B, C slots + n)``: the label at the largest amplitude of the data, then the input.
+        """
         return pff.with_label(x, label, self.amplitude.to(x), self.spec.classes, self.settings.slots)
 
     def goodness(self, z: Tensor, k: int) -> Tensor:
+        """Goodness of layer k.
+
+        Args:
+            z: output of its linear map ``(B, n_k)``.
+            k: the layer.
+
+        Returns:
+            Cosine ``(B,)`` with the layer's fixed direction.
+        """
         return pff.cosine_goodness(z, getattr(self, f"direction_{k}"))
 
     def outputs(self, h: Tensor) -> Iterator[tuple[int, Tensor]]:

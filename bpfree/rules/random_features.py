@@ -29,7 +29,10 @@ from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 
 class RandomFeatures(Trainer):
-    """A linear classifier on what the untrained net puts out."""
+    """A linear classifier on the outputs of the untrained net."""
+
+    prefer = {"lr": 1e-2}
+    because = {("lr",): "a linear readout alone is convex and takes larger steps; at 0.001 it is far from done"}
 
     def setup(self) -> None:
         self.batches = 0  # of the pass so far

@@ -51,11 +51,14 @@ class RecurrentForwardForward(Trainer):
     prefer = {
         "optimizer": "sgd",
         "lr": 3e-4,
-        "lr_schedule": "half-linear",
         "batch_size": 100,
-        "epochs": 30,
-        "hidden": (500, 500),
+        "epochs": 5,
+        "hidden": (200, 200),
         "init": "lecun_normal",
+    }
+    because = {
+        ("optimizer", "lr", "batch_size"): "those of Hinton's released recipe for the net without recurrence",
+        ("epochs",): "every sample takes 18 passes through the net; the larger net's 10 epochs are a recipe",
     }
 
     @property
@@ -73,18 +76,18 @@ class RecurrentForwardForward(Trainer):
             nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        chosen, classes = self.settings, self.spec.classes
+        options, classes = self.settings, self.spec.classes
         wrong = ff.uniform_negatives(batch.y, self.uniform(batch, "negatives"), classes)
         label = F.one_hot(torch.cat([batch.y, wrong]), classes).to(batch.x)  # (2B, C)
         image = ff.rms_normalise(torch.cat([batch.x, batch.x]))  # (2B, …)
         states = self.bottom_up(image)
-        for _ in range(chosen.frames):
+        for _ in range(options.frames):
             seen = self.seen(image, states, label)
             for k, _block in self.active:
                 x = self.update(k, states[k], seen)
                 states[k] = x.detach()
                 yield Local(
-                    ff.goodness_loss(ff.logits(x, chosen.goodness, chosen.threshold, chosen.temperature)), owner=k
+                    ff.goodness_loss(ff.logits(x, options.goodness, options.threshold, options.temperature)), owner=k
                 )
                 del x
 
@@ -99,16 +102,42 @@ class RecurrentForwardForward(Trainer):
         return states
 
     def seen(self, image: Tensor, states: list[Tensor], label: Tensor) -> list[Tensor]:
-        """What the layers see of each other: entry k is below layer k, entry k + 2 above it."""
+        """Normalised neighbours of every layer.
+
+        Args:
+            image: the clamped input ``(B, …)``.
+            states: of the layers, ``(B, n_k)`` each.
+            label: the clamped label ``(B, C)``.
+
+        Returns:
+            Image, states, label: entry k lies below layer k, entry k + 2 above it.
+        """
         return [image, *map(ff.rms_normalise, states), ff.rms_normalise(label)]
 
     def update(self, k: int, state: Tensor, seen: list[Tensor]) -> Tensor:
-        """The next state of layer k, ``(B, n_k)``."""
+        """Advance layer k by one time step.
+
+        Args:
+            k: the layer.
+            state: its state ``(B, n_k)``.
+            seen: as `seen` gives it.
+
+        Returns:
+            The next state ``(B, n_k)``.
+        """
         _, a = ff.through(self.blocks[k], seen[k], self.heads[k](seen[k + 2]))
         return self.settings.damping * state + (1 - self.settings.damping) * a
 
     def energy(self, image: Tensor, label: Tensor) -> Tensor:
-        """Goodness ``(B,)`` of all layers over the counted time steps."""
+        """Goodness of all layers, summed over the counted time steps.
+
+        Args:
+            image: the clamped input ``(B, …)``.
+            label: the clamped candidate label ``(B, C)``.
+
+        Returns:
+            Goodness ``(B,)``.
+        """
         states, total = self.bottom_up(image), torch.zeros(len(image), device=image.device)
         for t in range(1, self.settings.last + 1):
             seen = self.seen(image, states, label)

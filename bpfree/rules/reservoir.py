@@ -40,10 +40,16 @@ class Reservoir(Trainer):
     """Nothing but a linear readout learns."""
 
     Settings = Settings
-    net = "optics"
+    data = "vowels"
+    net = "acoustic"
+    image_net = "optics"
     hidden_only = True
     readout: Tensor
     prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
+    because = {
+        ("epochs",): "the readout is solved in closed form when one pass ends",
+        ("batch_size",): "no step is taken, so that only speed depends on it",
+    }
 
     def setup(self) -> None:
         self.layers: list[PhysicalLayer] = physical_layers(self.blocks)
@@ -64,7 +70,7 @@ class Reservoir(Trainer):
         self.sums = StreamedRidge(*self.readout.shape)
 
     def features_of(self, x: Tensor) -> Tensor:
-        """s of every row: ``(B, m + 1)``."""
+        """Features s of every row: ``(B, m + 1)``."""
         for layer in self.layers[:-1]:
             x = layer(x)
         return F.pad(self.layers[-1].sense(x), (0, 1), value=1.0)
@@ -85,4 +91,10 @@ class Reservoir(Trainer):
         return s @ self.readout
 
     def count(self, purpose: str, macs: int) -> None:
+        """Add to the account of digital operations.
+
+        Args:
+            purpose: ``train`` or ``inference``.
+            macs: multiply-adds.
+        """
         self.layers[-1].external.costs.macs[purpose] += macs

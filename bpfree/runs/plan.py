@@ -68,8 +68,10 @@ class Plan:
         return {"algo": self.algo, "data": name, "net": self.net, **as_dict(*settings)}
 
     def net_key(self, data_sha256: str) -> str | None:
-        """Hash of the net and of the data with its settings, but for the seed of the run: a difference between runs
-        counts only where it is equal. None: the data have no hash."""
+        """Hash of the net and of the data with its settings, but for the seed of the run; None: the data have no hash.
+
+        A difference between two runs counts only where this hash is equal.
+        """
         if not data_sha256:
             return None
         data = {key: value for key, value in as_dict(self.data_settings).items() if key != "data_dir"}
@@ -128,9 +130,10 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
         data: a name, or data in memory; their default comes second.
     """
     cls = _class_of(algo)
-    if cls.net:
-        return cls.net
-    return data_room.reader_of(data).net if isinstance(data, str) and not data.startswith(GIVEN) else "mlp"
+    if not isinstance(data, str) or data.startswith(GIVEN):
+        return cls.net or "mlp"
+    reader = data_room.reader_of(data)
+    return (reader.images and cls.image_net) or cls.net or reader.net
 
 
 def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[str, Any]) -> Plan:

@@ -47,12 +47,14 @@ class Probe(Callback):
         }
 
     def accuracy(self, x: Tensor, y: Tensor, x_val: Tensor, y_val: Tensor, classes: int) -> float:
-        """Validation accuracy of a readout.
+        """Validation accuracy of the readout.
 
         Args:
-            x, y: features ``(N, n)`` and classes ``(N,)`` that it is fitted on.
-            x_val, y_val: features ``(M, n)`` and classes ``(M,)`` that it is evaluated on.
-            classes: C.
+            x: outputs of a block ``(N, n)`` that it is fitted on.
+            y: their classes ``(N,)``.
+            x_val: outputs ``(M, n)`` that it is evaluated on.
+            y_val: their classes ``(M,)``.
+            classes: number of classes.
         """
         targets = F.one_hot(y, classes).to(x.dtype)
         mean, base = x.mean(0), targets.mean(0)

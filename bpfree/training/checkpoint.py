@@ -106,8 +106,10 @@ def restore(loop: "Loop", state: Mapping[str, Any]) -> None:
 
 
 def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a state on the CPU, as safetensors takes them: no two share memory, also where the net has one of
-    them under two names."""
+    """The tensors of a state on the CPU, as safetensors takes them.
+
+    No two share memory, also where the net has one of them under two names.
+    """
     tensors, seen = {}, set()
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()

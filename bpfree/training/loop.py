@@ -247,8 +247,10 @@ class Loop:
         self._validate()
 
     def _counting_memory(self) -> contextlib.AbstractContextManager:
-        """Counts the storages of the second step of every phase: the first one makes the optimizer's state, which is no
-        working memory, and all later ones are like the second."""
+        """Count the storages of the second step of every phase.
+
+        The first one makes the optimizer's state, which is no working memory, and all later ones are like the second.
+        """
         return self.memory if self.learner.done == 1 else contextlib.nullcontext()
 
     def _validate(self) -> None:

@@ -39,7 +39,7 @@ class OptimSettings:
         0.0, "weight decay of matrices and kernels; biases have none", ge=0, search=(1e-6, 1e-2, "log")
     )
     lr_schedule: Schedule = setting(
-        "constant",
+        "cosine",
         "learning rate over a phase: half-linear is constant to half of it, then falls linearly to zero; steps: a "
         "quarter of it after 1/2, 3/4, 7/8 and 15/16; one-cycle: up from 1/25 to all of it at 0.3, then down to 4e-6",
     )

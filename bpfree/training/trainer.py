@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from bpfree.config.settings import resolve, setting, settings
+from bpfree.config.settings import options, resolve, setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.training import contract
@@ -29,13 +29,22 @@ if TYPE_CHECKING:
 
 @settings
 class RuleSettings(OptimSettings):
-    """Settings of every rule."""
+    """Settings that every rule has; their defaults, those of `OptimSettings` included, suit image classification."""
 
-    epochs: int = setting(10, "epochs of a phase, at most", ge=1)
+    epochs: int = setting(8, "epochs of a phase, at most", ge=1)
     batch_size: int = setting(128, "samples in a batch, over all processes", ge=1, search=(32, 512, "log"))
     patience: int | None = setting(None, "stop a phase after this many epochs without improvement", ge=1)
     keep: Literal["best", "last"] = setting("best", "state that a phase ends with: the best by validation, or the last")
     min_delta: float = setting(0.0, "least improvement of the validation metric that counts as one", ge=0)
+
+
+class Departure(NamedTuple):
+    """A default of one rule that differs from the common one, and the reason."""
+
+    name: str
+    value: Any
+    common: Any
+    reason: str
 
 
 class Trainer(nn.Module, ABC):
@@ -54,8 +63,10 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
+    because: ClassVar[Mapping[tuple[str, ...], str]] = {}  # names in ``prefer`` -> reason to leave the common default
     data: ClassVar[str] = "mnist"  # trained on when none is named
     net: ClassVar[str | None] = None  # built when none is named; None: that of the data
+    image_net: ClassVar[str | None] = None  # built instead of that where the data's examples are images
     tasks: ClassVar[tuple[str, ...]] = ("classification",)  # tasks of data sets that the rule can serve
     hidden_only: ClassVar[bool] = False  # the rule has heads of its own: the default net ends before the classifier
     batch_separable: ClassVar[bool] = True  # the loss is a mean over samples: same result on N processes
@@ -233,6 +244,17 @@ class Trainer(nn.Module, ABC):
         start, total = batch.span or (0, len(batch.x))
         draws = torch.rand(total, *shape, generator=self.streams[purpose], device=self.streams[purpose].device)
         return draws[start : start + len(batch.x)].to(batch.x.device)
+
+    @classmethod
+    def departures(cls) -> "list[Departure]":
+        """Settings of `RuleSettings` for which this rule prefers another default than the common one."""
+        common = {option.name: option.default for option in options(RuleSettings)}
+        reasons = {name: reason for names, reason in cls.because.items() for name in names}
+        return [
+            Departure(name, value, common[name], reasons.get(name, ""))
+            for name, value in cls.prefer.items()
+            if name in common and value != common[name]
+        ]
 
     # Called by a user ------------------------------------------------------------------------------------------------
 

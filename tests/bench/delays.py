@@ -54,6 +54,14 @@ def loop_of(algo: str, device: str = "cpu", **values: Any) -> tuple[Loop, Batch]
     batch = batch_of()
     spec = Spec("bench", (STEPS, CHANNELS), CLASSES, None, "classification", "accuracy", True, "", "")
     source = TensorSource(batch.x, batch.y)
+    values = {
+        "hidden": (256, 256),
+        "max_delay_ms": 250,
+        "padding": "right",
+        "start_width": None,
+        "dropout": 0.4,
+        **values,
+    }
     loop = Loop(rules.rule(algo)(net="delay-snn", **values), Data(spec, source, source), device=device, threads=1)
     loop.prepared_source()
     loop.training_mode()

@@ -64,10 +64,13 @@ _GRAPH = {
 }
 _STATES = {**_GRAPH, **_RECURRENT}
 
-_BASE = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
-_FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3}
+_CONSTANT = {"lr_schedule": "constant"}
+_BASE = {"net": "mlp", "hidden": (64, 64), "epochs": 6, "batch_size": 25, **_CONSTANT}
+_MF = {**_BASE, "lr_schedule": "cosine"}
+_LOCAL = {**_BASE, "lr_schedule": "steps", "lr": 2e-3}
+_FF = {"hidden": (100, 100), "epochs": 10, "batch_size": 20, "lr": 1e-3, "lr_schedule": "half-linear"}
 _FF_ADAM = {**_FF, "optimizer": "adam", "lr": 3e-3}
-_CCL = {"hidden": (64, 64), "epochs": 6, "batch_size": 25}
+_CCL = {"hidden": (64, 64), "epochs": 6, "batch_size": 25, **_CONSTANT}
 _QUIET = {"photons": None, "read_noise": 0.0, "adc_bits": None}  # noise would differ from call to call
 _OPTICS = {
     "net": "optics",
@@ -77,16 +80,17 @@ _OPTICS = {
     "inner_steps": 4,
     "epochs": 3,
     **_QUIET,
+    **_CONSTANT,
 }
 _BENCH = {SEPARATE: "there is one instrument, and the label's amplitude follows the process's part of the batch"}
-_CAFO = {"hidden": (300, 300), "epochs": 5, "batch_size": 25, "lr": 1e-2}
-_CAFO_CNN = {"net": "cnn", "channels": (16,), "epochs": 2, "batch_size": 25, "lr": 1e-3}
-_GNN = {"net": "gnn", "hidden": (64, 64), "epochs": 16, "lr": 2e-2}
-_GNN_FF = {"net": "gnn", "hidden": (64,), "conv": "sage", "negatives": 2, "lr": 1e-2}
+_CAFO = {"net": "mlp", "hidden": (300, 300), "epochs": 5, "batch_size": 25, "lr": 1e-2, **_CONSTANT}
+_CAFO_CNN = {"net": "cnn", "channels": (16,), "epochs": 2, "batch_size": 25, "lr": 1e-3, **_CONSTANT}
+_GNN = {"net": "gnn", "hidden": (64, 64), "epochs": 16, "lr": 2e-2, **_CONSTANT}
+_GNN_FF = {"net": "gnn", "hidden": (64,), "conv": "sage", "negatives": 2, "lr": 1e-2, **_CONSTANT}
 _GNN_SMALL = {"hidden": (12, 12), "epochs": 6}  # one batch an epoch: as many steps as the others have
-_CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25}
+_CNN = {"net": "cnn", "channels": (8, 16), "norm": "batch", "epochs": 3, "batch_size": 25, **_CONSTANT}
 _SPIKES = {"net": "delay-snn", "hidden": (100,), "max_delay_ms": 50, "start_width": 1.0, "padding": "causal"}
-_SPIKES |= {"dropout": 0.1, "batch_size": 25, "lr": 1e-2, "epochs": 4}
+_SPIKES |= {"dropout": 0.1, "batch_size": 25, "lr": 1e-2, "epochs": 4, "lr_schedule": "one-cycle"}
 _SPIKES_SMALL = {"hidden": (11, 12), "max_delay_ms": 30}  # both are best in the first epoch of two
 _OVER_TIME = {SEPARATE: "batch normalisation follows the statistics of the process's part of the batch"}
 _TWO_OWNERS = {OWN_GRADIENTS: "one loss trains the weights and the positions"}
@@ -108,18 +112,20 @@ ROWS = {
         0.85,
         but=_GLOBAL,
     ),
-    "mono-forward": Row("mono-forward", _BASE, 0.84),
-    "mono-forward, sequential": Row("mono-forward", {**_BASE, "schedule": "sequential"}, 0.84),
+    "mono-forward": Row("mono-forward", _MF, 0.84),
+    "mono-forward, sequential": Row("mono-forward", {**_MF, "schedule": "sequential"}, 0.84),
     "mono-forward, transforms": Row(
         "mono-forward",
-        {**_BASE, "schedule": "sequential", "centralise": True, "clip": 1.0, "noise_eta": 1e-6},
+        {**_MF, "schedule": "sequential", "centralise": True, "clip": 1.0, "noise_eta": 1e-6},
         0.84,
     ),
-    "mono-forward, joint": Row("mono-forward", {**_BASE, "schedule": "joint"}, 0.84, but=_JOINT),
+    "mono-forward, joint": Row("mono-forward", {**_MF, "schedule": "joint"}, 0.84, but=_JOINT),
     "mono-forward, M_0": Row(
-        "mono-forward", {**_BASE, "schedule": "sequential", "train_m0": True, "readout": "sum"}, 0.84
+        "mono-forward", {**_MF, "schedule": "sequential", "train_m0": True, "readout": "sum"}, 0.84
     ),
-    "mono-forward, batch norm": Row("mono-forward", _CNN, 0.84, small={"channels": (4, 5)}, but=_BATCH_NORM),
+    "mono-forward, batch norm": Row(
+        "mono-forward", {**_CNN, "lr_schedule": "cosine"}, 0.84, small={"channels": (4, 5)}, but=_BATCH_NORM
+    ),
     "forward-forward": Row("forward-forward", _FF, 0.78, but={**_PEER, **_READOUT}),
     "forward-forward, uniform and energy": Row(
         "forward-forward",
@@ -157,7 +163,7 @@ ROWS = {
     ),
     "counter-current, cnn": Row(
         "counter-current",
-        {"net": "cnn", "channels": (6, 12), "epochs": 3, "batch_size": 25, "momentum": 0.5},
+        {"net": "cnn", "channels": (6, 12), "epochs": 3, "batch_size": 25, "momentum": 0.5, **_CONSTANT},
         0.78,
         small={"channels": (4, 5)},
         but={**_NETS, **_CONTRAST},
@@ -189,10 +195,14 @@ ROWS = {
         small={"channels": (4,)},
         but=_NORM_ALONE,
     ),
-    "local-loss": Row("local-loss", {**_BASE, "lr": 2e-3}, 0.84, but=_SIMILAR),
-    "local-loss, pred": Row("local-loss", {**_BASE, "lr": 2e-3, "loss": "pred"}, 0.84),
+    "local-loss": Row("local-loss", _LOCAL, 0.84, but=_SIMILAR),
+    "local-loss, pred": Row("local-loss", {**_LOCAL, "loss": "pred"}, 0.84),
     "local-loss, maps": Row(
-        "local-loss", {**_CNN, "lr": 2e-3}, 0.84, small={"channels": (4, 5)}, but={**_BATCH_NORM, **_SIMILAR}
+        "local-loss",
+        {**_CNN, "pool": "avg", "lr_schedule": "steps", "lr": 2e-3},
+        0.84,
+        small={"channels": (4, 5)},
+        but={**_BATCH_NORM, **_SIMILAR},
     ),
     "channel-ff": Row("channel-ff", {**_BASE, "lr": 2e-3}, 0.84, small={"hidden": (30, 20, 21)}),
     "channel-ff, sequential": Row(

@@ -70,6 +70,7 @@ def links(pairs: np.ndarray, linked: np.ndarray) -> Data:
 def trained(algo: str, data: Data, steps: int = 1, **values: Any) -> tuple[dict, dict, Any]:
     """Weights before; how far each has moved down (at SGD rate 1, its gradient); the loop, at the end of its run."""
     chosen = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "weight_decay": 0.0, "patience": None, "net": "gnn"}
+    chosen["conv"] = "gcn"
     trainer = make(algo, **{"epochs": steps, "hidden": (H,), **chosen, **values})
     loop = loop_of(trainer, data, precision="fp64", validate_every=1)
     before = values_of(trainer)

@@ -280,7 +280,10 @@ def spread_of_features(trainer: CounterCurrent, batch: Batch) -> float:
 
 
 def test_naive_pairs_collapse_and_contrasted_ones_do_not():
-    data, values = digits(1000, 200, 500), {"hidden": (40,) * 4, "epochs": 3, "batch_size": 25}
+    data, values = (
+        digits(1000, 200, 500),
+        {"hidden": (40,) * 4, "epochs": 3, "batch_size": 25, "lr_schedule": "constant"},
+    )
     kept = fit("counter-current", data, **values)
     trainer = Naive(**values)
     collapsed = loop_of(trainer, data)

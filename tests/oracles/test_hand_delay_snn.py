@@ -16,7 +16,7 @@ from bpfree.rules.delay_snn import DelaySnn
 from bpfree.training.trainer import Trainer
 
 ALPHA, BETA, HALF, WIDTH = 5.0, 1 - 1 / 1.5, 2, 2 + 0.27
-CHOSEN = {"net": "delay-snn", "max_delay_ms": 50, "tau_ms": 15, "dropout": 0.0}
+CHOSEN = {"net": "delay-snn", "max_delay_ms": 50, "tau_ms": 15, "dropout": 0.0, "padding": "right", "start_width": None}
 STEP = {"position_schedule": "constant", "position_lr": 1.0, **CHOSEN}
 CLOSE = {"rtol": 0, "atol": 1e-11}
 X, Y = (part.numpy() for part in (spikes(12).x.double(), spikes(12).y))

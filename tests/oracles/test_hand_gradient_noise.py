@@ -124,6 +124,7 @@ def test_weights_that_begin_at_zero_walk_as_theory_says():
     """Var W = lr^2 eta sum (1+t)^-gamma, before any signal passes 8 layers: 7,500 weights, four sigma."""
     epochs, steps = 50, 150
     values = {"hidden": (50,) * 8, "init": "zero", "epochs": epochs, "batch_size": 8, "replicas": 3}
+    values["lr_schedule"] = "constant"
     loop = loop_of(make("gradient-noise", net="replicated-mlp", **values), tiny())
     history = loop.run()
     exact = 0.1 * math.sqrt(0.01 * (np.arange(1, steps + 1) ** -0.55).sum())

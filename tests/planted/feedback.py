@@ -113,7 +113,7 @@ MUTANTS = {
     ),
     "counter-current: fixed feedback learned": Mutant(
         _CCL,
-        "self.feedback.requires_grad_(chosen.feedback",
+        "self.feedback.requires_grad_(options.feedback",
         'self.feedback.requires_grad_("learned"',
         [STEPS + "test_every_parameter_has_exactly_one_owner"],
     ),

@@ -8,13 +8,13 @@ HAND_VN = GNN + "test_virtual_nodes_are_the_hand_gradient_and_negatives_reuse_th
 HAND_TI = GNN + "test_top_to_input_steps_odd_layers_first_and_even_ones_see_the_new_states"
 HAND_TL = GNN + "test_top_to_loss_reads_classes_from_the_mean_with_the_states_above"
 _SF, _LA, _VN = "rules/graphs/forward_gnn.py", "rules/graphs/forward_gnn_ff_la.py", "rules/graphs/forward_gnn_ff_vn.py"
-_GG, _GL = "rules/graphs/_goodness.py", "rules/graphs/_judges.py"
+_GG, _GL = "rules/graphs/_goodness.py", "rules/graphs/_criteria.py"
 _MEMO, _SPARSE = "graphs/memo.py", "graphs/sparse.py"
 _TI, _TL = "rules/graphs/forward_gnn_top_to_input.py", "rules/graphs/forward_gnn_top_to_loss.py"
 _NO_OTHER_GRADIENT = STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"
 _LABELS = "F.cross_entropy(self.logits(h, batch)[None], batch.y[None])"
 _WRONG_LABEL = (_LABELS, _LABELS.replace("batch.y", "((batch.y + 1) % 3)"))
-_LOSS = "yield Local(self.judge.loss(h.index_select(0, rows), batch), owner=k)"
+_LOSS = "yield Local(self.criterion.loss(h.index_select(0, rows), batch), owner=k)"
 
 MUTANTS = {
     "forward-gnn: sign flip": Mutant(_SF, "yield Local(self", "yield Local(-self", [HAND_SF]),

@@ -41,7 +41,7 @@ MUTANTS = {
         [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
     ),
     "local-loss: weights of the two losses swapped": Mutant(
-        "rules/local_loss.py", '"predsim": chosen.beta', '"predsim": 1 - chosen.beta', [HAND_LL]
+        "rules/local_loss.py", '"predsim": options.beta', '"predsim": 1 - options.beta', [HAND_LL]
     ),
     "local-loss: features not centred": Mutant("functional/similarity.py", " - x.mean(1, keepdim=True)", "", [HAND_LL]),
     "channel-ff: sign flip": Mutant(

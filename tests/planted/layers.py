@@ -9,6 +9,7 @@ BP, REC = "oracles/test_hand_backprop.py::", "oracles/test_hand_recurrent.py::"
 HAND_MF, HAND_FF = MF + "test_update_is_the_hand_gradient", FF + "test_update_is_the_hand_gradient"
 HAND_BP, HAND_REC = BP + "test_update_is_the_hand_gradient", REC + "test_one_frame_is_the_hand_gradient"
 _BP, _MF, _FF = "rules/backprop.py", "rules/mono_forward.py", "rules/forward_forward.py"
+_PEERS = "rules/_peers.py"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
 _RF, _RF_LOSS = "rules/random_features.py", "F.cross_entropy(self.blocks[-1](batch.x), batch.y)"
 
@@ -132,10 +133,13 @@ MUTANTS = {
     ),
     "forward-forward: temperature forgotten": Mutant(_MATH, ") / temperature", ")", [HAND_FF]),
     "forward-forward: peers pushed down": Mutant(
-        _FF, "(m - m.mean())", "(m.mean() - m)", [FF + "test_peer_normalisation_pushes_the_pre_activation_of_positives"]
+        _PEERS,
+        "(activity - activity.mean())",
+        "(activity.mean() - activity)",
+        [FF + "test_peer_normalisation_pushes_the_pre_activation_of_positives"],
     ),
     "forward-forward: peers from the negatives": Mutant(
-        _FF,
+        _PEERS,
         "grad[:half] +=",
         "grad[half:] +=",
         [FF + "test_peer_normalisation_pushes_the_pre_activation_of_positives"],

@@ -46,7 +46,7 @@ def test_help_of_a_rule_shows_every_setting_with_its_default(bpfree, tmp_path):
     rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  --")}
     assert {"--algo", "--threshold", "--hidden", "--shift", "--seed"} <= rows.keys()
     assert rows["--optimizer"].split()[1] == "sgd"  # the rule's own default, not the general one
-    assert rows["--hidden"].split()[1] == "1000,1000,1000"
+    assert rows["--hidden"].split()[1] == "500,500,500"
     assert "softmax | energy" in rows["--readout"]
 
 

@@ -2,12 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bpfree.cli.output.tables import print_mapping, print_table
+from bpfree.cli.output.tables import metric_text, print_mapping, print_table
 from bpfree.config import flags
-from bpfree.config.resolve import first_line
+from bpfree.config.resolve import PACKAGE, first_line
 from bpfree.config.settings import Option, options
 from bpfree.config.user_files import file_and_object
 
@@ -83,24 +82,22 @@ def print_rule(name: str) -> None:
     # A rule of one's own may explain itself in its file, in its class, or in both; a built-in one does so in its file.
     texts = [module, cls.__doc__] if file_and_object(name) else [module or cls.__doc__]
     print("\n\n".join(text.strip() for text in texts if text) or "(no description)", end="\n\n")
-    print_mapping(_costs(cls))
-    if departures := list(_departures(cls)):
+    print_mapping({**_costs(cls), **_first_hour(name)})
+    if departures := cls.departures():
+        rows = [(d.name, flags.value_text(d.value), flags.value_text(d.common), d.reason) for d in departures]
         headers = ("setting", "here", "common", "reason")
-        print_table(departures, "\nDefaults that differ from the common ones", headers)
+        print_table(rows, "\nDefaults that differ from the common ones", headers)
     print_settings(name)
 
 
-def _departures(cls: "type[Trainer]") -> Iterator[tuple[str, str, str, str]]:
-    """Defaults of a rule that are not those that all rules share: setting, its value here and there, and the reason."""
-    from bpfree.training.loop import LoopSettings
-    from bpfree.training.trainer import RuleSettings
-
-    here = {option.name: option for option in options(cls.Settings)}
-    reasons = getattr(cls, "because", {})
-    for common in (*options(RuleSettings), *options(LoopSettings)):
-        default = flags.default_text(here.get(common.name, common), cls.prefer)
-        if default != flags.default_text(common, {}):
-            yield common.name, default, flags.default_text(common, {}), reasons.get(common.name, "")
+def _first_hour(name: str) -> dict[str, str]:
+    """The result of the rule's defaults, from the committed table of ``examples/first_hour.py``, if it is there."""
+    file = PACKAGE / "rules" / "first_hour.json"
+    row = json.loads(file.read_text(encoding="utf-8")).get(name) if file.exists() else None
+    if row is None:
+        return {}
+    reached = f"test {row['metric']} {metric_text(row['test'], row['metric'])} on {row['data']} with {row['net']}"
+    return {"with its defaults": f"{reached}, {row['epochs']} epochs, {row['cpu_s']:.0f} s on one core"}
 
 
 def _costs(cls: "type[Trainer]") -> dict[str, Any]:
@@ -110,6 +107,7 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
 
     specs = (
         Spec("mnist", (1, 28, 28), 10, None, "classification", "accuracy", True, "", ""),
+        Spec("vowels", (12,), 7, None, "classification", "accuracy", True, "", ""),
         Spec("cora", (1433,), 7, None, "node-classification", "accuracy", True, "", "", 2708),
     )
     try:

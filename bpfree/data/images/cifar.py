@@ -35,6 +35,8 @@ class Cifar(Published):
         payload: SHA-256 of the records of both parts.
     """
 
+    images = True
+
     names: ClassVar[tuple[str, ...]]
     labels: ClassVar[tuple[str, ...]]
     binary: ClassVar[tuple[str, ...]]

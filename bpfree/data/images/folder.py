@@ -31,6 +31,7 @@ class Folder(Reader):
     """
 
     wants = "DIR"
+    images = True
 
     def read(self, settings: DataSettings) -> Raw:
         root = locations.named_path(settings, self.where)

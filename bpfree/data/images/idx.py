@@ -27,6 +27,8 @@ class Idx(Published):
         packed: SHA-256 of each published ``.gz``; needed where that of the payload is not published.
     """
 
+    images = True
+
     names: ClassVar[tuple[str, ...]]
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
     payload: ClassVar[tuple[str, ...]] = ("", "", "", "")

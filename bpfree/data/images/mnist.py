@@ -15,6 +15,8 @@ SHA256 = "f6e298c7dff1d5da437e3b0ec174917749c62a2f10970e371beef0901e0e9f17"  # o
 class Mnist(Reader):
     """Reader of 70,000 handwritten digits, 28x28 gray: 60,000 for training and validation, 10,000 for test."""
 
+    images = True
+
     def read(self, settings: DataSettings) -> Raw:
         """Read the embedded file.
 

@@ -1,4 +1,4 @@
-"""What the two forward-forward rules on graphs share: streams, greedy layers, goodness of each candidate class."""
+"""Base of the two forward-forward rules on graphs: streams, greedy layers, goodness of each candidate class."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -46,21 +46,53 @@ class GraphGoodness(GreedyGraph):
 
     @abstractmethod
     def stream(self, batch: Batch, m: int) -> tuple[Tensor, Graph]:
-        """Input of the active layer and graph, of the positive stream (m = 0) or of negative m."""
+        """Input and graph of the active layer in one stream.
+
+        Args:
+            batch: the training nodes.
+            m: 0 for the positive stream, 1, 2, … for a negative one.
+
+        Returns:
+            Features ``(N, n)`` and the graph that they pass along.
+        """
 
     @abstractmethod
     def candidate(self, batch: Batch, c: int) -> tuple[Tensor, Graph]:
-        """Input of the lowest layer and graph, when all nodes to be judged are taken to be of class c."""
+        """Input and graph of the lowest layer under the assumption that all nodes to be classified are of class c.
+
+        Args:
+            batch: the nodes to be classified.
+            c: the candidate class.
+
+        Returns:
+            Features ``(N, F)`` and the graph that they pass along.
+        """
 
     def shown(self, graph: Graph, m: int) -> Tensor:
-        """Class ``(N,)`` that each training node is shown with in stream m, -1 for all others."""
+        """Class that each training node is shown with.
+
+        Args:
+            graph: the graph, with the labels of its training nodes.
+            m: the stream; 0 shows the right classes.
+
+        Returns:
+            Classes ``(N,)``, -1 for all nodes that do not train.
+        """
         if m == 0:
             return graph.labels
         wrong = (graph.labels + self.offsets[m - 1, : graph.nodes]) % self.spec.classes
         return torch.where(graph.labels < 0, graph.labels, wrong)
 
     def guessed(self, batch: Batch, c: int) -> Tensor:
-        """Class ``(N,)``: the known ones, c for the nodes to be judged, -1 for all others."""
+        """Classes during a prediction.
+
+        Args:
+            batch: the nodes to be classified.
+            c: the candidate class that they are shown with.
+
+        Returns:
+            Classes ``(N,)``: the known ones, c for the nodes to be classified, -1 for all others.
+        """
         return batch.graph.context.index_fill(0, batch.index, c)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
@@ -82,14 +114,31 @@ class GraphGoodness(GreedyGraph):
         return self.settings.goodness_loss == "symba"
 
     def pair(self, right: Tensor, wrong: Tensor) -> Tensor:
-        """The loss of goodness ``(B,)`` with the right class and with a wrong one."""
+        """Loss of one pair of streams.
+
+        Args:
+            right: goodness ``(B,)`` with the right class.
+            wrong: goodness ``(B,)`` with a wrong one.
+
+        Returns:
+            The mean over the training nodes, a scalar.
+        """
         if self.gap:
             return F.softplus(-self.settings.alpha * (right - wrong)).mean()
         theta = self.settings.threshold
         return (F.softplus(theta - right) + F.softplus(wrong - theta)).mean()
 
     def goodness(self, layer: Layer, batch: Batch, m: int) -> Tensor:
-        """``g_i`` of the training nodes in stream m."""
+        """Goodness ``g_i`` of the training nodes.
+
+        Args:
+            layer: the active layer.
+            batch: the training nodes.
+            m: the stream.
+
+        Returns:
+            Goodness ``(B,)``.
+        """
         if self.settings.reuse and layer.gathers:
             sources = (batch.x, batch.index, batch.graph)
             streams = self.once(self.phase, "loss", sources, lambda: self.gathered(layer, batch))
@@ -99,7 +148,15 @@ class GraphGoodness(GreedyGraph):
         return h.square().sum(1)
 
     def gathered(self, layer: Layer, batch: Batch) -> list[Any]:
-        """What ``layer`` gathers for the training nodes, in each stream."""
+        """Neighbourhood sums of the training nodes in each stream: the part of a layer that its weights do not change.
+
+        Args:
+            layer: the active layer.
+            batch: the training nodes, and what the layer is fed.
+
+        Returns:
+            One entry a stream, the positive one first, each as `Layer.gather` gives it.
+        """
         return [layer.gather(*self.stream(batch, m), batch.index) for m in range(len(self.offsets) + 1)]  # type: ignore[arg-type]
 
     def predict(self, batch: Batch) -> Tensor:
@@ -107,16 +164,16 @@ class GraphGoodness(GreedyGraph):
         index: Any = batch.index
 
         def frozen() -> list[tuple[Any, Any, Graph | None]]:
-            """For each class, goodness summed below the top, what the top makes its own from, and the graph."""
-            found: list[tuple[Any, Any, Graph | None]] = []
+            """For each class: goodness summed below the top layer, the input of the top layer, and the graph."""
+            candidates: list[tuple[Any, Any, Graph | None]] = []
             for c in range(self.spec.classes):
                 total: Any = 0.0
                 h, graph = self.candidate(batch, c)
                 for layer in below:
                     h = layer(h, graph)
                     total = total + h.index_select(0, index).square().mean(1)
-                found.append((total, top.gather(h, graph, index), None) if reuse else (total, h, graph))
-            return found
+                candidates.append((total, top.gather(h, graph, index), None) if reuse else (total, h, graph))
+            return candidates
 
         reuse = self.settings.reuse and top.gathers and not torch.is_grad_enabled()
         if reuse:

@@ -1,4 +1,4 @@
-"""What the rules on graphs share: the paper's protocol, graph layers, and layers that train one after another."""
+"""Base of the rules on graphs: the paper's protocol, graph layers, and layers that train one after another."""
 
 from torch import nn
 
@@ -8,7 +8,22 @@ from bpfree.nets.gnn import Layer
 from bpfree.training.trainer import Phase, Trainer
 
 # how the paper trains every variant
-PROTOCOL = {"epochs": 1000, "patience": 200, "validate_every": 2, "weight_decay": 5e-4, "row_norm": True}
+PROTOCOL = {
+    "epochs": 1000,
+    "patience": 200,
+    "validate_every": 2,
+    "weight_decay": 5e-4,
+    "row_norm": True,
+    "lr_schedule": "constant",
+}
+BECAUSE = {
+    (
+        "epochs",
+        "patience",
+        "lr_schedule",
+    ): "the paper's: a step is one batch, the whole graph, until it stops improving",
+    ("weight_decay",): "the paper's",
+}
 READOUT = "summed over all layers, or over the first 1, 2, …"
 
 
@@ -16,6 +31,7 @@ class GreedyGraph(Trainer):
     """Layer k trains to its early stop, then stays as it is; any number of the first layers can be read alone."""
 
     data = "cora"
+    because = BECAUSE
     hidden_only = True
     batch_separable = False  # a graph is not shared out
 

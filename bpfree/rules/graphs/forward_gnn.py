@@ -37,13 +37,13 @@ from torch import Tensor
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets.gnn import Layer
+from bpfree.rules.graphs._criteria import CriterionSettings, criterion_for
 from bpfree.rules.graphs._greedy import PROTOCOL, READOUT, GreedyGraph, layer_of
-from bpfree.rules.graphs._judges import JudgeSettings, judge_of
 from bpfree.training.trainer import Batch, Local
 
 
 @settings
-class Settings(JudgeSettings):
+class Settings(CriterionSettings):
     reuse: bool = setting(True, "compute what a layer's fixed input implies once; off: in every step, the same weights")
     readout: str = setting("all", "probabilities " + READOUT)
 
@@ -58,7 +58,7 @@ class ForwardGNN(GreedyGraph):
 
     def setup(self) -> None:
         super().setup()
-        self.judge = judge_of(self.spec.task, self.settings)
+        self.criterion = criterion_for(self.spec.task, self.settings)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         draws = self.streams["neighbours"] if batch.graph.sampled else None
@@ -70,26 +70,38 @@ class ForwardGNN(GreedyGraph):
             elif self.settings.reuse and layer.gathers:
                 h = layer.transform(self.once(self.phase, "loss", (batch.x, batch.index, batch.graph), gathered))
             else:
-                h = layer(batch.x, batch.graph).index_select(0, self.judge.rows(batch))
-            yield Local(self.judge.loss(h, batch), owner=k)
+                h = layer(batch.x, batch.graph).index_select(0, self.criterion.rows(batch))
+            yield Local(self.criterion.loss(h, batch), owner=k)
 
     def gathered(self, layer: Layer, batch: Batch, draws: torch.Generator | None) -> Any:
-        """What ``layer`` gathers for the nodes in the loss, from all neighbours or from drawn ones."""
+        """Neighbourhood sums of the nodes in the loss: the part of a layer that its weights do not change.
+
+        Args:
+            layer: the active layer.
+            batch: the training nodes.
+            draws: source of the random neighbours; None: all neighbours.
+
+        Returns:
+            The sums, as `Layer.gather` gives them.
+
+        Raises:
+            InputError: a convolution that weighs before it gathers.
+        """
         if not layer.gathers:
             raise InputError("sample needs a convolution that gathers before it weighs: choose conv = gcn or sage")
         with torch.no_grad():
-            return layer.gather(batch.x, batch.graph, self.judge.rows(batch), draws)
+            return layer.gather(batch.x, batch.graph, self.criterion.rows(batch), draws)
 
     def predict(self, batch: Batch) -> Tensor:
-        rows, (*below, top) = self.judge.rows(batch), self.read()
+        rows, (*below, top) = self.criterion.rows(batch), self.read()
 
         def frozen() -> tuple[Any, Any]:
-            """Summed probabilities of the layers below the top, and what the top makes its own from."""
+            """Summed probabilities of the layers below the top, and the input of the top layer."""
             total: Any = 0.0
             h = batch.x
             for layer in below:
                 h = batch.through(layer, h) if reuse else layer(h, batch.graph)
-                total = total + self.judge.belief(h.index_select(0, rows), batch)
+                total = total + self.criterion.probability(h.index_select(0, rows), batch)
             return total, top.gather(h, batch.graph, rows) if reuse else h
 
         reuse = self.settings.reuse and top.gathers and not torch.is_grad_enabled()
@@ -100,4 +112,4 @@ class ForwardGNN(GreedyGraph):
         else:
             total, gathered = frozen()
         h = top.transform(gathered) if reuse else top(gathered, batch.graph).index_select(0, rows)
-        return total + self.judge.belief(h, batch)
+        return total + self.criterion.probability(h, batch)

@@ -17,8 +17,8 @@ wrong         ``offsets``           (M, N), which wrong class negative m shows; 
 ============  ====================  ===========================================================
 
 Shapes: ``batch.x (N, F)``, ``batch.y (B,)`` -> goodness of each class ``(B, K)``.
-A prediction shows all nodes to be judged with the same candidate class at once, and the known ones with theirs: those
-of the training part, and in a test those of the validation part too, which SF never reads.
+A prediction shows all nodes to be classified with the same candidate class at once, and the known ones with theirs:
+those of the training part, and in a test those of the validation part too, which SF never reads.
 It adds means over d, not sums: layers of unequal widths count alike.
 Differences from the paper: biases do not decay; each stream's gradient is added up on its own, the same step in memory
 that does not grow with K.
@@ -49,7 +49,15 @@ class ForwardGNNLabelAppending(GraphGoodness):
         layer_of(self.blocks[0]).widen(self.spec.classes)
 
     def appended(self, x: Tensor, classes: Tensor) -> Tensor:
-        """``x (N, F)`` beside one-hot ``classes (N,)``, uniform where those are -1."""
+        """Append classes to features.
+
+        Args:
+            x: features ``(N, F)``.
+            classes: ``(N,)``, -1 where unknown.
+
+        Returns:
+            ``(N, F + K)``: the features, then the one-hot class, or 1/K for each where it is unknown.
+        """
         label = F.one_hot(classes.clamp(min=0), self.spec.classes).to(x)
         return torch.cat([x, torch.where(classes[:, None] < 0, 1 / self.spec.classes, label)], 1)
 

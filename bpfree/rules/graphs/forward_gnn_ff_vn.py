@@ -18,8 +18,8 @@ wrong         ``offsets``           (M, N + K), which wrong class negative m sho
 ============  ====================  ===========================================================
 
 Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` -> goodness of each class ``(B, K)``.
-A prediction joins all nodes to be judged to the same candidate class at once, and the known ones to theirs: those of
-the training part, and in a test those of the validation part too, which SF never reads.
+A prediction joins all nodes to be classified to the same candidate class at once, and the known ones to theirs: those
+of the training part, and in a test those of the validation part too, which SF never reads.
 It adds means over d, not sums: layers of unequal widths count alike.
 Differences from the paper: biases do not decay; each stream's gradient is added up on its own, the same step in memory
 that does not grow with K.
@@ -38,7 +38,8 @@ from bpfree.training.trainer import Batch
 class ForwardGNNVirtualNodes(GraphGoodness):
     """Forward-forward on graphs: the class is an edge to a virtual node."""
 
-    prefer = {**PROTOCOL, "virtual_nodes": True}
+    # by the paper's tables poor with a GCN on every graph, and strong with SAGE
+    prefer = {**PROTOCOL, "virtual_nodes": True, "conv": "sage"}
 
     def stream(self, batch: Batch, m: int) -> tuple[Tensor, Graph]:
         graph = self.checked(batch.graph)

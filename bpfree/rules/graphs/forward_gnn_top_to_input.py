@@ -33,13 +33,13 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.graphs.graph import Graph
 from bpfree.graphs.sparse import Matrix
-from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
-from bpfree.rules.graphs._judges import JudgeSettings, judge_of
+from bpfree.rules.graphs._criteria import CriterionSettings, criterion_for
+from bpfree.rules.graphs._greedy import BECAUSE, PROTOCOL, layer_of, need_graph_layers
 from bpfree.training.trainer import Batch, Local, Trainer
 
 
 @settings
-class Settings(JudgeSettings):
+class Settings(CriterionSettings):
     alternate: bool = setting(True, "odd layers, then even ones; off: all layers see the states of the step before")
     passes: int = setting(10, "passes of a prediction", ge=1)
     skip: int = setting(2, "passes of a prediction that do not count", ge=0)
@@ -54,14 +54,15 @@ class ForwardGNNTopToInput(Trainer):
     data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "virtual_nodes": True}
+    because = BECAUSE
     started: Tensor
 
     def setup(self) -> None:
         need_graph_layers(self)
-        chosen = self.settings
-        if chosen.skip >= chosen.passes:
-            raise InputError(f"skip = {chosen.skip} leaves none of {chosen.passes} passes: make it smaller")
-        self.judge = judge_of(self.spec.task, chosen)
+        options = self.settings
+        if options.skip >= options.passes:
+            raise InputError(f"skip = {options.skip} leaves none of {options.passes} passes: make it smaller")
+        self.criterion = criterion_for(self.spec.task, options)
         self.widths: list[int] = [block.width for block in self.blocks]  # type: ignore[misc]
         for block, above in zip(self.blocks, [*self.widths[1:], self.spec.classes], strict=True):
             block.widen(above)  # type: ignore[operator]
@@ -81,7 +82,7 @@ class ForwardGNNTopToInput(Trainer):
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         x = layer_of(self.blocks[0]).fixed(batch.x)
-        tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
+        tops, rows = self.tops(batch.graph, batch.x), self.criterion.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
             with torch.no_grad():
@@ -93,10 +94,18 @@ class ForwardGNNTopToInput(Trainer):
             for k in group:
                 h = self.update(k, x, seen, tops, batch.graph)
                 states[k].copy_(h.detach())
-                yield Local(self.judge.loss(h.index_select(0, rows), batch), owner=k)
+                yield Local(self.criterion.loss(h.index_select(0, rows), batch), owner=k)
 
     def tops(self, graph: Graph, like: Tensor) -> list[Tensor]:
-        """``s_{L+1}``: the labels ``(N + K, K)`` as far as training knows them; nothing for links."""
+        """State ``s_{L+1}`` above the top layer: the labels as far as training knows them.
+
+        Args:
+            graph: the graph, with the labels of its training nodes.
+            like: a tensor whose type and device the labels take.
+
+        Returns:
+            One tensor ``(N + K, K)``; none for links.
+        """
         if not self.spec.classes:
             return []
         known = torch.cat([graph.labels, torch.arange(graph.classes, device=like.device)])
@@ -104,12 +113,32 @@ class ForwardGNNTopToInput(Trainer):
         return [torch.where(known[:, None] < 0, 1 / self.spec.classes, label)]
 
     def update(self, k: int, x: Tensor | Matrix, states: Sequence[Tensor], tops: list[Tensor], graph: Graph) -> Tensor:
-        """The next state of layer k."""
+        """Advance layer k by one time step.
+
+        Args:
+            k: the layer.
+            x: the input of the lowest layer ``(N + K, F)``.
+            states: of all layers, ``(N + K, n_l)`` each.
+            tops: as `tops` gives it.
+            graph: the graph.
+
+        Returns:
+            The next state ``(N + K, n_k)``.
+        """
         below = states[k - 1] if k else x
         return self.blocks[k](below, graph, *([states[k + 1]] if k + 1 < len(states) else tops))
 
     def bottom_up(self, x: Tensor | Matrix, graph: Graph, tops: list[Tensor]) -> list[Tensor]:
-        """States after one pass from below, with zeros instead of whatever is above."""
+        """States after one pass from below, with zeros in the place of all that is above.
+
+        Args:
+            x: the input ``(N + K, F)``.
+            graph: the graph.
+            tops: as `tops` gives it.
+
+        Returns:
+            One state a layer, ``(N + K, n_l)`` each.
+        """
         weight = next(self.parameters())
         zeros = [weight.new_zeros(graph.rows, width) for width in self.widths]
         above = [*([zero] for zero in zeros[1:]), [torch.zeros_like(top) for top in tops]]
@@ -120,12 +149,12 @@ class ForwardGNNTopToInput(Trainer):
 
     def predict(self, batch: Batch) -> Tensor:
         x = layer_of(self.blocks[0]).fixed(batch.x)
-        tops, rows = self.tops(batch.graph, batch.x), self.judge.rows(batch)
+        tops, rows = self.tops(batch.graph, batch.x), self.criterion.rows(batch)
         states, total = self.bottom_up(x, batch.graph, tops), 0.0
         for number in range(self.settings.passes):
             for group in self.groups:
                 new: dict[int, Any] = {k: self.update(k, x, states, tops, batch.graph) for k in group}
                 states = [new.get(k, state) for k, state in enumerate(states)]
             if number >= self.settings.skip:
-                total = total + sum(self.judge.belief(h.index_select(0, rows), batch) for h in states)  # type: ignore[assignment]
+                total = total + sum(self.criterion.probability(h.index_select(0, rows), batch) for h in states)  # type: ignore[assignment]
         return total  # type: ignore[return-value]

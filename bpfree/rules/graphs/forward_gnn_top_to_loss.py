@@ -1,4 +1,4 @@
-"""ForwardGNN, single forward with top-down loss (SF-Top-To-Loss): a layer is judged together with the ones above.
+"""ForwardGNN, single forward with top-down loss (SF-Top-To-Loss): a layer shares its loss with the ones above.
 
 Park et al., "Forward Learning of Graph Neural Networks", ICLR 2024, arXiv 2403.11004, section 3.2, eq. 8, Appendix B.
 All layers train together over time steps t; s_l(t) = rownorm(h_l) is layer l's state, s_0 the input:
@@ -32,8 +32,8 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.graphs.graph import Graph
 from bpfree.graphs.sparse import Matrix, row_norm
-from bpfree.rules.graphs._greedy import PROTOCOL, layer_of, need_graph_layers
-from bpfree.rules.graphs._judges import Prototypes, PrototypeSettings
+from bpfree.rules.graphs._criteria import Prototypes, PrototypeSettings
+from bpfree.rules.graphs._greedy import BECAUSE, PROTOCOL, layer_of, need_graph_layers
 from bpfree.training.trainer import Batch, Local, Trainer
 
 
@@ -51,6 +51,7 @@ class ForwardGNNTopToLoss(Trainer):
     data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "clip": 1.0, "virtual_nodes": True}
+    because = {**BECAUSE, ("clip",): "the paper's, for this variant alone"}
     started: Tensor
 
     def setup(self) -> None:
@@ -58,13 +59,13 @@ class ForwardGNNTopToLoss(Trainer):
         widths = sorted({layer_of(block).width for block in self.blocks})
         if len(widths) > 1:
             raise InputError(f"layers have widths {widths}: top-to-loss takes their mean, give all the same")
-        self.judge = Prototypes(self.settings.temperature)
+        self.criterion = Prototypes(self.settings.temperature)
         for k in range(len(self.blocks)):
             self.register_buffer(f"state_{k}", torch.zeros(self.spec.nodes, widths[0]))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        x, graph, rows = layer_of(self.blocks[0]).fixed(batch.x), batch.graph, self.judge.rows(batch)
+        x, graph, rows = layer_of(self.blocks[0]).fixed(batch.x), batch.graph, self.criterion.rows(batch)
         states = [getattr(self, f"state_{k}") for k in range(len(self.blocks))]
         if not self.started:
             with torch.no_grad():
@@ -75,26 +76,46 @@ class ForwardGNNTopToLoss(Trainer):
         for k, block in self.active:
             h = block(states[k - 1] if k else x, graph)
             new.append(row_norm(h.detach()))
-            yield Local(self.judge.loss(self.mean(h, states[k + 1 :], rows), batch), owner=k)
+            yield Local(self.criterion.loss(self.mean(h, states[k + 1 :], rows), batch), owner=k)
         for state, now in zip(states, new, strict=True):
             state.copy_(now)
 
     def mean(self, h: Tensor, above: Sequence[Tensor], rows: Tensor) -> Tensor:
-        """``e_l`` of the given rows."""
+        """Mean ``e_l`` of a layer's output and the states above it.
+
+        Args:
+            h: output of layer l ``(N + K, n)``.
+            above: states of the layers above, ``(N + K, n)`` each.
+            rows: nodes in the loss ``(R,)``.
+
+        Returns:
+            The mean for these nodes ``(R, n)``.
+        """
         return sum((s[rows] for s in above), h.index_select(0, rows)) / (1 + len(above))
 
     def outputs(self, x: Tensor | Matrix, graph: Graph, raw: bool) -> list[Tensor]:
-        """``h_l`` of all layers in one pass from below."""
-        found: list[Tensor] = []
+        """Outputs of all layers in one pass from below.
+
+        Args:
+            x: the input ``(N + K, F)``.
+            graph: the graph.
+            raw: pass outputs on without normalising their rows.
+
+        Returns:
+            ``h_l (N + K, n)``, one a layer.
+        """
+        outputs: list[Tensor] = []
         for block in self.blocks:
-            below = found[-1] if found else x
-            found.append(block.activation(block.conv([below], graph)) if raw else block(below, graph))  # type: ignore[operator]
-        return found
+            below = outputs[-1] if outputs else x
+            outputs.append(block.activation(block.conv([below], graph)) if raw else block(below, graph))  # type: ignore[operator]
+        return outputs
 
     def predict(self, batch: Batch) -> Tensor:
-        raw, rows = self.settings.raw_pass, self.judge.rows(batch)
+        raw, rows = self.settings.raw_pass, self.criterion.rows(batch)
         x = batch.x if raw else layer_of(self.blocks[0]).fixed(batch.x)
-        found = self.outputs(x, batch.graph, raw)
-        states = [row_norm(h) for h in found]
-        beliefs = [self.judge.belief(self.mean(h, states[k + 1 :], rows), batch) for k, h in enumerate(found)]
-        return torch.stack(beliefs).sum(0)
+        outputs = self.outputs(x, batch.graph, raw)
+        states = [row_norm(h) for h in outputs]
+        probabilities = [
+            self.criterion.probability(self.mean(h, states[k + 1 :], rows), batch) for k, h in enumerate(outputs)
+        ]
+        return torch.stack(probabilities).sum(0)

@@ -1,4 +1,4 @@
-"""What a graph layer's output is judged by: classes against prototypes, or pairs of nodes.
+"""Criteria of a graph layer: class scores from prototypes, or link scores of pairs of nodes.
 
 Eq. 6 and 9 of arXiv 2403.11004:
 
@@ -24,21 +24,40 @@ class PrototypeSettings(RuleSettings):
 
 
 @settings
-class JudgeSettings(PrototypeSettings):
+class CriterionSettings(PrototypeSettings):
     link_loss: Literal["ce", "ff"] = setting(
         "ce", "links: cross-entropy of the dot product, or goodness of the product"
     )
     threshold: float = setting(2.0, "theta of link_loss = ff", ge=0)
 
 
-class Judge(Protocol):
-    """``rows``: the nodes whose outputs ``h`` the other two need."""
+class Criterion(Protocol):
+    """Loss and readout of a graph layer's outputs ``h (R, n)`` for the nodes that `rows` names."""
 
-    def rows(self, batch: Batch) -> Tensor: ...
+    def rows(self, batch: Batch) -> Tensor:
+        """Nodes ``(R,)`` whose outputs the other two methods take."""
 
-    def loss(self, h: Tensor, batch: Batch) -> Tensor: ...
+    def loss(self, h: Tensor, batch: Batch) -> Tensor:
+        """Loss of a training batch.
 
-    def belief(self, h: Tensor, batch: Batch) -> Tensor: ...
+        Args:
+            h: outputs of the layer ``(R, n)``.
+            batch: the nodes or pairs, with their targets.
+
+        Returns:
+            A scalar.
+        """
+
+    def probability(self, h: Tensor, batch: Batch) -> Tensor:
+        """Prediction of the layer.
+
+        Args:
+            h: outputs of the layer ``(R, n)``.
+            batch: the nodes or pairs.
+
+        Returns:
+            Probability of each class ``(B, K)``, or of a link ``(B,)``.
+        """
 
 
 class Prototypes:
@@ -53,14 +72,14 @@ class Prototypes:
         return torch.cat([batch.index, batch.graph.virtual])  # type: ignore[list-item]
 
     def logits(self, h: Tensor, batch: Batch) -> Tensor:
-        """``(K, B)``: a softmax over rows as short as K would be slow."""
+        """Scores ``(K, B)`` of every class: a softmax over rows as short as K would be slow."""
         real, prototypes = h.split([len(h) - batch.graph.classes, batch.graph.classes])
         return prototypes / self.temperature @ real.T
 
     def loss(self, h: Tensor, batch: Batch) -> Tensor:
         return F.cross_entropy(self.logits(h, batch)[None], batch.y[None])
 
-    def belief(self, h: Tensor, batch: Batch) -> Tensor:
+    def probability(self, h: Tensor, batch: Batch) -> Tensor:
         """Probability of each class ``(B, K)``."""
         return self.logits(h, batch).softmax(0).T
 
@@ -72,13 +91,13 @@ class Edges:
         return batch.index  # type: ignore[return-value]
 
     def logits(self, h: Tensor, batch: Batch) -> Tensor:
-        """``(B,)``."""
+        """Scores ``(B,)`` of the pairs."""
         return batch.graph.products(h).sum(1)
 
     def loss(self, h: Tensor, batch: Batch) -> Tensor:
         return F.binary_cross_entropy_with_logits(self.logits(h, batch), batch.y)
 
-    def belief(self, h: Tensor, batch: Batch) -> Tensor:
+    def probability(self, h: Tensor, batch: Batch) -> Tensor:
         """Probability of a link ``(B,)``."""
         return self.logits(h, batch).sigmoid()
 
@@ -98,7 +117,15 @@ class GoodEdges(Edges):
         return (cost * linked).sum() / linked.sum() + (cost * (1 - linked)).sum() / (1 - linked).sum()
 
 
-def judge_of(task: str, chosen: JudgeSettings) -> Judge:
-    """The judge for a task."""
-    judges: dict[str, Judge] = {"ce": Edges(), "ff": GoodEdges(chosen.threshold)}
-    return Prototypes(chosen.temperature) if task == "node-classification" else judges[chosen.link_loss]
+def criterion_for(task: str, options: CriterionSettings) -> Criterion:
+    """Pick the criterion of a task.
+
+    Args:
+        task: of the data.
+        options: the rule's settings.
+
+    Returns:
+        `Prototypes` for nodes; for links `Edges` or `GoodEdges`, as ``link_loss`` says.
+    """
+    links: dict[str, Criterion] = {"ce": Edges(), "ff": GoodEdges(options.threshold)}
+    return Prototypes(options.temperature) if task == "node-classification" else links[options.link_loss]

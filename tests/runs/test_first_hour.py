@@ -1,0 +1,58 @@
+"""Every rule runs well without a setting: one table of defaults, reasons to differ, and what comes of them."""
+
+import dataclasses
+import json
+
+import pytest
+
+from bpfree.config import resolve
+from bpfree.runs import train
+from bpfree.training.trainer import RuleSettings
+
+RULES = list(resolve.names("rules"))
+TABLE = json.loads((resolve.PACKAGE / "rules" / "first_hour.json").read_text(encoding="utf-8"))
+COMMON = {field.name: field.default.default for field in dataclasses.fields(RuleSettings)}
+
+
+def test_table_has_every_rule():
+    assert sorted(TABLE) == sorted(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_row_was_made_with_the_defaults_of_today(rule: str):
+    """A setting that is new since then is not in the row, and one that is gone no longer counts."""
+    config = train.plan(rule, None, None, {}).config
+    row = TABLE[rule]["config"]
+    assert row.keys() & config.keys() >= {"algo", "data", "net", "epochs", "lr"}
+    assert {key: row[key] for key in row.keys() & config.keys()} == {
+        key: config[key] for key in row.keys() & config.keys()
+    }
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_says_why_it_leaves_a_common_default(rule: str):
+    cls = resolve.rule(rule)
+    named = [name for names in cls.because for name in names]
+    assert len(named) == len(set(named))
+    assert {*named} == {name for name, value in cls.prefer.items() if name in COMMON and value != COMMON[name]}
+    assert all(departure.reason for departure in cls.departures())
+
+
+def test_backprop_and_the_local_rule_beside_it_share_their_defaults():
+    """Else the first comparison that a newcomer sees is one of schedules."""
+    ours, theirs = (train.plan(rule, None, None, {}).config for rule in ("mono-forward", "backprop"))
+    assert (ours["epochs"], ours["lr_schedule"]) == (8, "cosine")
+    assert {key: ours[key] for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]} == {
+        "algo": "mono-forward"
+    }
+
+
+@pytest.mark.parametrize("rule", ["cafo", "channel-ff", "local-loss"])
+def test_rule_of_convolutions_builds_them_for_images_alone(rule: str):
+    assert [train.default_net(rule, data) for data in ("mnist", "cifar10", "folder:x", "vowels", "cora")] == [
+        "cnn",
+        "cnn",
+        "cnn",
+        "mlp",
+        "gnn",
+    ]
