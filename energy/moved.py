@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 ENERGY = {
     "energy.codecarbon": "energy.sources.codecarbon",
@@ -26,11 +27,11 @@ class Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finder of modules under their old names: the import gives the module of the new name itself, not a copy.
 
     Args:
-        names: old name -> new name.
+        names: old name -> new name, or the names of all modules that the old one was parted into.
         functions: old name of a module that is a function now -> where the module's names are.
     """
 
-    def __init__(self, names: Mapping[str, str], functions: Mapping[str, str] | None = None) -> None:
+    def __init__(self, names: Mapping[str, str | Sequence[str]], functions: Mapping[str, str] | None = None) -> None:
         self.names, self.functions = names, functions or {}
 
     def install(self) -> None:
@@ -56,8 +57,21 @@ class Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return importlib.util.spec_from_loader(fullname, self) if fullname in self.names else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Warn, and put the module of the new name in the place of ``module``."""
+        """Warn, and put the module of the new name in the place of ``module``; one of many parts searches them all."""
         old = module.__name__
         new = self.names[old]
-        warnings.warn(f"{old} has moved to {new}: the old name goes with the next version", DeprecationWarning, 2)
-        sys.modules[old] = importlib.import_module(new)
+        parts = [new] if isinstance(new, str) else new
+        line = f"{old} has moved to {' and '.join(parts)}: the old name goes with the next version"
+        warnings.warn(line, DeprecationWarning, 2)
+        modules = [importlib.import_module(part) for part in parts]
+        if len(modules) == 1:
+            sys.modules[old] = modules[0]
+            return
+
+        def look_up(name: str) -> Any:
+            for part in modules:
+                if name in vars(part):
+                    return vars(part)[name]
+            raise AttributeError(f"module {old!r} has no attribute {name!r}")
+
+        module.__getattr__ = look_up  # type: ignore[method-assign]

@@ -35,6 +35,8 @@ ORDER: tuple[tuple[str, ...], ...] = (  # from the top down; rooms of one row do
 )
 HEIGHT = {room: -row for row, rooms in enumerate(ORDER) for room in rooms}
 LAZY = {  # (module, function, imported room): why the arrow points up
+    ("bpfree.training.trainer", "__init__", "nets"): "a trainer with a net's name builds the net",
+    ("bpfree.cli.commands.application", "root", "__init__"): "the version is that of the package's root",
     ("bpfree.training.trainer", "fit", "data"): "fit is the way in: it turns the user's arrays or loaders into sources",
 }
 

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-import bpfree
 from bpfree.cli.commands import compare, describe, report, train, tune
 from bpfree.errors import BpfreeError, EnergyError, exit_code
 
@@ -27,7 +26,9 @@ def root(
 ) -> None:
     """Train neural networks without backpropagation."""
     if version:
-        typer.echo(f"bpfree {bpfree.__version__}")
+        from bpfree import __version__
+
+        typer.echo(f"bpfree {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
