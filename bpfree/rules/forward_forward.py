@@ -81,7 +81,9 @@ class ForwardForward(Trainer):
         "init": "lecun_normal",
     }
     because = {
-        ("optimizer", "weight_decay", "batch_size"): "those of Hinton's released recipe, as is the rate",
+        **dict.fromkeys(
+            ("optimizer", "weight_decay", "batch_size"), "those of Hinton's released recipe, as is the rate"
+        ),
     }
 
     @property
