@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -298,21 +298,10 @@ def rule(name: str) -> None:
     text = sys.modules[cls.__module__].__doc__ if cls.__module__ in sys.modules else None
     print((text or cls.__doc__ or "(no description)").strip() + "\n")
     mapping({**_costs(cls), **_first_hour(name)})
-    if rows := list(_departures(cls)):
-        table(rows, "\nDefaults that differ from the common ones", ("setting", "here", "common", "reason"))
+    if differing := cls.departures():
+        rows = [(d.name, f"{_text(d.value)} (common: {_text(d.common)})", d.reason) for d in differing]
+        table(rows, "\nDiffers from the common defaults")
     settings_of(name)
-
-
-def _departures(cls: "type[Trainer]") -> Iterator[tuple[str, str, str, str]]:
-    """Defaults of a rule that are not those that all rules share: setting, its value here and there, and the reason."""
-    from bpfree.training.loop import LoopSettings
-    from bpfree.training.trainer import RuleSettings
-
-    here = {option.name: option for option in options(cls.Settings)}
-    for common in (*options(RuleSettings), *options(LoopSettings)):
-        default = flags.preferred(here.get(common.name, common), cls.prefer)
-        if default != flags.preferred(common, {}):
-            yield common.name, default, flags.preferred(common, {}), cls.because.get(common.name, "")
 
 
 def _first_hour(name: str) -> dict[str, str]:

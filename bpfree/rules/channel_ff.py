@@ -53,7 +53,7 @@ class ChannelForwardForward(Trainer):
     overlap = True
     image_net = "cnn"
     prefer = {"lr": 0.01, "channels": (20, 40, 80), "pool": "max", "norm": "after-pool"}
-    because = {"lr": "the goodness is a mean of squares, whose gradient by one channel is small"}
+    because = {("lr",): "the goodness is a mean of squares, whose gradient by one channel is small"}
 
     @property
     def readouts(self) -> tuple[str, ...]:

@@ -97,8 +97,8 @@ class CounterCurrent(Trainer):
         "normalize": "standard",
     }
     because = {
-        **dict.fromkeys(("optimizer", "lr", "momentum", "batch_size", "clip"), "the paper's"),
-        **dict.fromkeys(("epochs", "lr_schedule"), "gains come slowly and to the end; the paper's 100 are a recipe"),
+        ("optimizer", "lr", "momentum", "batch_size", "clip"): "the paper's",
+        ("epochs", "lr_schedule"): "gains come slowly and to the end; the paper's 100 epochs are a recipe",
     }
 
     def setup(self) -> None:

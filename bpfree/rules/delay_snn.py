@@ -63,7 +63,7 @@ class DelaySnn(Trainer):
         "padding": "causal",
         "dropout": 0.1,
     }
-    because = dict.fromkeys(("lr", "lr_schedule", "weight_decay"), "the paper's")
+    because = {("lr", "lr_schedule", "weight_decay"): "the paper's"}
 
     def setup(self) -> None:
         if not any(isinstance(module, Synapses) for module in self.blocks.modules()):

@@ -81,9 +81,7 @@ class ForwardForward(Trainer):
         "init": "lecun_normal",
     }
     because = {
-        **dict.fromkeys(
-            ("optimizer", "weight_decay", "batch_size"), "those of Hinton's released recipe, as is the rate"
-        ),
+        ("optimizer", "weight_decay", "batch_size"): "those of Hinton's released recipe, as is the rate",
     }
 
     @property

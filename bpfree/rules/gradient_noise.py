@@ -53,8 +53,8 @@ class GradientNoise(Backprop):
     replicated = True
     prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}
     because = {
-        **dict.fromkeys(("optimizer", "lr", "momentum"), "the paper's plain gradient descent"),
-        **dict.fromkeys(("clip", "noise_eta"), "the rule itself: clipped gradients and noise, as in the paper"),
+        ("optimizer", "lr", "momentum"): "the paper's plain gradient descent",
+        ("clip", "noise_eta"): "the rule itself: clipped gradients and noise, as in the paper",
     }
 
     @property

@@ -98,7 +98,7 @@ class LocalLoss(Trainer):
     batch_separable = False  # similarities are between the samples of a batch
     image_net = "cnn"
     prefer = {"lr": 5e-3, "channels": (16, 32), "pool": "max", "norm": "batch"}
-    because = {"lr": "the similarity loss, 99 % of the sum, is a mean of small squares"}
+    because = {("lr",): "the similarity loss, 99 % of the sum, is a mean of small squares"}
 
     def setup(self) -> None:
         if any(len(shape) == 2 for shape in self.shapes):

@@ -68,8 +68,8 @@ class PhysicalForwardForward(Trainer):
     amplitude: Tensor
     prefer = {"lr": 2e-3, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
     because = {
-        **dict.fromkeys(("lr", "batch_size", "epochs"), "the vowels are one batch an epoch: 200 measurements"),
-        "keep": "34 vowels to validate on are too few to choose an epoch by",
+        ("lr", "batch_size", "epochs"): "the vowels are one batch an epoch, so 200 epochs are 200 measurements",
+        ("keep",): "34 vowels to validate on are too few to choose an epoch by",
     }
 
     @property

@@ -32,7 +32,7 @@ class RandomFeatures(Trainer):
     """A linear classifier on the outputs of the untrained net."""
 
     prefer = {"lr": 1e-2}
-    because = {"lr": "a linear readout alone is convex and takes larger steps; at 0.001 it is far from done"}
+    because = {("lr",): "a linear readout alone is convex and takes larger steps; at 0.001 it is far from done"}
 
     def setup(self) -> None:
         self.batches = 0  # of the pass so far

@@ -57,8 +57,8 @@ class RecurrentForwardForward(Trainer):
         "init": "lecun_normal",
     }
     because = {
-        **dict.fromkeys(("optimizer", "lr", "batch_size"), "as for the net without recurrence"),
-        "epochs": "every sample takes 18 passes through the net; the larger net's 10 epochs are a recipe",
+        ("optimizer", "lr", "batch_size"): "those of Hinton's released recipe for the net without recurrence",
+        ("epochs",): "every sample takes 18 passes through the net; the larger net's 10 epochs are a recipe",
     }
 
     @property

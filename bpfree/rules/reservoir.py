@@ -47,8 +47,8 @@ class Reservoir(Trainer):
     readout: Tensor
     prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
     because = {
-        "epochs": "the readout is solved in closed form when one pass ends",
-        "batch_size": "no step is taken, so that only speed depends on it",
+        ("epochs",): "the readout is solved in closed form when one pass ends",
+        ("batch_size",): "no step is taken, so that only speed depends on it",
     }
 
     def setup(self) -> None:

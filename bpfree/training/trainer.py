@@ -9,13 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
 from bpfree.config import resolve as registry
-from bpfree.config.settings import resolve, setting, settings
+from bpfree.config.settings import options, resolve, setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.training import contract
@@ -39,6 +39,15 @@ class RuleSettings(OptimSettings):
     min_delta: float = setting(0.0, "what counts as an improvement of the validation metric", ge=0)
 
 
+class Departure(NamedTuple):
+    """A default of one rule that differs from the common one, and the reason."""
+
+    name: str
+    value: Any
+    common: Any
+    reason: str
+
+
 class Trainer(nn.Module, ABC):
     """Base class of all learning rules; a subclass writes `local_losses` and `predict`.
 
@@ -53,7 +62,7 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
-    because: ClassVar[Mapping[str, str]] = {}  # setting -> reason to leave the common default of rules or loop
+    because: ClassVar[Mapping[tuple[str, ...], str]] = {}  # names of settings -> reason to leave the common default
     data: ClassVar[str] = "mnist"  # trained on when none is named
     net: ClassVar[str | None] = None  # built when none is named; None: the data's own
     image_net: ClassVar[str | None] = None  # built instead of that where the data's examples are images
@@ -213,6 +222,17 @@ class Trainer(nn.Module, ABC):
         start, total = batch.span or (0, len(batch.x))
         draws = torch.rand(total, *shape, generator=self.streams[purpose], device=self.streams[purpose].device)
         return draws[start : start + len(batch.x)].to(batch.x.device)
+
+    @classmethod
+    def departures(cls) -> "list[Departure]":
+        """Settings of `RuleSettings` that have another default here, by ``prefer`` or by the rule's ``Settings``."""
+        here = {**{option.name: option.default for option in options(cls.Settings)}, **cls.prefer}
+        reasons = {name: reason for names, reason in cls.because.items() for name in names}
+        return [
+            Departure(common.name, here[common.name], common.default, reasons.get(common.name, ""))
+            for common in options(RuleSettings)
+            if here[common.name] != common.default
+        ]
 
     # What a user calls ------------------------------------------------------------------------------------------------
 

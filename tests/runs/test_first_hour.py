@@ -7,14 +7,11 @@ import pytest
 
 from bpfree.config import resolve
 from bpfree.runs import train
-from bpfree.training.loop import LoopSettings
 from bpfree.training.trainer import RuleSettings
 
 RULES = list(resolve.names("rules"))
 TABLE = json.loads((resolve.PACKAGE / "rules" / "first_hour.json").read_text(encoding="utf-8"))
-COMMON = {
-    field.name: field.default.default for kind in (RuleSettings, LoopSettings) for field in dataclasses.fields(kind)
-}
+COMMON = {field.name: field.default.default for field in dataclasses.fields(RuleSettings)}
 
 
 def test_table_has_every_rule():
@@ -35,9 +32,11 @@ def test_row_was_made_with_the_defaults_of_today(rule: str):
 @pytest.mark.parametrize("rule", RULES)
 def test_rule_says_why_it_leaves_a_common_default(rule: str):
     cls = resolve.rule(rule)
+    named = [name for names in cls.because for name in names]
+    assert len(named) == len(set(named))
     here = {**{field.name: field.default.default for field in dataclasses.fields(cls.Settings)}, **cls.prefer}
-    assert cls.because.keys() == {name for name in COMMON if here.get(name, COMMON[name]) != COMMON[name]}
-    assert all(cls.because.values())
+    assert {*named} == {name for name in COMMON if here[name] != COMMON[name]}
+    assert all(departure.reason for departure in cls.departures())
 
 
 def test_backprop_and_the_local_rule_beside_it_share_their_defaults():

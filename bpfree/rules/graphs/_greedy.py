@@ -17,8 +17,12 @@ PROTOCOL = {
     "lr_schedule": "constant",
 }
 BECAUSE = {
-    **dict.fromkeys(("epochs", "patience"), "a step is one batch, the whole graph, until it stops improving"),
-    **dict.fromkeys(("lr_schedule", "validate_every", "weight_decay"), "the paper's"),
+    (
+        "epochs",
+        "patience",
+        "lr_schedule",
+    ): "the paper's: a step is one batch, the whole graph, until it stops improving",
+    ("weight_decay",): "the paper's",
 }
 READOUT = "summed over all layers, or over the first 1, 2, …"
 

@@ -50,7 +50,7 @@ class ForwardGNNTopToLoss(Trainer):
     data = "cora"
     batch_separable = False  # a graph is not shared out
     prefer = {**PROTOCOL, "clip": 1.0, "virtual_nodes": True}
-    because = {**BECAUSE, "clip": "the paper's, for this variant alone"}
+    because = {**BECAUSE, ("clip",): "the paper's, for this variant alone"}
     started: Tensor
 
     def setup(self) -> None:
