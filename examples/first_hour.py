@@ -24,7 +24,7 @@ QUICK = bool(os.environ.get("BPFREE_QUICK"))
 TABLE = Path(__file__).with_name("FIRST_HOUR.md")
 ROWS = Path(bpfree.__file__).parent / "rules" / "first_hour.json"
 MACHINE = {"seed", "device", "threads", "compile", "resident_mb", "cache_mb", "checkpoint_every", "data_dir"}
-MACHINE |= {"observe_every", "probe"}  # as in the recipes
+MACHINE |= {"observe_every", "probe", "max_steps", "max_minutes"}  # as in the recipes
 HEAD = """# The first hour: every rule with its defaults
 
 `bpfree train --algo RULE` and nothing else, seed 0, one thread, made by `python examples/first_hour.py`. The papers'

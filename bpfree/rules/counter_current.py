@@ -97,7 +97,7 @@ class CounterCurrent(Trainer):
         "normalize": "standard",
     }
     because = {
-        ("optimizer", "momentum", "batch_size"): "the paper's; the rate and the clip too are settings of this rule",
+        ("optimizer", "lr", "momentum", "batch_size", "clip"): "the paper's",
         ("epochs", "lr_schedule"): "gains come slowly and to the end; the paper's 100 epochs are a recipe",
     }
 

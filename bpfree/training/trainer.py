@@ -63,7 +63,7 @@ class Trainer(nn.Module, ABC):
 
     Settings: ClassVar[type] = RuleSettings
     prefer: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults for settings of the loop, the net or the data
-    because: ClassVar[Mapping[tuple[str, ...], str]] = {}  # names in ``prefer`` -> reason to leave the common default
+    because: ClassVar[Mapping[tuple[str, ...], str]] = {}  # names of settings -> reason to leave the common default
     data: ClassVar[str] = "mnist"  # trained on when none is named
     net: ClassVar[str | None] = None  # built when none is named; None: that of the data
     image_net: ClassVar[str | None] = None  # built instead of that where the data's examples are images
@@ -247,13 +247,13 @@ class Trainer(nn.Module, ABC):
 
     @classmethod
     def departures(cls) -> "list[Departure]":
-        """Settings of `RuleSettings` for which this rule prefers another default than the common one."""
-        common = {option.name: option.default for option in options(RuleSettings)}
+        """Settings of `RuleSettings` that have another default here, by ``prefer`` or by the rule's ``Settings``."""
+        here = {**{option.name: option.default for option in options(cls.Settings)}, **cls.prefer}
         reasons = {name: reason for names, reason in cls.because.items() for name in names}
         return [
-            Departure(name, value, common[name], reasons.get(name, ""))
-            for name, value in cls.prefer.items()
-            if name in common and value != common[name]
+            Departure(common.name, here[common.name], common.default, reasons.get(common.name, ""))
+            for common in options(RuleSettings)
+            if here[common.name] != common.default
         ]
 
     # Called by a user ------------------------------------------------------------------------------------------------

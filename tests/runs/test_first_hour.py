@@ -34,7 +34,8 @@ def test_rule_says_why_it_leaves_a_common_default(rule: str):
     cls = resolve.rule(rule)
     named = [name for names in cls.because for name in names]
     assert len(named) == len(set(named))
-    assert {*named} == {name for name, value in cls.prefer.items() if name in COMMON and value != COMMON[name]}
+    here = {**{field.name: field.default.default for field in dataclasses.fields(cls.Settings)}, **cls.prefer}
+    assert {*named} == {name for name in COMMON if here[name] != COMMON[name]}
     assert all(departure.reason for departure in cls.departures())
 
 
