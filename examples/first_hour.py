@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import bpfree
-from bpfree.config import resolve
+from bpfree.rules import RULES
 
 INCLUDED = ("mnist", "vowels", "peterson-barney")  # data that come with bpfree
 QUICK = bool(os.environ.get("BPFREE_QUICK"))
@@ -68,7 +68,7 @@ def table(rows: dict[str, dict]) -> str:
 
 
 def main() -> None:
-    rules = sys.argv[1:] or (["backprop", "mono-forward"] if QUICK else list(resolve.names("rules")))
+    rules = sys.argv[1:] or (["backprop", "mono-forward"] if QUICK else list(RULES.names()))
     rows: dict[str, dict] = {}
     for rule in rules:
         row = run(rule)

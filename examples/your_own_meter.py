@@ -6,9 +6,10 @@ Unplug the machine first. A meter is a subclass of `energy.Source`: it names one
 from, and `read` gives the joules since any fixed moment. The record says which file metered the run, with its SHA-256.
 """
 
+import time
 from pathlib import Path
 
-from energy import Point, Source
+from energy import Meter, Point, Source
 
 MICROWATTHOUR_J = 3600e-6
 
@@ -27,8 +28,22 @@ class Battery(Source):
 
     def read(self) -> Point:
         try:
-            if (self.folder / "status").read_text().strip() != "Discharging":
+            if (self.folder / "status").read_text(encoding="utf-8").strip() != "Discharging":
                 return Point(None, "the battery does not discharge: unplug the machine")
-            return Point(-int((self.folder / "energy_now").read_text()) * MICROWATTHOUR_J)
+            return Point(-int((self.folder / "energy_now").read_text(encoding="utf-8")) * MICROWATTHOUR_J)
         except (OSError, ValueError) as error:
             return Point(None, f"cannot read the battery: {error}")
+
+
+def main() -> None:
+    """Meter a second of counting, and print the joules or the reason why there are none."""
+    with Meter(sources=[Battery()]) as meter, meter.window("counting"):
+        end_s = time.perf_counter() + 1.0
+        while time.perf_counter() < end_s:
+            pass
+    part = meter.readings()["counting"]["components"]["battery"]
+    print(f"battery: {part['energy_j']} J, {part['method']} {part['reason']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -33,7 +33,7 @@ def bright(shape: tuple[int, ...], rows: int = 240) -> tuple[Tensor, Tensor]:
 def trained(rule: type[Trainer], net: str, epochs: int) -> tuple[Trainer, Tensor, Tensor]:
     shape, settings = NETS[net]
     x, y = bright(shape)
-    trainer = rule(net=net, epochs=epochs, batch_size=16, lr=3e-3, **settings)
+    trainer = rule(net=net, epochs=epochs, batch_size=16, lr=3e-3, lr_schedule="constant", **settings)
     trainer.fit((x, y), seed=0, threads=1)
     return trainer, x, y
 

@@ -8,7 +8,12 @@ from energy.moved import Moved
 NAMES = {
     "bpfree.arms": "bpfree.studies.arms",
     "bpfree.batch": "bpfree.training.batch",
-    "bpfree.callbacks": ("bpfree.training.callbacks", "bpfree.runs.probe", "bpfree.runs.history_file", "bpfree.cli.progress"),
+    "bpfree.callbacks": (
+        "bpfree.training.callbacks",
+        "bpfree.runs.probe",
+        "bpfree.runs.history_file",
+        "bpfree.cli.progress",
+    ),
     "bpfree.checkpoint": ("bpfree.training.checkpoint", "bpfree.training.run_folder", "bpfree.training.files"),
     "bpfree.checks": "bpfree.training.contract",
     "bpfree.device": "bpfree.training.device",

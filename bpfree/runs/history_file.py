@@ -22,7 +22,7 @@ class HistoryFile(Callback):
 
     def on_epoch(self, loop: "Loop") -> None:
         try:
-            with (self.folder.path / HISTORY).open("a") as file:
+            with (self.folder.path / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(loop.history[-1]) + "\n")
         except OSError as error:
             raise RunFailed(f"could not write {HISTORY}: {error.strerror}; checkpoints are kept") from error

@@ -213,34 +213,34 @@ class _Worker:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.jobs, self.answers = self.process.stdin, self.process.stdout
+        self.jobs, self.replies = self.process.stdin, self.process.stdout
 
     def __call__(self, job: tuple[Chunk, Path]) -> None:
         with contextlib.suppress(BrokenPipeError):  # it is gone, and so gives no answer
             pickle.dump(job, self.jobs)
             self.jobs.flush()
-        if self.answers.readline() != b"done\n":
+        if self.replies.readline() != b"done\n":
             raise InputError(f"a process of the conversion ended with exit code {self.process.wait()}: run it again")
 
     def close(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             self.jobs.close()
         self.process.wait()
-        self.answers.close()
+        self.replies.close()
 
 
 def _serve() -> None:
     """Keep the spikes of every chunk from standard input, and reply to each."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends it by way of its input
-    answers = os.fdopen(os.dup(1), "wb")
+    replies = os.fdopen(os.dup(1), "wb")
     while True:
         try:
             job = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         _keep(job)
-        answers.write(b"done\n")
-        answers.flush()
+        replies.write(b"done\n")
+        replies.flush()
 
 
 def _read(file: Path, *names: str) -> tuple[np.ndarray, ...] | None:
