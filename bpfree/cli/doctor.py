@@ -1,54 +1,13 @@
-"""``bpfree doctor``: devices, energy meters, folders and versions of this machine, and why one is missing."""
+"""``bpfree doctor``: print devices, energy meters, folders and versions of this machine, and why one is missing."""
 
 import json
-import os
-import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bpfree.cli.output.tables import print_table
-from bpfree.runs import provenance
-
-if TYPE_CHECKING:
-    import torch
-
-
-def examine(meter: str = "auto") -> dict[str, Any]:
-    """Devices, energy meters, folders and versions as plain JSON."""
-    import torch
-
-    from bpfree.runs.meters import make_meter
-
-    devices = {
-        "cpu": f"{provenance.cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch"
-    }
-    for i in range(torch.cuda.device_count()):
-        devices[f"cuda:{i}"] = f"{torch.cuda.get_device_name(i)}, {_gib(torch.cuda.mem_get_info(i)[1])}"
-    if not torch.cuda.is_available():
-        built = "torch sees no GPU" if torch.version.cuda else "this torch is built for the CPU only"
-        devices["cuda"] = f"not available: {built}"
-    with make_meter(meter) as readable:
-        meters = readable.describe()
-    fp32, bf16 = (_gflops(dtype) for dtype in (torch.float32, torch.bfloat16))
-    devices["cpu products"] = (
-        f"{fp32:.3g} GFLOP/s in fp32, {bf16:.3g} in bf16{' (emulated: use fp32)' if bf16 < fp32 else ''}, one thread"
-    )
-    runs = Path("runs").resolve()
-    return {
-        "devices": devices,
-        "meters": meters,
-        "folders": {
-            "runs": f"{runs} ({_writable(runs)})",
-            "package": str(provenance.PACKAGE),
-            "recipes": str(_recipes()),
-        },
-        "versions": {name: version or _missing(name) for name, version in provenance.versions().items()},
-    }
 
 
 def show(machine: dict[str, Any], as_json: bool) -> None:
-    """Print what `examine` returned, as tables or as JSON."""
+    """Print what `bpfree.runs.doctor.examine` returned, as tables or as JSON."""
     if as_json:
         print(json.dumps(machine, indent=1))
         return
@@ -61,45 +20,3 @@ def show(machine: dict[str, Any], as_json: bool) -> None:
     print_table(rows, "energy meters")
     print_table(machine["folders"].items(), "folders")
     print_table(machine["versions"].items(), "versions")
-
-
-def _gflops(dtype: "torch.dtype") -> float:
-    """Rate of matrix products of one training step's size on one CPU thread; the best of three."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        torch.nn.functional.linear(a, b)
-        times.append(time.perf_counter() - began)
-    torch.set_num_threads(threads)
-    return 2 * a.numel() * b.shape[1] / min(times) / 1e9
-
-
-def _recipes() -> Path:
-    from bpfree.runs.recipes import folder
-
-    return folder()
-
-
-def _missing(name: str) -> str:
-    if name == "bpfree":
-        return f"not installed: running from {provenance.PACKAGE}"
-    return f"not installed: pip install {name} ({sys.executable})"
-
-
-def _writable(path: Path) -> str:
-    """Free space there, or the reason why nothing can be written."""
-    import shutil
-
-    existing = next(parent for parent in (path, *path.parents) if parent.exists())
-    if not os.access(existing, os.W_OK):
-        return f"not writable: {existing} belongs to somebody else, choose another place with --out"
-    return f"{_gib(shutil.disk_usage(existing).free)} free"
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"

@@ -54,7 +54,7 @@ from bpfree.functional.precision import outside_autocast
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
 from bpfree.rules._calibration import calibrate, norms
 from bpfree.rules._ridge import solve
-from bpfree.training.owners import OptimSettings
+from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 

@@ -50,7 +50,7 @@ from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
 from bpfree.nets._mirror import mirror
 from bpfree.nets.autoencoder import initialise
-from bpfree.training.owners import OptimSettings
+from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 

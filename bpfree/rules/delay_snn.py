@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets.delay_snn import Synapses, operations
-from bpfree.training.owners import OptimSettings, Schedule
+from bpfree.training.optimizers import OptimSettings, Schedule
 from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 POSITIONS = "positions"  # begins the name of an owner of positions

@@ -40,7 +40,7 @@ from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.rules._goodness import GoodnessSettings
 from bpfree.rules._peers import push_peers
-from bpfree.training.owners import OptimSettings
+from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 

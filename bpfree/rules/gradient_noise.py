@@ -34,10 +34,10 @@ from torch import Tensor
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
-from bpfree.functional.transforms import AnnealedNoise, walk_std
+from bpfree.functional.gradients import walk_std
 from bpfree.rules.backprop import Backprop
-from bpfree.training.owners import Transform
 from bpfree.training.trainer import Batch, Local, RuleSettings
+from bpfree.training.transforms import AnnealedNoise, Transform
 
 
 @settings

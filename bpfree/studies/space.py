@@ -10,7 +10,7 @@ from bpfree.config.settings import Option, options
 from bpfree.errors import InputError, unknown
 from bpfree.runs.plan import Plan
 from bpfree.training.data import Spec
-from bpfree.training.owners import OptimSettings
+from bpfree.training.optimizers import OptimSettings
 
 
 def search_space(base: Plan, spec: Spec, fixed: Mapping[str, Any], names: Sequence[str] | None) -> dict[str, Option]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bpfree.errors import InputError
 from bpfree.training.distributed import gathered, world
+from bpfree.training.files import write_atomically
 
 if TYPE_CHECKING:
     from bpfree.training.loop import Loop
@@ -117,6 +118,19 @@ def unshared(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         tensors[name] = tensor.clone() if place in seen else tensor
         seen.add(place)
     return tensors
+
+
+def write(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a checkpoint; a process that is killed meanwhile leaves the one that was there before.
+
+    Args:
+        path: of the file.
+        state: as `state_of` gives it, or a part of it: plain values and tensors.
+
+    Raises:
+        RunFailed: it cannot be written.
+    """
+    write_atomically(path, lambda file: torch.save(state, file))
 
 
 def read(path: Path) -> dict:

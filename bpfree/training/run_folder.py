@@ -6,10 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-import torch
-
 from bpfree.errors import InputError
-from bpfree.training.checkpoint import read
+from bpfree.training.checkpoint import read, write
 from bpfree.training.files import locked, write_atomically
 
 CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
@@ -68,10 +66,10 @@ class RunFolder(ReadOnlyFolder):
     def save(self, state: dict) -> None:
         """The whole state, and beside it the best state so far with the metric it reached."""
         early = state["early"]
-        write_atomically(self.path / LAST, lambda file: torch.save(state, file))
+        write(self.path / LAST, state)
         best = {"model": early["best_state"], "val": early["value"], "epoch": early["epoch"]}
         if early["best_state"]:
-            write_atomically(self.path / BEST, lambda file: torch.save(best, file))
+            write(self.path / BEST, best)
         self.write_history(state["history"])
 
     def write_history(self, history: list[dict]) -> None:

@@ -30,16 +30,16 @@ MUTANTS = {
         [NOISE + "test_noise_comes_after_the_clip"],
     ),
     "transforms: variance for deviation": Mutant(
-        "functional/transforms.py",
+        "training/transforms.py",
         "(-self.gamma / 2)",
         "-self.gamma",
         [NOISE + "test_weights_that_begin_at_zero_walk_as_theory_says"],
     ),
     "transforms: steps of the noise not restored": Mutant(
-        "functional/transforms.py", 'self.t = state["t"]', "pass", [RESUME["gradient-noise"]]
+        "training/transforms.py", 'self.t = state["t"]', "pass", [RESUME["gradient-noise"]]
     ),
     "transforms: draws of the noise not restored": Mutant(
-        "functional/transforms.py", "generator.set_state(saved)", "pass", [RESUME["gradient-noise"]]
+        "training/transforms.py", "generator.set_state(saved)", "pass", [RESUME["gradient-noise"]]
     ),
     "dfa: sign flip": Mutant(_DFA, "pull_back(h, error @", "pull_back(h, -error @", [HAND_DFA]),
     "dfa: off-by-one label": Mutant(_DFA, "batch.x), batch.y)", "batch.x), (batch.y + 1) % 3)", [HAND_DFA]),
@@ -130,10 +130,10 @@ MUTANTS = {
         ["nets/test_mirror.py::test_a_level_is_made_alike_from_both_sides_and_the_input_is_linear"],
     ),
     "transforms: centralised over the outputs": Mutant(
-        "functional/transforms.py",
+        "training/transforms.py",
         "grad.mean(tuple(range(1, grad.ndim)), keepdim=True)",
         "grad.mean(0, keepdim=True)",
-        ["functional/test_transforms.py::test_centralise_takes_the_mean_over_the_fan_in_from_every_output"],
+        ["training/test_transforms.py::test_centralise_takes_the_mean_over_the_fan_in_from_every_output"],
     ),
     "reconstruction: target not augmented": Mutant(
         "data/reconstruction.py",

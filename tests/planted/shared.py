@@ -20,10 +20,10 @@ MUTANTS = {
         ["data/test_reconstruction.py::test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line"],
     ),
     "owners: steps do not multiply": Mutant(
-        "training/owners.py",
+        "training/optimizers.py",
         "0.25 ** sum(",
         "0.25 * sum(",
-        ["training/test_owners.py::test_steps_schedule_quarters_the_rate_four_times"],
+        ["training/test_optimizers.py::test_steps_schedule_quarters_the_rate_four_times"],
     ),
     "loop: layers that have not begun narrow": Mutant(
         "training/loop.py",
@@ -145,7 +145,7 @@ MUTANTS = {
         ["training/test_loop.py::test_dropout_augmentation_momentum_and_early_stop_resume_exactly"],
     ),
     "owners: biases decay": Mutant(
-        "training/owners.py",
+        "training/optimizers.py",
         '"weight_decay": 0.0',
         '"weight_decay": optim.weight_decay',
         ["training/test_owners.py::test_weight_decay_shrinks_matrices_and_kernels_but_no_bias"],
@@ -157,10 +157,10 @@ MUTANTS = {
         ["contract/test_processes.py::test_two_processes_equal_one[a ragged last batch]"],
     ),
     "owners: half-linear falls at once": Mutant(
-        "training/owners.py",
+        "training/optimizers.py",
         "min(1.0, 2 * (1 - progress))",
         "1 - progress",
-        ["training/test_owners.py::test_half_linear_schedule_is_constant_to_half_then_falls_to_zero"],
+        ["training/test_optimizers.py::test_half_linear_schedule_is_constant_to_half_then_falls_to_zero"],
     ),
     "monitor: any change is an improvement": Mutant(
         "training/early_stopping.py",

@@ -48,6 +48,7 @@ def data(
 
 def doctor(as_json: options.AsJson = False, meter: options.Meter = "auto") -> None:
     """Show devices, energy meters, folders and versions, and why one is missing."""
-    from bpfree.cli import doctor
+    from bpfree.cli.doctor import show
+    from bpfree.runs.doctor import examine
 
-    doctor.show(doctor.examine(meter), as_json)
+    show(examine(meter), as_json)

@@ -2,9 +2,25 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+
+class Transform(Protocol):
+    """A change of the gradients of one owner, in place."""
+
+    def __call__(self, grads: Sequence[Tensor], /) -> None: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A transform whose state a checkpoint keeps."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> None: ...
 
 
 class Centralise:
@@ -41,7 +57,8 @@ class AnnealedNoise:
     """Add normal noise that decreases with the steps t = 0, 1, 2, …: ``g <- g + n``, ``n ~ N(0, eta / (1 + t)^gamma)``.
 
     Neelakantan et al., "Adding Gradient Noise Improves Learning for Very Deep Networks", arXiv 1511.06807. Under plain
-    SGD at rate lr and with no other gradient, a weight walks to a standard deviation of `walk_std`.
+    SGD at rate lr and with no other gradient, a weight walks to a standard deviation of
+    `bpfree.functional.gradients.walk_std`.
 
     Args:
         eta: variance at the first step.
@@ -71,28 +88,6 @@ class AnnealedNoise:
         self.t = state["t"]
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved)
-
-
-def walk_std(lr: float, eta: float, gamma: float, steps: int) -> float:
-    """Standard deviation of a weight that `AnnealedNoise` alone has moved: ``lr sqrt(eta T^(1-gamma) / (1-gamma))``.
-
-    The integral stands for the sum of the variances, less than 1 % too much at T >= 5,000.
-
-    Args:
-        lr: learning rate of plain SGD.
-        eta: variance of the noise at the first step.
-        gamma: exponent of its decrease, below 1.
-        steps: T.
-
-    Returns:
-        Standard deviation in the units of the weight.
-    """
-    return lr * math.sqrt(eta * steps ** (1 - gamma) / (1 - gamma))
-
-
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Joint Euclidean norm of ``tensors`` as a scalar tensor, without waiting for the device."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(t) for t in tensors]))
 
 
 def _parts(grads: Sequence[Tensor], replicas: int) -> list[Tensor]:

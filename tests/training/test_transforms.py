@@ -8,7 +8,8 @@ import pytest
 import torch
 from small import loop_of, make, tiny
 
-from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm, total_norm, walk_std
+from bpfree.functional.gradients import total_norm, walk_std
+from bpfree.training.transforms import AnnealedNoise, Centralise, ClipNorm
 
 
 def noise(eta: float = 0.01, gamma: float = 0.55, *seeds: int) -> AnnealedNoise:
