@@ -3,7 +3,7 @@
 =============  ====  ===================================================================================
 class          exit  cause
 =============  ====  ===================================================================================
-`InputError`   2     an argument, setting, file or data set that does not fit; nothing was written
+`InputError`   2     an argument, setting, file or data set that does not fit, mostly before a run begins
 `RunFailed`    1     a run that had begun cannot go on
 `Diverged`     1     a loss, gradient or prediction became NaN or infinite
 `EnergyError`  2     an energy meter that is not there, or misused (of the package ``energy``, which stands alone)

@@ -24,7 +24,8 @@ def render(report: Mapping[str, Any], folder: str | os.PathLike[str], draft: boo
         The paths of the files.
 
     Raises:
-        InputError: another schema, a fake meter without ``draft``, or a folder that cannot be written.
+        InputError: another schema, a fake meter without ``draft``, or a folder that cannot be made.
+        RunFailed: a file that cannot be written into it.
     """
     if report.get("schema") != SCHEMA:
         raise InputError(f"the report has schema {report.get('schema')!r}; this version draws {SCHEMA!r}")

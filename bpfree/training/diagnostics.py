@@ -8,11 +8,11 @@ from collections.abc import Hashable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from bpfree.functional.transforms import total_norm
+from bpfree.functional.gradients import total_norm
 
 
 class Monitor:
-    """Losses, gradient norms and dead units of an epoch, kept on the device until the epoch ends.
+    """Losses, gradient norms and dead units since the last validation, kept on the device until the next.
 
     All numbers share one tensor: a small tensor for each would outlive the large ones around it and leave holes in the
     heap that no layer's activations fit into.
@@ -20,30 +20,30 @@ class Monitor:
 
     def __init__(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.values = torch.zeros(4096, dtype=dtype, device=device)
-        self.keys: list[tuple[str, Hashable, int]] = []  # of each value: its kind, its owner, the batch of the epoch
+        self.keys: list[tuple[str, Hashable, int]] = []  # of each value: its kind, its owner, the batch of the run
 
-    def record(self, name: str, owner: Hashable, value: Tensor, batch: int = 0) -> None:
+    def record(self, name: str, owner: Hashable, value: Tensor, step: int = 0) -> None:
         """Keep a value.
 
         Args:
             name: ``loss``, ``grad_norm`` or ``dead``.
             owner: key of an owner, or number of a block.
             value: a scalar, without a graph.
-            batch: of the epoch.
+            step: batches of the run before this one.
         """
         if len(self.keys) == len(self.values):
             self.values = torch.cat([self.values, torch.zeros_like(self.values)])
         self.values[len(self.keys)].copy_(value)
-        self.keys.append((name, owner, batch))
+        self.keys.append((name, owner, step))
 
-    def record_loss(self, owner: Hashable, loss: Tensor, batch: int) -> None:
-        """Keep the loss of ``owner`` in a ``batch`` of the epoch."""
-        self.record("loss", owner, loss.detach(), batch)
+    def record_loss(self, owner: Hashable, loss: Tensor, step: int) -> None:
+        """Keep the loss of ``owner`` in the batch that ``step`` others of the run precede."""
+        self.record("loss", owner, loss.detach(), step)
 
-    def record_gradient(self, owner: Hashable, grads: Sequence[Tensor], batch: int) -> None:
-        """Keep the norm of the gradients of ``owner`` in a ``batch`` of the epoch."""
+    def record_gradient(self, owner: Hashable, grads: Sequence[Tensor], step: int) -> None:
+        """Keep the norm of the gradients of ``owner`` in the batch that ``step`` others of the run precede."""
         if grads:
-            self.record("grad_norm", owner, total_norm(grads), batch)
+            self.record("grad_norm", owner, total_norm(grads), step)
 
     @contextlib.contextmanager
     def watching(self, blocks: Sequence[tuple[int, nn.Module]]) -> Iterator[None]:
@@ -65,16 +65,16 @@ class Monitor:
                 handle.remove()
 
     def not_finite(self) -> str | None:
-        """The first loss or gradient that is not finite, and its batch, in words; None when all are finite."""
+        """The first loss or gradient that is not finite, and its step, in words; None when all are finite."""
         if not self.keys or self.values[: len(self.keys)].isfinite().all():
             return None
-        for (name, owner, batch), value in zip(self.keys, self.values.tolist(), strict=False):
+        for (name, owner, step), value in zip(self.keys, self.values.tolist(), strict=False):
             if name != "dead" and not math.isfinite(value):
                 whose = (
                     f"block {owner}" if isinstance(owner, int) else "all blocks" if owner is None else f"owner {owner}"
                 )
                 kind = "loss" if name == "loss" else "gradient norm"
-                return f"the {kind} of {whose} became {value} at step {batch + 1} of this epoch"
+                return f"the {kind} of {whose} became {value} at step {step + 1} of the run"
         return None
 
     def summary(self) -> dict[str, dict[str, float]]:

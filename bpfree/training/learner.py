@@ -72,7 +72,7 @@ class Learner:
         self.share = (0 if batch.padding else len(batch.x)) / total
         if self.prepares:
             batch = self.evaluator.prepare(batch)
-        losses = contract.losses(type(trainer).__name__, trainer.local_losses(batch))
+        losses = contract.checked_losses(type(trainer).__name__, trainer.local_losses(batch))
         with contextlib.closing(losses), self.monitor.watching(trainer.active if self.observing else ()):
             shared = False
             while (local := self._next(losses)) is not None:
@@ -83,11 +83,11 @@ class Learner:
         for key, owner in self.owners.items():
             if owner.grads:
                 if not shared:
-                    raise contract.reached(key)
+                    raise contract.reach_error(key)
                 owner.reduce(self.share)()
                 self._step(key)
         if self.observing:
-            contract.strays(trainer.named_parameters())
+            contract.check_strays(trainer.named_parameters())
 
     def _next(self, losses: Generator[Local, None, None]) -> Local | None:
         """Resume the rule; a context manager that it left open would leak into the loop."""
@@ -99,16 +99,16 @@ class Learner:
             if leaked:
                 losses.close()
         if leaked:
-            raise contract.leaked(rule)
+            raise contract.leak_error(rule)
         if local is not None:
-            contract.local(rule, local, self.owners)
+            contract.check_local(rule, local, self.owners)
         return local
 
     def _update(self, loss: Tensor | None, key: Hashable) -> None:
         """Backward of a local loss, and the step of its owner, or the beginning of its reduction."""
         if loss is not None:
             contract.backward(loss, key)
-            self.monitor.record_loss(key, loss, self.cursor.batch)
+            self.monitor.record_loss(key, loss, self.cursor.steps)
         if key is None:
             return
         finish = self.owners[key].reduce(self.share)
@@ -130,7 +130,7 @@ class Learner:
     def _step(self, key: Hashable) -> None:
         owner, phase = self.owners[key], self.trainer.phase
         if self.observing:
-            self.monitor.record_gradient(key, owner.grads, self.cursor.batch)
+            self.monitor.record_gradient(key, owner.grads, self.cursor.steps)
         self.trainer.on_grads(key)
         owner.step((self.cursor.epoch + self.cursor.batch / self.batches) / phase.epochs, self.done)
         for module in self.constrained:  # parameters with a range keep to it under any rule

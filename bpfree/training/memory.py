@@ -14,7 +14,6 @@ work). Scratch memory that one kernel takes and returns within itself is not see
 """
 
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -35,12 +34,6 @@ class LiveMemory(TorchDispatchMode):
         super().__init__()
         self.live = self.peak = 0
         self._counted: dict[int, tuple[weakref.ref, int]] = {}  # by id of the storage: it, and its bytes
-
-    def forget(self, tensors: Iterable[Tensor]) -> None:
-        """Stop counting these (parameters or optimizer state that were made inside); the peak starts anew."""
-        for tensor in tensors:
-            self._drop(id(tensor.untyped_storage()))
-        self.peak = self.live
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -125,7 +125,7 @@ def test_nan_loss_fails_the_run_names_the_step_and_keeps_the_last_good_checkpoin
     rule = RULES / "wrong.py:NanLater"
     order = ("--algo", rule, *TINY, "--epochs", "3", "--checkpoint-every", "0", "--quiet", "--out", "run")
     line = one_line(bpfree("train", *order, cwd=tmp_path), 1)
-    assert "the loss of block 0 became nan at step 1 of this epoch" in line
+    assert "the loss of block 0 became nan at step 1 of the run" in line
     record = energy_record.read(tmp_path / "run" / "run.json")
     assert (record["status"], record["error"]) == ("failed", line.removeprefix("error: "))
     weights = read(tmp_path / "run" / "last.ckpt")["model"].values()

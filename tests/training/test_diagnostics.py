@@ -182,4 +182,4 @@ def test_a_gradient_that_is_not_finite_is_named_too():
     monitor = Monitor()
     monitor.record_loss("net", torch.tensor(1.0), 4)
     monitor.record_gradient("net", [torch.tensor([math.inf])], 4)
-    assert monitor.not_finite() == "the gradient norm of owner net became inf at step 5 of this epoch"
+    assert monitor.not_finite() == "the gradient norm of owner net became inf at step 5 of the run"

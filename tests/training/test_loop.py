@@ -149,8 +149,22 @@ def test_a_loss_that_becomes_nan_stops_the_run_and_names_the_block():
             for local in super().local_losses(batch):
                 yield local if local.owner == 0 else Local(local.loss * torch.nan, local.owner)
 
-    with pytest.raises(Diverged, match="the loss of block 1 became nan at step 1 of this epoch: stopped"):
+    with pytest.raises(Diverged, match="the loss of block 1 became nan at step 1 of the run: stopped"):
         run(Nan(**SMALL))
+
+
+@pytest.mark.parametrize("validate_every", [1, 3])
+def test_the_step_that_diverged_is_counted_over_the_run(validate_every: int):
+    """24 rows in batches of 8: the fifth step is the second of the second epoch, between validations or not."""
+
+    class Fifth(MonoForward):
+        def local_losses(self, batch):
+            self.count = getattr(self, "count", 0) + 1
+            for local in super().local_losses(batch):
+                yield Local(local.loss * torch.nan, local.owner) if self.count == 5 else local
+
+    with pytest.raises(Diverged, match="the loss of block 0 became nan at step 5 of the run: stopped"):
+        run(Fifth(**{**SMALL, "epochs": 3}), tiny(24), validate_every=validate_every, observe_every=1)
 
 
 def test_a_diverged_run_keeps_its_last_good_checkpoint(tmp_path: Path):

@@ -23,7 +23,6 @@ Net = Annotated[str | None, typer.Option(help="the net  [default: the rule's or 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]
-Seeds = Annotated[str | None, typer.Option(help="how many, such as 5, or which: 0,1,2")]
 Meter = Annotated[
     str, typer.Option(help="energy meter: auto, nvml, nvml-sampled, rapl, codecarbon, none, or FILE.py:Class")
 ]

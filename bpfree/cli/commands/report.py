@@ -44,7 +44,7 @@ def reproduce(
 def report(
     folders: Annotated[list[Path], typer.Argument(help="a study, runs, or folders that hold runs")],
     out: Annotated[Path | None, typer.Option(help="output folder  [default: the study's folder, or report]")] = None,
-    where: Annotated[str, typer.Option("--co2", help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
+    co2: Annotated[str, typer.Option(help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
     pue: Annotated[float, typer.Option(min=1.0, help="power of the whole building over that of its computers")] = 1.0,
     draft: Annotated[bool, typer.Option("--draft", help="accept energies of a test double, marked so")] = False,
     as_json: options.AsJson = False,
@@ -53,5 +53,5 @@ def report(
     from bpfree.cli.output import studies
     from bpfree.reports.report import report
 
-    results, files = report(folders, out, where, draft, pue)
+    results, files = report(folders, out, co2, draft, pue)
     print(json.dumps(results, indent=1)) if as_json else studies.print_report(results, files)
