@@ -1,35 +1,27 @@
-"""Checks of what a rule, a net or a user hands to the trainer and the loop: each mistake is one line of error."""
+"""Checks of what a rule, a net or a user hands to the trainer and the loop: each mistake is one line of error.
+
+``check_*`` raise it, ``checked_*`` raise it or return the value, ``*_error`` return it for the caller to raise.
+"""
 
 import contextlib
 import json
 import re
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from bpfree.errors import InputError
-from bpfree.functional.transforms import total_norm
+from bpfree.functional.gradients import total_norm
 from bpfree.training.batch import Local, Phase
 
 if TYPE_CHECKING:
     from bpfree.training.data import Spec
+    from bpfree.training.trainer import Trainer
 
 
-class Rule(Protocol):
-    """The part of a `Trainer` that says which parameters it trains."""
-
-    phase: Phase
-
-    def owners(self) -> dict[Hashable, list[nn.Parameter]]: ...
-
-    def solved(self) -> list[nn.Parameter]: ...
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
-
-
-def surroundings() -> None:
+def check_surroundings() -> None:
     """Refuse to train where torch makes no gradients, or makes them in another precision than the run's.
 
     Raises:
@@ -46,7 +38,7 @@ def surroundings() -> None:
         )
 
 
-def helpers(folder: Any, meter: Any, callbacks: Iterable[Any], hooks: Sequence[str]) -> None:
+def check_helpers(folder: Any, meter: Any, callbacks: Iterable[Any], hooks: Sequence[str]) -> None:
     """Refuse objects that the loop could not call, or would never call.
 
     Args:
@@ -66,7 +58,7 @@ def helpers(folder: Any, meter: Any, callbacks: Iterable[Any], hooks: Sequence[s
             raise InputError(f"callback {callback!r:.60} is never called: it has none of {', '.join(hooks)}")
 
 
-def net(blocks: nn.ModuleList) -> None:
+def check_net(blocks: nn.ModuleList) -> None:
     """Refuse a net without blocks, and blocks whose shapes are not known yet."""
     if not len(blocks):
         raise InputError("blocks is empty: give at least one module")
@@ -89,7 +81,7 @@ def net_fits() -> Iterator[None]:
         raise InputError(f"the net does not fit into memory: {str(error).splitlines()[0]}") from error
 
 
-def task(rule: str, tasks: Sequence[str], data: str, spec: "Spec") -> None:
+def check_task(rule: str, tasks: Sequence[str], data: str, spec: "Spec") -> None:
     """Refuse data with a task that the rule does not serve.
 
     Args:
@@ -105,7 +97,7 @@ def task(rule: str, tasks: Sequence[str], data: str, spec: "Spec") -> None:
         )
 
 
-def replicas(rule: str, count: int, replicated: bool) -> None:
+def check_replicas(rule: str, count: int, replicated: bool) -> None:
     """Refuse ``count`` nets side by side where the rule is not ``replicated``: it trains one."""
     if count > 1 and not replicated:
         raise InputError(f"{rule} trains one net, not {count} side by side: use --algo gradient-noise or --net mlp")
@@ -132,7 +124,7 @@ def block_output(k: int, block: nn.Module, h: Tensor) -> Tensor:
     return output
 
 
-def phases(rule: str, schedule: Iterable[Any], blocks: int) -> list[Phase]:
+def checked_phases(rule: str, schedule: Iterable[Any], blocks: int) -> list[Phase]:
     """The schedule of a rule, as a list.
 
     Args:
@@ -159,19 +151,19 @@ def phases(rule: str, schedule: Iterable[Any], blocks: int) -> list[Phase]:
     return checked
 
 
-def losses(rule: str, returned: Any) -> Generator[Local, None, None]:
+def checked_losses(rule: str, returned: Any) -> Generator[Local, None, None]:
     """The value ``returned`` by the local_losses of ``rule``, a generator."""
     if not isinstance(returned, Generator):
         raise InputError(f"{rule}.local_losses returns a {type(returned).__name__}: write it with yield")
     return returned
 
 
-def leaked(rule: str) -> InputError:
+def leak_error(rule: str) -> InputError:
     """The error for a yield of ``rule`` inside of a context manager that would leak into the loop."""
     return InputError(f"{rule}.local_losses yields inside a no_grad or autocast block: leave it before the yield")
 
 
-def local(rule: str, yielded: Any, owners: Mapping[Hashable, Any]) -> None:
+def check_local(rule: str, yielded: Any, owners: Mapping[Hashable, Any]) -> None:
     """Refuse what is no local loss, or a loss of an owner that does not exist.
 
     Args:
@@ -210,7 +202,7 @@ def backward(loss: Tensor, owner: Hashable) -> None:
         ) from error
 
 
-def reached(owner: Hashable) -> InputError:
+def reach_error(owner: Hashable) -> InputError:
     """The error for gradients of an owner that no local loss of the batch was for."""
     return InputError(
         f"a loss of another owner has gradients for owner {owner!r}: detach its block's input; Local(loss, owner=None) "
@@ -218,14 +210,14 @@ def reached(owner: Hashable) -> InputError:
     )
 
 
-def strays(parameters: Iterable[tuple[str, Tensor]]) -> None:
+def check_strays(parameters: Iterable[tuple[str, Tensor]]) -> None:
     """Refuse parameters that hold a gradient when every owner has stepped."""
     for name, p in parameters:
         if p.grad is not None:
             raise InputError(f"{name} gets gradients and has no owner: add it to owners(), or set requires_grad=False")
 
 
-def orphans(rule: Rule, phases: Iterable[Phase]) -> None:
+def check_orphans(rule: "Trainer", phases: Iterable[Phase]) -> None:
     """Refuse parameters of ``rule`` that would train, but that no owner steps in any of ``phases``."""
     owned = {id(p) for p in rule.solved()}
     for phase in phases:
@@ -247,7 +239,7 @@ def not_finite(net: nn.Module) -> str | None:
     return next(at_fault, "the norm of the weights")
 
 
-def scores(rule: str, returned: Any, rows: int, spec: "Spec", replicas: int) -> Tensor:
+def checked_scores(rule: str, returned: Any, rows: int, spec: "Spec", replicas: int) -> Tensor:
     """The predictions of a batch, in their right shape.
 
     Args:
@@ -271,7 +263,7 @@ def scores(rule: str, returned: Any, rows: int, spec: "Spec", replicas: int) -> 
     return returned
 
 
-def diagnostics(rule: str, values: dict[str, Any], taken: Iterable[str]) -> dict[str, Any]:
+def checked_diagnostics(rule: str, values: dict[str, Any], taken: Iterable[str]) -> dict[str, Any]:
     """The rule's own diagnostics of an epoch, for the history.
 
     Args:

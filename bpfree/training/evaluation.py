@@ -96,7 +96,7 @@ class Evaluator:
         """Scores of a batch; the rule does not get its targets. To be called within `mode`."""
         scores = self.trainer.predict(without_targets(batch, self.precision))
         rule, spec = type(self.trainer).__name__, self.trainer.spec
-        return contract.scores(rule, scores, len(batch.y), spec, self.trainer.replicas).float()
+        return contract.checked_scores(rule, scores, len(batch.y), spec, self.trainer.replicas).float()
 
     def scores(self, source: "Source") -> tuple[Tensor, Tensor]:
         """Predictions ``(N, …)`` and targets ``(N, …)`` of all rows of ``source``.

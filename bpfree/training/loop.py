@@ -72,10 +72,10 @@ class Loop:
         callbacks: Sequence[Any] = (),
         **options: Any,
     ):
-        contract.surroundings()
+        contract.check_surroundings()
         self.folder, self.callbacks = folder or NoFolder(), list(callbacks)
         meter = meter or NoMeter()
-        contract.helpers(self.folder, meter, self.callbacks, HOOKS)
+        contract.check_helpers(self.folder, meter, self.callbacks, HOOKS)
         self.cursor = Cursor()
         self._stop_request = self.stop_reason = ""  # requested in this process; agreed on by all
         self.limit = ""
@@ -104,8 +104,9 @@ class Loop:
         self.monitor, self.memory = Monitor(self.device, dtype), LiveMemory()
         self.prefixes: dict[str, str] = {}
         self.saved_at = time.monotonic()
-        self.phases = contract.phases(type(trainer).__name__, trainer.phases(self.rule.epochs), len(trainer.blocks))
-        contract.orphans(trainer, self.phases)
+        schedule = trainer.phases(self.rule.epochs)
+        self.phases = contract.checked_phases(type(trainer).__name__, schedule, len(trainer.blocks))
+        contract.check_orphans(trainer, self.phases)
         self.enter_phase(self.phases[0])
 
     @property
@@ -263,7 +264,7 @@ class Loop:
         self.early.update(value, epoch, trainer)
         entry = {"epoch": epoch, "phase": trainer.phase.name, "val": value, "best": self.early.value}
         spent = {**self.monitor.summary(), "train_s": cursor.train_s, "train_j": self.windows.train_j()}
-        figures = contract.diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
+        figures = contract.checked_diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
         self.history.append({**entry, **figures, **spent})
         self._call("on_epoch")
 

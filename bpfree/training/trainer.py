@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from bpfree.config.settings import options, resolve, setting, settings
 from bpfree.errors import InputError
-from bpfree.functional.transforms import AnnealedNoise, Centralise, ClipNorm
 from bpfree.training import contract
 from bpfree.training.batch import Batch, Local, Phase
 from bpfree.training.evaluation import evaluating
-from bpfree.training.owners import OptimSettings, Transform
+from bpfree.training.optimizers import OptimSettings
 from bpfree.training.random_streams import Streams, derive, global_scope
+from bpfree.training.transforms import AnnealedNoise, Centralise, ClipNorm, Transform
 
 if TYPE_CHECKING:
     from bpfree.training.data import Spec
@@ -274,16 +274,25 @@ class Trainer(nn.Module, ABC):
             if built != wanted:
                 raise InputError(f"this net was built for shape and classes {built}, not {wanted}: make a new trainer")
             return
+        contract.check_task(type(self).__name__, self.tasks, self.data, spec)
+        before = {name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()}
+        try:
+            self._build(spec, seed)
+        except BaseException:  # unbuilt again, so that the next call meets the same refusal and not half a net
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _build(self, spec: "Spec", seed: int) -> None:
         rule = type(self).__name__
-        contract.task(rule, self.tasks, self.data, spec)
+        self.spec, self.heads = spec, nn.ModuleList(self.heads)  # a list of its own: setup may append to it
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
-            contract.net(self.blocks)
-            contract.replicas(rule, self.replicas, self.replicated)
-            self.spec = spec
+            contract.check_net(self.blocks)
+            contract.check_replicas(rule, self.replicas, self.replicated)
             self.setup()
-        self.phase = contract.phases(rule, self.phases(self.settings.epochs), len(self.blocks))[-1]
+        self.phase = contract.checked_phases(rule, self.phases(self.settings.epochs), len(self.blocks))[-1]
 
     @final
     def fit(

@@ -127,6 +127,34 @@ def test_gradients_from_before_do_not_enter_the_first_step():
     assert weights_hash(run(mine).trainer) == weights_hash(run(other).trainer)
 
 
+# Building -------------------------------------------------------------------------------------------------------------
+
+
+class Choosy(MonoForward):
+    """Refuses the net halfway, after it has made heads and a buffer, until it is told to take it."""
+
+    willing = False
+
+    def setup(self):
+        super().setup()
+        self.register_buffer("state", torch.zeros(3))
+        if not self.willing:
+            raise InputError("the net has the wrong form")
+
+
+@pytest.mark.parametrize("net", [None, blocks()], ids=["net by its name", "net by its blocks"])
+def test_a_trainer_that_setup_refused_is_unbuilt_and_refuses_again(net):
+    trainer, data = Choosy(net, epochs=1, batch_size=8, **({} if net else {"hidden": (12, 10)})), tiny()
+    before = list(trainer.state_dict())
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"^the net has the wrong form$"):
+            trainer.fit(data)
+        assert list(trainer.state_dict()) == before
+    trainer.willing = True
+    trainer.fit(data)
+    assert [head.out_features for head in trainer.heads] == [data.spec.classes] * len(trainer.blocks)
+
+
 # Phases ---------------------------------------------------------------------------------------------------------------
 
 PHASES = {
