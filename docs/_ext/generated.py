@@ -12,7 +12,7 @@ import rooms
 import typer
 import yaml
 from docstrings import as_markup
-from markup import COLUMNS, heading, plain, setting_row, table, typed
+from markup import COLUMNS, default, heading, plain, setting_row, table, typed
 
 from bpfree.cli.commands import app as commands
 from bpfree.config.settings import options
@@ -86,10 +86,17 @@ def rule_page(name: str, file: Path, results: str) -> str:
 
 
 def defaults(rule: type[Trainer]) -> str:
-    """Name a rule's data and net, and its own defaults for settings of the loop, the net or the data."""
+    """Name a rule's data, net and own defaults; those that leave the ones of every rule have their reasons beside them."""
     net = f"net ``{rule.net}``" if rule.net else "the net of the data set"
-    values = ", ".join(f"``{name.replace('_', '-')}={typed(value)}``" for name, value in rule.prefer.items())
-    return f"Defaults: data ``{rule.data}``, {net}{values and ', and ' + values}."
+    departures = rule.departures()
+    other = {name: value for name, value in rule.prefer.items() if name not in {row.name for row in departures}}
+    values = ", ".join(f"``{name.replace('_', '-')}={typed(value)}``" for name, value in other.items())
+    lines = [f"Defaults: data ``{rule.data}``, {net}{values and ', and ' + values}.", ""]
+    rows = [
+        (f"``--{row.name.replace('_', '-')}``", default(row.value), default(row.common), plain(row.reason))
+        for row in departures
+    ]
+    return "\n".join([*lines, *(table(("setting", "default here", "of every rule", "reason"), rows) if rows else ())])
 
 
 def paragraph(line: str) -> str:
