@@ -4,6 +4,7 @@ At each ``yield`` the loop runs backward, steps the owner and drops the gradient
 next block runs and memory is flat in depth. The generator resumes after the update.
 """
 
+import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -275,17 +276,19 @@ class Trainer(nn.Module, ABC):
                 raise InputError(f"this net was built for shape and classes {built}, not {wanted}: make a new trainer")
             return
         contract.check_task(type(self).__name__, self.tasks, self.data, spec)
-        before = {name: dict(value) if isinstance(value, dict) else value for name, value in vars(self).items()}
+        attributes = [vars(self), *(value for part in (self, *self.children()) for value in vars(part).values())]
+        before = [(value, copy.copy(value)) for value in attributes if isinstance(value, dict | set)]
         try:
             self._build(spec, seed)
         except BaseException:  # unbuilt again, so that the next call meets the same refusal and not half a net
-            vars(self).clear()
-            vars(self).update(before)
+            for value, kept in before:  # in place: handles of hooks refer to these dictionaries
+                value.clear()
+                value.update(kept)
             raise
 
     def _build(self, spec: "Spec", seed: int) -> None:
         rule = type(self).__name__
-        self.spec, self.heads = spec, nn.ModuleList(self.heads)  # a list of its own: setup may append to it
+        self.spec = spec
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))

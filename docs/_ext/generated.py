@@ -86,7 +86,7 @@ def rule_page(name: str, file: Path, results: str) -> str:
 
 
 def defaults(rule: type[Trainer]) -> str:
-    """Name a rule's data, net and own defaults; those that leave the ones of every rule have their reasons beside them."""
+    """Name a rule's data, net and own defaults, with the reason of each that leaves the common one."""
     net = f"net ``{rule.net}``" if rule.net else "the net of the data set"
     departures = rule.departures()
     other = {name: value for name, value in rule.prefer.items() if name not in {row.name for row in departures}}

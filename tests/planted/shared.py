@@ -144,6 +144,18 @@ MUTANTS = {
         'state.pop("global")',
         ["training/test_loop.py::test_dropout_augmentation_momentum_and_early_stop_resume_exactly"],
     ),
+    "trainer: half a net after a refusal": Mutant(
+        "training/trainer.py",
+        "                value.update(kept)\n            raise\n",
+        "                value.update(kept)\n            self.spec = spec\n            raise\n",
+        ["training/test_contract.py::test_a_trainer_that_setup_refused_is_unbuilt_and_refuses_again[net by its name]"],
+    ),
+    "monitor: steps of the epoch": Mutant(
+        "training/learner.py",
+        "record_loss(key, loss, self.cursor.steps)",
+        "record_loss(key, loss, self.cursor.batch)",
+        ["training/test_loop.py::test_the_step_that_diverged_is_counted_over_the_run[3]"],
+    ),
     "owners: biases decay": Mutant(
         "training/optimizers.py",
         '"weight_decay": 0.0',
