@@ -85,7 +85,7 @@ def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | No
         reason = str(error)
     try:
         sources, _ = find(name, gpus=[])
-    except EnergyError:  # NVML does not start: then all visible GPUs are none, with the reason
+    except EnergyError:  # no NVML: this meter counts no GPU and says why
         return Meter(name, sync, earlier)
     return Meter(name, sync, earlier, sources=[*sources, Absent("gpu", reason)])  # NVML does not know this GPU
 

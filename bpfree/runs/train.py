@@ -67,6 +67,7 @@ def train(
     Raises:
         InputError: the request cannot be met; nothing was written.
         RunFailed: the run diverged or could not write; the record says so and the last good checkpoint is kept.
+        Exception: any error of a callback, a meter or the rule, as it was raised; the record says so too.
     """
     names = {"algo": algo, "data": data, "net": net}
     values: dict[str, Any] = {**{key: value for key, value in names.items() if value is not None}, **settings}
