@@ -7,7 +7,7 @@ flat namespace, so ``--lr 0.01``, ``--set lr=0.01``, ``lr: 0.01`` in a file and 
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, dataclass_transform
 
 import pydantic
@@ -30,6 +30,7 @@ def setting(
     unit: str = "",
     search: Sequence | None = None,
     search_if: Mapping[str, Any] | None = None,
+    absolute: Callable[[str], str] | None = None,
     **limits: Any,
 ) -> Any:
     """Declare one setting.
@@ -40,9 +41,10 @@ def setting(
         unit: printed beside the value, for example ``"s"``.
         search: ``(low, high)``, ``(low, high, "log")`` or a list of choices: the range a search may use.
         search_if: other settings -> the value with which this one has an effect, so that a search may try it.
+        absolute: of a setting that names a file: the value that names the same file from any folder.
         **limits: ``ge``, ``gt``, ``le``, ``lt``, as pydantic has them.
     """
-    extra: dict[str, Any] = {"unit": unit, "search": search, "search_if": search_if or {}}
+    extra: dict[str, Any] = {"unit": unit, "search": search, "search_if": search_if or {}, "absolute": absolute}
     return pydantic.Field(default, description=help, json_schema_extra=extra, **limits)
 
 
@@ -58,6 +60,7 @@ class Option:
     range: str
     search: Sequence | None
     search_if: Mapping[str, Any]
+    absolute: Callable[[str], str] | None
 
     @property
     def flag(self) -> str:
@@ -93,6 +96,7 @@ def options(cls: type) -> list[Option]:
                 " | ".join(choices) or ", ".join(limits),
                 extra["search"],
                 extra["search_if"],
+                extra["absolute"],
             )
         )
     return declared
@@ -175,6 +179,16 @@ def resolve(classes: Iterable[type], values: Mapping[str, Any], prefer: Mapping[
     return [
         build(cls, {k: v for k, v in merged.items() if k in fields}) for cls, fields in zip(classes, names, strict=True)
     ]
+
+
+def with_absolute_paths(instance: Any) -> Any:
+    """Settings that name the same files from any folder."""
+    paths = {}
+    for option in options(type(instance)):
+        value = getattr(instance, option.name)
+        if option.absolute and value:
+            paths[option.name] = option.absolute(value)
+    return dataclasses.replace(instance, **paths)
 
 
 def as_dict(*instances: Any) -> dict[str, Any]:

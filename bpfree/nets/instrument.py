@@ -7,6 +7,7 @@ records every answer; ``replay`` takes the answers from such a recording instead
 """
 
 import json
+import os
 from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
-from bpfree.config.user_files import file_and_object, module_of
-from bpfree.errors import InputError
+from bpfree.config.user_files import absolute, file_and_object, module_of
+from bpfree.errors import InputError, RunFailed
 from bpfree.nets.physical.layer import layers, needed_ports
 from bpfree.nets.physical.process import Failed, Process
 from bpfree.nets.physical.settings import PhysicalSettings
@@ -30,14 +31,30 @@ if TYPE_CHECKING:
 Measure = Callable[[np.ndarray], object]
 
 
+def _absolute(instrument: str) -> str:
+    """``FILE.py:function`` with the absolute path of the file; a command as it is."""
+    file = _function_file(instrument)
+    return absolute(instrument) if file else instrument
+
+
+def _function_file(instrument: str) -> tuple[Path, str] | None:
+    """File and function of ``FILE.py:function``; None: a command, which may end in .py as well."""
+    file = file_and_object(instrument)
+    return file if file and file[1] else None
+
+
 @settings
 class Settings(PhysicalSettings):
-    instrument: str = setting("", "FILE.py:function, or a command that reads and writes lines of JSON")
+    instrument: str = setting(
+        "", "FILE.py:function, or a command that reads and writes lines of JSON", absolute=_absolute
+    )
     outputs: int | None = setting(None, "number of values that it returns (none: as many as inputs)", ge=1)
     timeout_s: float = setting(10.0, "longest wait for an answer of a process", unit="s", gt=0)
     retries: int = setting(2, "number of times that a failed measurement is repeated", ge=0)
-    tape: str | None = setting(None, "file to record every answer in")
-    replay: str | None = setting(None, "recording to take the answers from, instead of the instrument")
+    tape: str | None = setting(None, "file to record every answer in", absolute=os.path.abspath)
+    replay: str | None = setting(
+        None, "recording to take the answers from, instead of the instrument", absolute=os.path.abspath
+    )
 
 
 class Instrument(System):
@@ -64,8 +81,7 @@ class Instrument(System):
         settings = self.settings
         if settings.replay is not None:
             return from_recording(Path(settings.replay))
-        file = file_and_object(settings.instrument)
-        if file and file[1]:  # else a command, which may end in .py as well
+        if file := _function_file(settings.instrument):
             return from_function(*file)
         process = self.process = Process(settings.instrument)
 
@@ -92,8 +108,7 @@ class Instrument(System):
             attempts = self.settings.retries + 1
             raise InputError(f"the instrument gave no valid answer in {attempts} attempts; the last error: {why}")
         if self.settings.tape is not None:
-            with Path(self.settings.tape).open("a", encoding="utf-8") as tape:
-                tape.write(json.dumps({"x": x.tolist(), "y": y.tolist()}) + "\n")
+            record_answer(Path(self.settings.tape), x, y)
         return torch.from_numpy(y).to(e)
 
     def _checked(self, x: np.ndarray, answer: object) -> np.ndarray:
@@ -113,6 +128,24 @@ class Instrument(System):
         if len(x) > 1 and (x != x[0]).any() and (y == y[0]).all():
             raise Failed("its answer is constant: the same for different inputs")
         return y
+
+
+def record_answer(tape: Path, x: np.ndarray, y: np.ndarray) -> None:
+    """Append an answer to a recording.
+
+    Args:
+        tape: the recording.
+        x: inputs ``(B, inputs)``.
+        y: answer ``(B, outputs)``.
+
+    Raises:
+        RunFailed: the file cannot be written.
+    """
+    try:
+        with tape.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"x": x.tolist(), "y": y.tolist()}) + "\n")
+    except OSError as error:
+        raise RunFailed(f"could not write the tape {tape}: {error.strerror or error}") from error
 
 
 def from_function(file: Path, name: str) -> Measure:

@@ -31,9 +31,17 @@ if TYPE_CHECKING:
 SIZES, SEED = (100, 200, 100), 0  # widths of the fitted model, as in PhyLL, and its seed
 
 
+def _absolute(pairs: str) -> str:
+    """The absolute path of a file that is here; a name that is looked up in $BPFREE_DATA_DIR as it is."""
+    path = locations.path(pairs)
+    return os.path.abspath(path) if path.is_file() else pairs
+
+
 @settings
 class Settings(PhysicalSettings):
-    pairs: str = setting("acoustic_pairs.npz", "file of measured pairs, here or in $BPFREE_DATA_DIR")
+    pairs: str = setting(
+        "acoustic_pairs.npz", "file of measured pairs, here or in $BPFREE_DATA_DIR", absolute=_absolute
+    )
     fit_steps: int = setting(4000, "batches of 100 pairs in the fit", ge=1)
     relative_noise: float = setting(0.05, "noise as a share of each output; 0.05 is what the recording shows", ge=0)
 

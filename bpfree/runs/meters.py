@@ -26,7 +26,8 @@ from bpfree.config.resolve import Kind
 from bpfree.config.user_files import absolute, file_and_object
 from bpfree.errors import InputError
 from energy import EnergyError, Meter, Source
-from energy.sources.find import BACKENDS
+from energy.sources.find import BACKENDS, find
+from energy.sources.source import Absent
 
 if TYPE_CHECKING:
     import torch
@@ -67,16 +68,26 @@ def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | No
 
     Args:
         name: as for `make_meter`.
-        device: what the run computes on.
+        device: on which the run computes.
         sync: called before every reading.
         earlier: readings of the run that this one resumes.
+
+    Raises:
+        InputError: as `make_meter` does.
+        EnergyError: as `make_meter` does, except that ``auto`` goes without a GPU that cannot be read, and says why.
     """
+    gpus = _gpus(device)
     try:
-        return make_meter(name, sync, earlier, _gpus(device))
-    except EnergyError:
+        return make_meter(name, sync, earlier, gpus)
+    except EnergyError as error:
         if name != "auto":
             raise
-        return Meter(name, sync, earlier)  # NVML is not there, or does not know this GPU: the record says so
+        reason = str(error)
+    try:
+        sources, _ = find(name, gpus=[])
+    except EnergyError:  # no NVML: this meter counts no GPU and says why
+        return Meter(name, sync, earlier)
+    return Meter(name, sync, earlier, sources=[*sources, Absent("gpu", reason)])  # NVML does not know this GPU
 
 
 def _sources(loaded: Callable[[], Any], name: str) -> list[Source]:

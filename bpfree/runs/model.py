@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from bpfree.config.settings import build
+from bpfree.config.user_files import file_and_object
 from bpfree.data import reader_of, verification
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
 from bpfree.data.images.folder import opened
@@ -22,7 +23,7 @@ from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
-from bpfree.runs import record as run_record
+from bpfree.runs import record as records
 from bpfree.runs.inputs import normalised
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.training.data import Spec
@@ -133,7 +134,7 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     for key in overrides:
         if key not in OVERRIDES:
             raise unknown("override", key, OVERRIDES)
-    config, record = read_config(path), run_record.read(path / RECORD)
+    config, record = read_config(path), records.read(path / RECORD)
     if not (path / MODEL).exists():
         raise InputError(f"{path} holds no model yet: go on with bpfree train --resume {path}")
     readout = overrides.pop("readout", None)
@@ -141,10 +142,13 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
     if algo is None and name.isidentifier() and name not in RULES.choices():
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
-    hashes = record["algo_sha256"], RULES.source_hash(name)
-    if None not in hashes and hashes[0] != hashes[1]:
-        warnings.warn(f"the rule file {name} has changed since {path} was trained with it", stacklevel=2)
+    if algo is None and (file := file_and_object(name)) and not file[0].is_file():
+        call = f"bpfree.load(…, algo={file[1] or 'Class'})"
+        raise InputError(f"the rule file {file[0]} does not exist: restore it, or give its class, {call}")
     run = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
+    hashes = record["algo_sha256"], RULES.source_hash(run.algo, run.cls)
+    if None not in hashes and hashes[0] != hashes[1]:
+        warnings.warn(f"the rule file {run.algo} has changed since {path} was trained with it", stacklevel=2)
     device = pick_device(run.loop_settings.device)
     trainer = run.build()
     trainer.streams = Streams(config["seed"], device)

@@ -12,7 +12,7 @@ import yaml
 
 from bpfree import data as data_room
 from bpfree import nets
-from bpfree.config.settings import as_dict, resolve, setting, settings
+from bpfree.config.settings import as_dict, resolve, setting, settings, with_absolute_paths
 from bpfree.config.user_files import absolute, short_name
 from bpfree.data import locations
 from bpfree.data.settings import DataSettings
@@ -155,7 +155,7 @@ def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[
     data = cls.data if data is None else data
     net = net or default_net(cls, data)
     classes = settings_of(cls, data, net).values()
-    rule, shape, source, loop = resolve(classes, values, cls.prefer)
+    rule, shape, source, loop = map(with_absolute_paths, resolve(classes, values, cls.prefer))
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # the same from anywhere
         source = dataclasses.replace(source, data_dir=os.path.abspath(locations.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))

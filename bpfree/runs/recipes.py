@@ -12,7 +12,6 @@ A recipe is a flat configuration, as in ``config.yaml``, with a few words more:
 Recipes are the files ``examples/recipes/*.yaml`` of the checkout; an installed package has them in ``bpfree/recipes``.
 """
 
-import json
 import os
 import statistics
 from collections.abc import Mapping, Sequence
@@ -164,7 +163,7 @@ def run(
     """
     from bpfree.runs.provenance import sha256_of
     from bpfree.runs.train import train
-    from bpfree.training.files import write_atomically
+    from bpfree.training.files import write_json
     from bpfree.training.run_folder import CONFIG
 
     change = f"-changed-{sha256_of(recipe.config)[:6]}" if recipe.changed else ""  # no two changes share a folder
@@ -177,8 +176,7 @@ def run(
         if records[-1]["status"] == "stopped":
             break
     summary = summarise(recipe, records, out)
-    text = json.dumps(summary, indent=1) + "\n"
-    write_atomically(out / SUMMARY, lambda file: file.write(text.encode()))
+    write_json(summary, out / SUMMARY, "summary")
     return summary
 
 

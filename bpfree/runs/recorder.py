@@ -10,7 +10,7 @@ import torch
 
 from bpfree.rules import RULES
 from bpfree.runs import provenance
-from bpfree.runs import record as energy_record
+from bpfree.runs import record as records
 from bpfree.runs.plan import Plan
 from bpfree.training.data import Data
 from bpfree.training.distributed import world
@@ -62,7 +62,7 @@ class Recorder:
         seed, config = plan.loop_settings.seed, plan.config
         self.loop = loop
         self.facts = {
-            "schema": energy_record.SCHEMA,
+            "schema": records.SCHEMA,
             "command": self.command,
             "config": config,
             "config_sha256": provenance.sha256_of(config),
@@ -140,8 +140,8 @@ class Recorder:
             **self.origin,
         }
         if world()[0] > 0:
-            return energy_record.validated(record)
-        return energy_record.write(record, self.path / RECORD)
+            return records.validated(record)
+        return records.write(record, self.path / RECORD)
 
 
 def now() -> str:

@@ -242,13 +242,16 @@ class Record(Part):
     memory: Memory = field("memory")
     energy: dict[str, Window] = field("reading of each window: setup, train, validate, save, predict")
     meter: dict[str, Any] = field("description of the meter (`energy.Meter.describe`)", default={})
-    co2e: dict[str, Any] | None = field("emissions derived from the energy (`energy.carbon.co2e`)", default=None)
+    co2e: dict[str, Any] | None = field(
+        "emissions derived from the energy (`energy.carbon.co2e`); bpfree writes null, as reports derive them",
+        default=None,
+    )
     operations: Operations | None = field("operations of a prediction, where the rule counts them", default=None)
     external_systems: list[ExternalSystem] = field("physical systems that the net worked with", default=[])
     model_sha256: str | None = field("SHA-256 of ``model.safetensors``", default=None)
     resumes: int = field("times that the run was resumed")
     history: list[dict[str, Any]] = field("an entry for each epoch, as in ``history.jsonl``")
-    warnings: list[str] = field("reasons to trust the run less", default=[])
+    warnings: list[str] = field("reserved, and empty: reasons to trust the run less", default=[])
     extensions: dict[ExtensionName, dict[str, Any]] = field("facts beside this schema, by name", default={})
     fake: bool = field("true when a test double metered the run", default=False)
     record_sha256: str | None = field("SHA-256 of the canonical JSON of all other fields", default=None)

@@ -12,10 +12,10 @@ import safetensors.torch
 import torch
 import yaml
 
-from bpfree.errors import InputError, RunFailed
+from bpfree.errors import InputError
 from bpfree.rules import RULES
 from bpfree.runs import provenance
-from bpfree.runs import record as energy_record
+from bpfree.runs import record as records
 from bpfree.runs.history_file import HistoryFile
 from bpfree.runs.meters import meter_for
 from bpfree.runs.plan import NAMES, Plan, algo_name, default_folder, plan, read_config
@@ -23,12 +23,11 @@ from bpfree.runs.recorder import Recorder
 from bpfree.runs.results import keep_best_so_far, tested
 from bpfree.training import contract
 from bpfree.training.checkpoint import unshared
-from bpfree.training.distributed import process_group, world
+from bpfree.training.distributed import gathered, process_group, world
 from bpfree.training.files import write_atomically
 from bpfree.training.loop import Loop
 from bpfree.training.run_folder import MODEL, RECORD, ReadOnlyFolder, RunFolder
 from bpfree.training.trainer import Trainer
-from energy import EnergyError
 
 
 def train(
@@ -68,6 +67,7 @@ def train(
     Raises:
         InputError: the request cannot be met; nothing was written.
         RunFailed: the run diverged or could not write; the record says so and the last good checkpoint is kept.
+        Exception: any error of a callback, a meter or the rule, as it was raised; the record says so too.
     """
     names = {"algo": algo, "data": data, "net": net}
     values: dict[str, Any] = {**{key: value for key, value in names.items() if value is not None}, **settings}
@@ -78,29 +78,36 @@ def train(
             raise InputError(f"no rule given: choose algo from {', '.join(RULES.choices())}")
         algo, data, net = (values.pop(name, None) for name in NAMES)
         planned = plan(algo, data, net, values)
-        return _Run(planned, Path(out) if out else default_folder(planned), meter, callbacks, command).go()
+        path = Path(out) if out else gathered(default_folder(planned))[0]  # every process draws other random digits
+        return _Run(planned, path, meter, callbacks, command).go()
 
 
 def _resume(path: Path, values: dict, out: Any, meter: str, callbacks: Sequence[Any], command: str | None) -> dict:
     """Go on with the run in ``path``; names and ``values`` beside it must agree with its configuration."""
     if out is not None:
         raise InputError("out and resume exclude each other: a resumed run stays in its folder")
-    stored, data = read_config(path), values.get("data")
-    names = {key: algo_name(values[key]) if key == "algo" else values[key] for key in ("algo", "net") if key in values}
-    names |= {"data": data} if isinstance(data, str) else {}
-    _agree(path, stored, names)
-    merged = {**stored, **values}
-    planned = plan(merged.pop("algo"), merged.pop("data"), merged.pop("net"), merged)
-    _agree(path, stored, {key: value for key, value in planned.config.items() if key in values and key not in NAMES})
-    previous = energy_record.read(path / RECORD) if (path / RECORD).exists() else None
-    if previous and previous["status"] == "finished":
-        previous["folder"] = str(path)  # it may have been moved
-        return previous
-    if previous and previous["algo_sha256"] != RULES.source_hash(planned.algo, planned.cls):
-        raise InputError(
-            f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"
-        )
-    return _Run(planned, path, meter, callbacks, command, resume=True, previous=previous).go()
+    planned = _plan_again(path, values)
+    if record := _finished(path):  # before the lock, as the folder may be one that cannot be written
+        return record
+    folder = RunFolder(path, resume=True) if world()[0] == 0 else ReadOnlyFolder(path, resume=True)
+    with contextlib.closing(folder):  # from here on no other process changes what is read
+        return _finished(path) or _Run(planned, path, meter, callbacks, command, folder).go()
+
+
+def _plan_again(path: Path, values: Mapping[str, Any]) -> Plan:
+    """The plan of the run in ``path``, which ``values`` must not change. A setting that it lacks has its default."""
+    stored, names = read_config(path), {key: values[key] for key in NAMES if key in values}
+    texts = {key: algo_name(value) if key == "algo" else value for key, value in names.items()}
+    _agree(path, stored, {key: text for key, text in texts.items() if isinstance(text, str)})
+    before, now = (_planned({**stored, **changes}) for changes in (names, values))
+    _agree(path, before.config, {key: now.config[key] for key in values if key not in NAMES})
+    return now
+
+
+def _planned(config: Mapping[str, Any]) -> Plan:
+    values = dict(config)
+    algo, data, net = (values.pop(name) for name in NAMES)
+    return plan(algo, data, net, values)
 
 
 def _agree(path: Path, stored: Mapping[str, Any], values: Mapping[str, Any]) -> None:
@@ -110,8 +117,31 @@ def _agree(path: Path, stored: Mapping[str, Any], values: Mapping[str, Any]) -> 
             raise InputError(f"{path} was started with {key} = {stored[key]}, not {value}: leave it out, or start anew")
 
 
+def _finished(path: Path) -> dict[str, Any] | None:
+    """The record of the run in ``path``, if it is finished."""
+    record = _record(path)
+    if record.get("status") != "finished":
+        return None
+    record["folder"] = str(path)  # it may have been moved
+    return record
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """The record of the run in ``path``; empty if it ended before it wrote one."""
+    return records.read(path / RECORD) if (path / RECORD).exists() else {}
+
+
 class _Run:
-    """One run from its plan to its record; see `train` for the arguments."""
+    """One run from its plan to its record.
+
+    Args:
+        planned: the plan.
+        path: of the folder.
+        meter: name of the meter, as for `train`.
+        callbacks: as for `train`.
+        command: as for `train`.
+        folder: of the run to go on with; None: a new run makes its folder when it begins.
+    """
 
     def __init__(
         self,
@@ -120,20 +150,22 @@ class _Run:
         meter: str,
         callbacks: Sequence[Any],
         command: str | None,
-        *,
-        resume: bool = False,
-        previous: Mapping[str, Any] | None = None,
+        folder: ReadOnlyFolder | None = None,
     ):
-        self.plan, self.path, self.resume, self.callbacks = planned, path, resume, list(callbacks)
-        self.writes, self.previous = world()[0] == 0, previous or {}
+        self.plan, self.path, self.folder, self.callbacks = planned, path, folder, list(callbacks)
+        self.writes, self.previous = world()[0] == 0, _record(path) if folder else {}
         device = torch.device(planned.loop_settings.device)
-        if path.exists() and not resume and self.writes:
+        if path.exists() and not folder and self.writes:
             raise InputError(f"{path} exists: choose another --out, or go on with --resume {path}")
-        saved = ReadOnlyFolder(path, resume).load()  # a damaged checkpoint shows here, before anything changes
+        if self.previous and self.previous["algo_sha256"] != RULES.source_hash(planned.algo, planned.cls):
+            raise InputError(
+                f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"
+            )
+        saved = folder.load() if folder else None  # a damaged checkpoint shows here, before anything changes
         earlier = saved["energy"] if saved else {}
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
         self.meter = meter_for(meter if self.writes else "none", device, sync, earlier)
-        self.recorder = Recorder(planned, path, self.meter, earlier, command, resume, self.previous)
+        self.recorder = Recorder(planned, path, self.meter, earlier, command, folder is not None, self.previous)
 
     def go(self) -> dict[str, Any]:
         """Train, test and write; returns the record."""
@@ -153,27 +185,24 @@ class _Run:
                 )
             self.recorder.begin(loop, data)
             del data  # else the raw examples would stay beside the ones that the loop moves to the device
-            folder = loop.folder = self._folder()
+            folder = loop.folder = self.folder or self._new_folder()
             if isinstance(folder, RunFolder):
                 loop.callbacks.append(HistoryFile(folder))
             try:
                 return self._train(loop)
             except BaseException as error:
                 self._failed(error)
-                if isinstance(error, OSError | EnergyError):
-                    raise RunFailed(f"could not write in {self.path}: {error}") from error
                 raise
             finally:
                 for callback in self.callbacks:
                     if hasattr(callback, "close"):
                         callback.close()
-                if isinstance(folder, RunFolder):
-                    folder.close()
+                folder.close()
 
-    def _folder(self) -> RunFolder | ReadOnlyFolder:
+    def _new_folder(self) -> ReadOnlyFolder:
         if not self.writes:
-            return ReadOnlyFolder(self.path, self.resume)
-        return RunFolder(self.path, self.resume, yaml.safe_dump(self.plan.config, sort_keys=False))
+            return ReadOnlyFolder(self.path, resume=False)
+        return RunFolder(self.path, config=yaml.safe_dump(self.plan.config, sort_keys=False))
 
     def _train(self, loop: Loop) -> dict[str, Any]:
         recorder = self.recorder
@@ -197,8 +226,8 @@ class _Run:
         """A run that never took a step leaves nothing; one that did says in its record how it ended."""
         if not self.writes:
             return
-        if not self.resume and self.loop.cursor.steps == 0:
+        if not self.folder and self.loop.cursor.steps == 0:
             shutil.rmtree(self.path, ignore_errors=True)
         elif isinstance(error, Exception):
-            with contextlib.suppress(EnergyError, OSError):
+            with contextlib.suppress(Exception):  # the first error is the cause: a second one must not hide it
                 self.recorder.write(status="failed", error=str(error) or type(error).__name__)

@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], Any], kind: str = "
         temporary.unlink(missing_ok=True)
 
 
-def write_text(text: str, path: Path, kind: str) -> None:
+def write_text(text: str, path: Path, kind: str = "") -> None:
     """Put ``text`` at ``path`` in one step.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bpfree.errors import InputError
 from bpfree.training.checkpoint import read, write
-from bpfree.training.files import locked, write_atomically
+from bpfree.training.files import locked, write_text
 
 CONFIG, RECORD, HISTORY = "config.yaml", "run.json", "history.jsonl"
 LAST, BEST, MODEL = "last.ckpt", "best.ckpt", "model.safetensors"
@@ -38,6 +38,9 @@ class ReadOnlyFolder(NoFolder):
 
     def load(self) -> dict | None:
         return read(self.path / LAST) if self.resume and (self.path / LAST).exists() else None
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class RunFolder(ReadOnlyFolder):
@@ -75,11 +78,7 @@ class RunFolder(ReadOnlyFolder):
     def write_history(self, history: list[dict]) -> None:
         """Write ``history.jsonl`` anew, one line an epoch."""
         text = "".join(json.dumps(entry) + "\n" for entry in history)
-        self.write_text(HISTORY, text)
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write the file ``name`` of the folder."""
-        write_atomically(self.path / name, lambda file: file.write(text.encode()))
+        write_text(text, self.path / HISTORY)
 
     def close(self) -> None:
         """Let other processes work in the folder."""
@@ -93,7 +92,7 @@ def _make(path: Path, config: str) -> None:
         if path.exists():
             raise FileExistsError
         temporary.mkdir(parents=True)
-        write_atomically(temporary / CONFIG, lambda file: file.write(config.encode()))
+        write_text(config, temporary / CONFIG)
         temporary.rename(path)
     except FileExistsError:
         raise InputError(f"{path} exists: choose another --out, or go on with --resume {path}") from None

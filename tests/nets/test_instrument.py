@@ -14,7 +14,7 @@ from small_instrument import answer
 
 import bpfree
 from bpfree import nets
-from bpfree.errors import InputError
+from bpfree.errors import InputError, RunFailed
 from bpfree.training.data import Spec
 
 BENCH = Path(__file__).with_name("small_instrument.py")
@@ -204,3 +204,9 @@ def test_simulated_physics_has_no_energy_figure(tmp_path: Path, capsys):
     assert "optics: physical calls" in printed
     assert "optics: digital multiply-adds" in printed
     assert json.loads((tmp_path / "run" / "run.json").read_text())["energy"] == record["energy"]
+
+
+def test_a_tape_that_cannot_be_written_is_named(function: str, tmp_path: Path):
+    system = system_of(f"{function}:measure", tape=str(tmp_path / "no folder" / "tape.jsonl"))
+    with pytest.raises(RunFailed, match=r"could not write the tape .*tape\.jsonl: No such file or directory"):
+        system.measure(inputs())

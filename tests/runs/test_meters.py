@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from small import tiny
 
 import bpfree
 from bpfree.runs import meters
 from energy import EnergyError
+from energy.sources import nvml
 
 PLUG = """
 from energy import Point, Source
@@ -109,6 +113,50 @@ def test_two_sources_of_one_component_are_refused(file: Path):
     file.write_text(PLUG + '\ndef twice():\n    return [Plug("cpu"), Plug("cpu")]\n', encoding="utf-8")
     with pytest.raises(EnergyError, match="two sources read the component 'cpu'"):
         meters.make_meter(f"{file}:twice")
+
+
+class Refusal(Exception):
+    """NVMLError of the double below."""
+
+    value = 3
+
+
+class TwoBoards:
+    """A double for the pynvml module: two boards, each with a counter of 100 W."""
+
+    NVMLError = Refusal
+
+    def __getattr__(self, call: str):
+        def board(*arguments):
+            values = {
+                "nvmlInit": None,
+                "nvmlShutdown": None,
+                "nvmlDeviceGetCount": 2,
+                "nvmlDeviceGetHandleByIndex": arguments[0] if arguments else None,
+                "nvmlDeviceGetName": f"Board {arguments[0]}" if arguments else "",
+                "nvmlDeviceGetUUID": f"GPU-{arguments[0]}" if arguments else "",
+                "nvmlSystemGetDriverVersion": "1",
+                "nvmlDeviceGetTotalEnergyConsumption": 100 * int(1e3 * time.monotonic()),
+            }
+            if call not in values:
+                raise Refusal(call)
+            return values[call]
+
+        return board
+
+
+@pytest.mark.parametrize(("uuid", "known"), [("1", True), ("of-a-slice", False)])
+def test_boards_of_others_are_never_counted(monkeypatch: pytest.MonkeyPatch, uuid: str, known: bool):
+    monkeypatch.setattr(nvml, "module", TwoBoards)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))
+    with meters.meter_for("auto", torch.device("cuda:0"), None, None) as meter:
+        components = meter.describe()["components"]
+    gpus = {name: part for name, part in components.items() if name.startswith("gpu")}
+    if known:
+        assert [(part["device"], part["method"]) for part in gpus.values()] == [("Board 1", "measured:counter")]
+    else:
+        assert [part["method"] for part in gpus.values()] == ["unavailable"]
+        assert "no GPU 'GPU-of-a-slice' here; NVML sees: 0 (GPU-0), 1 (GPU-1)" in gpus["gpu"]["reason"]
 
 
 def test_an_unknown_meter_is_answered_with_the_backends():

@@ -1,5 +1,8 @@
 """A plan: checked once, then handed on as it is."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 import bpfree
@@ -30,3 +33,25 @@ def test_the_probe_is_a_setting_of_runs_and_none_of_the_loop():
     assert settings_of("backprop")["run"] is RunSettings
     with pytest.raises(bpfree.InputError, match="probe"):
         plan("backprop", "mnist", None, VALUES).build().fit(([[0.0], [1.0]], [0, 1]), probe=True)
+
+
+@pytest.mark.parametrize(
+    ("net", "name", "value", "expected"),
+    [
+        ("instrument", "instrument", "bench.py:bench", "{here}/bench.py:bench"),
+        ("instrument", "instrument", "python bench.py", "python bench.py"),
+        ("instrument", "instrument", "bench.py", "bench.py"),  # a command that is in the PATH
+        ("instrument", "tape", "answers.jsonl", "{here}/answers.jsonl"),
+        ("instrument", "replay", "../answers.jsonl", "{above}/answers.jsonl"),
+        ("instrument", "replay", None, None),
+        ("measured", "pairs", "here.npz", "{here}/here.npz"),
+        ("measured", "pairs", "elsewhere.npz", "elsewhere.npz"),  # looked up in $BPFREE_DATA_DIR
+    ],
+)
+def test_a_setting_that_names_a_file_names_it_from_any_folder(tmp_path, monkeypatch, net, name, value, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("here.npz").touch()
+    planned = plan("physical-ff", "vowels", net, {**VALUES, name: value})
+    if expected:
+        expected = expected.format(here=Path.cwd(), above=Path.cwd().parent).replace("/", os.sep)
+    assert planned.config[name] == expected

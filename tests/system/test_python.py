@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -215,6 +216,33 @@ def test_a_rule_of_a_notebook_is_loaded_by_its_class(arrays, tmp_path):
     with pytest.raises(bpfree.InputError, match=r"the rule Typed is in no file: give its class"):
         bpfree.load(tmp_path / "run")
     assert isinstance(bpfree.load(tmp_path / "run", algo=typed).trainer, typed)
+
+
+def test_a_rule_whose_file_was_moved_is_loaded_by_its_class(tmp_path):
+    file = tmp_path / "moved_rule.py"
+    file.write_text("from bpfree.rules.mono_forward import MonoForward\nclass Mine(MonoForward):\n    pass\n")
+    bpfree.train(f"{file}:Mine", f"npz:{DIGITS}", out=tmp_path / "run", **TINY)
+    new = file.rename(tmp_path / "new_place.py")
+    message = r"moved_rule\.py does not exist: restore it, or give its class, bpfree\.load\(…, algo=Mine\)"
+    with pytest.raises(bpfree.InputError, match=message):
+        bpfree.load(tmp_path / "run")
+    mine = rules.rule(f"{new}:Mine")
+    assert isinstance(bpfree.load(tmp_path / "run", algo=mine).trainer, mine)
+
+
+def test_a_net_around_an_instrument_is_loaded_from_any_folder(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "bench.py").write_text("def bench(x):\n    return x**2\n")
+    monkeypatch.chdir(tmp_path)
+    values = {**TINY, "hidden": (8,), "instrument": "bench.py:bench", "tape": "tape.jsonl"}
+    bpfree.train("physical-ff", "vowels", net="instrument", out=tmp_path / "run", **values)
+    x = np.linspace(-1, 1, 36, dtype=np.float32).reshape(3, 12)
+    expected = bpfree.load("run", device="cpu").config
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    model = bpfree.load("../run")
+    assert model.config["instrument"] == expected["instrument"] == f"{tmp_path / 'bench.py'}:bench"
+    assert len(model.predict(x)) == 3
+    assert not list(Path.cwd().iterdir())  # the tape is the one beside the bench
 
 
 SCRIPT = """

@@ -228,6 +228,32 @@ def test_two_processes_share_one_run(folder):
     assert re.search(r"^ +processes +2$", done.stdout, re.MULTILINE)  # a mean over samples: nothing more to say
 
 
+UNNAMED = """
+import os
+from pathlib import Path
+import bpfree
+
+record = bpfree.train("mono-forward", "vowels", hidden=(8,), epochs=1, device="cpu", threads=1, meter="none")
+Path(f"of-process-{os.environ['RANK']}-{record['folder'].replace('/', '+')}").touch()
+"""
+
+
+def test_two_processes_name_one_folder_when_none_is_given(tmp_path):
+    (tmp_path / "script.py").write_text(UNNAMED)
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "script.py"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    named = {path.name for path in tmp_path.glob("of-process-*")}
+    assert named == {f"of-process-{rank}-runs+{folder.name}" for rank in (0, 1)}
+
+
 def test_probe_adds_every_blocks_readout_accuracy_to_the_history(folder, bpfree):
     done = bpfree("train", *ALGO, *TINY, "--hidden", "32,16", "--probe", "--out", "probed", "--json", cwd=folder)
     (entry,) = json.loads(done.stdout)["history"]
