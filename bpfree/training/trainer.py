@@ -4,7 +4,6 @@ At each ``yield`` the loop runs backward, steps the owner and drops the gradient
 next block runs and memory is flat in depth. The generator resumes after the update.
 """
 
-import copy
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -276,14 +275,13 @@ class Trainer(nn.Module, ABC):
                 raise InputError(f"this net was built for shape and classes {built}, not {wanted}: make a new trainer")
             return
         contract.check_task(type(self).__name__, self.tasks, self.data, spec)
-        attributes = [vars(self), *(value for part in (self, *self.children()) for value in vars(part).values())]
-        before = [(value, copy.copy(value)) for value in attributes if isinstance(value, dict | set)]
         try:
             self._build(spec, seed)
         except BaseException:  # unbuilt again, so that the next call meets the same refusal and not half a net
-            for value, kept in before:  # in place: handles of hooks refer to these dictionaries
-                value.clear()
-                value.update(kept)
+            del self.spec
+            self.heads = nn.ModuleList()
+            if self._build_net is not None:
+                self.blocks = None  # type: ignore[assignment]
             raise
 
     def _build(self, spec: "Spec", seed: int) -> None:

@@ -146,8 +146,8 @@ MUTANTS = {
     ),
     "trainer: half a net after a refusal": Mutant(
         "training/trainer.py",
-        "                value.update(kept)\n            raise\n",
-        "                value.update(kept)\n            self.spec = spec\n            raise\n",
+        "            del self.spec\n            self.heads",
+        "            self.heads",
         ["training/test_contract.py::test_a_trainer_that_setup_refused_is_unbuilt_and_refuses_again[net by its name]"],
     ),
     "monitor: steps of the epoch": Mutant(
