@@ -21,7 +21,6 @@ from bpfree.studies.arms import build_arms, restore_arms
 from bpfree.studies.ledger import Ledger, Say
 from bpfree.studies.options import DEFAULTS, CompareOptions, check_target, definition
 from bpfree.studies.plan import earlier_plan, new_plan
-from bpfree.studies.slot import Slot
 from bpfree.studies.turns import Turns
 from bpfree.studies.workers import Worker
 from bpfree.training.device import pick_device
@@ -99,7 +98,7 @@ def compare(
     else:
         arms, specs = restore_arms(plan["arms"], data, settings)
     check_target(options.target, (spec.metric for spec in specs.values()))
-    environs, notes = workers.slots(options.jobs, meter, settings.get("device", "auto"))
+    environs, notes = workers.environments(options.jobs, meter, settings.get("device", "auto"))
     if meter == "none":
         plan["concurrent_runs"] = max(plan["concurrent_runs"], len(environs))
     plan["warnings"] = list(dict.fromkeys([*plan["warnings"], *notes]))
@@ -112,8 +111,8 @@ def compare(
             say(f"idle power: {idle_s:g} s")
             with meter_for(meter, device, None, None) as idle:
                 ledger.save(idle=idle_power(idle, idle_s))
-        with _slots(environs, folder) as slots:
-            Turns(ledger, specs, slots, meter, command).go()
+        with _workers(environs, folder) as places:
+            Turns(ledger, specs, places, meter, command).go()
     _report(folder)
     return ledger.plan
 
@@ -130,16 +129,14 @@ def _owned(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _slots(environs: Sequence[Mapping[str, str]], folder: Path) -> Iterator[list[Slot]]:
-    """A slot for each environment, with a worker that ends when the block does."""
-    slots: list[Slot] = []
+def _workers(environs: Sequence[Mapping[str, str]], folder: Path) -> Iterator[list[Worker]]:
+    """A worker for each environment; the run that it makes has ended when the block has."""
+    places = [Worker(folder, environ) for environ in environs]
     try:
-        for environ in environs:
-            slots.append(Slot(Worker(folder), environ))
-        yield slots
+        yield places
     finally:
-        for slot in slots:
-            slot.worker.close()
+        for place in places:
+            place.close()
 
 
 def _report(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
     ]
     for arm in found[2], found[4]:
         other = next(a for a in found if a.name == arm.reference)
-        mine, theirs = arm.plan().config, other.plan().config
+        mine, theirs = arm.plan.config, other.plan.config
         assert arm.net_key == other.net_key
         shared = (mine.keys() & theirs.keys()) - {"algo"}
         assert {key for key in shared if mine[key] != theirs[key]} == set()
@@ -65,8 +65,8 @@ def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, t
     found, _, _ = arms.build_arms([str(file), "dfa"], data, None, {"hidden": (16,)})
     mine = [arm for arm in found if arm.role == "control" and arm.algo == str(file)]
     assert [arm.name for arm in mine] == declared
-    assert mine[1].plan().rule_settings.clip == 2
-    assert mine[1].plan().rule_settings.centralise is True
+    assert mine[1].plan.rule_settings.clip == 2
+    assert mine[1].plan.rule_settings.centralise is True
     found, _, _ = arms.build_arms(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
     assert [arm.name for arm in found if arm.role == "control"] == ["dfa:clip=3"]
 

@@ -222,6 +222,30 @@ def test_failed_arm_does_not_stop_the_others_and_is_tried_again(run_study, tmp_p
     assert (tmp_path / "study" / "report.html").exists()
 
 
+@pytest.mark.parametrize("edited", ["class Edited(", "lr 0.01 -> 0.07"], ids=["half-typed", "valid"])
+def test_rule_that_is_edited_meanwhile_changes_nothing_that_is_written(run_study, tmp_path, edited):
+    """A study goes on past an edit that cannot be executed, and keeps the settings that its runs began with."""
+    file, lines = tmp_path / "edited.py", []
+    text = (
+        "from bpfree.config.settings import setting, settings\n"
+        "from bpfree.rules.mono_forward import MonoForward, Settings\n\n\n"
+        "@settings\nclass Tuned(Settings):\n    lr: float = setting(0.01, 'step size', gt=0)\n\n\n"
+        "class Edited(MonoForward):\n    Settings = Tuned\n"
+    )
+    file.write_text(text)
+
+    def edit(line: str) -> None:
+        lines.append(line)
+        if line.startswith("[1/"):  # the first run has ended
+            file.write_text(text.replace("0.01", "0.07") if edited.startswith("lr") else edited)
+
+    plan = run_study(f"{file}:Edited", seeds=1, say=edit)
+    assert "[1/6]" in "".join(lines)
+    assert plan["arms"][0]["settings"]["lr"] == 0.01
+    assert [run["status"] for run in of(plan, BP, studies.OWN) + of(plan, BP, studies.MATCHED)] == ["finished"] * 2
+    assert studies.read(tmp_path / "study")["arms"] == plan["arms"]
+
+
 def test_matched_budget_without_a_twin_says_so(run_study, monkeypatch):
     monkeypatch.setattr(arms, "BASELINE", f"{RULES}/wrong.py:NanLater")
     found = run_study(seeds=1)
@@ -267,11 +291,11 @@ def test_runs_go_side_by_side_only_where_the_meter_can_tell_them_apart(jobs, mon
     monkeypatch.setattr(workers, "_visible_gpus", lambda: ["GPU-a", "GPU-b"])
     alone = [{}]
     each = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("GPU-a", "GPU-b")]
-    assert workers.slots(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
-    assert workers.slots(jobs, "none", "cpu")[0] == alone * jobs
+    assert workers.environments(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
+    assert workers.environments(jobs, "none", "cpu")[0] == alone * jobs
     for meter, device in (("auto", "auto"), ("rapl", "auto"), ("nvml", "cpu")):
-        slots, notes = workers.slots(jobs, meter, device)
-        assert slots == alone
+        environs, notes = workers.environments(jobs, meter, device)
+        assert environs == alone
         assert [f"the runs went one by one, not {jobs} at a time" in note for note in notes] == [True] * (jobs > 1)
 
 

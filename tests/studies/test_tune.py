@@ -70,7 +70,7 @@ def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
     assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
     (found_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
-    config = found_arm.plan().config
+    config = found_arm.plan.config
     assert {name: config[name] for name in params} == params
     assert config["hidden"] == [12]
     assert summary["given"].items() >= {"net": "mlp", "hidden": [12], "epochs": 2}.items()
