@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -201,6 +202,28 @@ def test_study_of_another_kind_is_not_gone_on_with(finished, in_process, data):
     ):
         with pytest.raises(InputError, match=message):
             compare.compare(MF, data, out=finished, **{"seeds": 3, "controls": [], **SMALL, **changes})
+
+
+def test_study_typed_on_the_command_line_goes_on_from_python(finished, tmp_path, in_process, data):
+    """Flags are text; a study of an earlier version kept them so."""
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    plan = studies.read(place)
+    plan["definition"]["settings"] |= {"hidden": "16", "epochs": "2", "threads": "1"}
+    studies.write(plan, place)
+    typed = {**SMALL, "hidden": [16], "epochs": "2"}
+    after = compare.compare(MF, data, out=place, seeds=3, controls=[], **typed)
+    assert after["definition"]["settings"] == {"hidden": [16], "epochs": 2, "threads": 1, "device": "cpu"}
+    assert {run["status"] for run in after["runs"]} == {"finished"}
+    with pytest.raises(InputError, match="was started with settings = "):
+        compare.compare(MF, data, out=place, seeds=3, controls=[], **{**typed, "epochs": "3"})
+
+
+def test_study_that_names_no_folder_has_one_of_its_own(run_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = run_study(out=None, seeds=1)
+    assert re.fullmatch(r"runs.study-npz-digits-[0-9a-f]{6}", plan.pop("folder"))
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert studies.read(folder) == plan
 
 
 def test_folder_that_holds_something_else_is_left_alone(run_study, tmp_path):
