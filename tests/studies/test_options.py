@@ -41,8 +41,8 @@ def test_help_of_the_command_is_that_of_the_declaration(command, cls, name):
 
 
 def test_definition_has_every_field_of_the_study_and_no_other():
-    given = {"algos": ["cafo"], "data": "mnist", "seeds": [0], "controls": None, "settings": {"hidden": (8,)}}
-    defined = definition(CompareOptions(), **given)
+    named = {"algos": ["cafo"], "data": "mnist", "seeds": [0], "controls": None, "settings": {"hidden": (8,)}}
+    defined = definition(CompareOptions(), **named)
     assert defined.keys() == study.Definition.model_fields.keys()
     assert study.Definition(algos=["cafo"], data="mnist", seeds=[0]).model_dump() == {**defined, "settings": {}}
 

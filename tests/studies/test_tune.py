@@ -66,8 +66,8 @@ def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
-    given = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
-    arm, *flags = studies.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
+    fixed = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
+    arm, *flags = studies.as_arm("mono-forward", params, fixed).removeprefix("bpfree compare --algos ").split()
     common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
     assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
     (best_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
@@ -208,8 +208,8 @@ def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
     data = tiny()
     trap = Data(data.spec, data.train, data.val, Untouchable(data.test.x, (data.test.y + 1) % 10))
     values = [
-        [t["val"] for t in tune.tune("mono-forward", given, trials=2, out=tmp_path / n, name="x", **BASE)["found"]]
-        for n, given in (("a", data), ("b", trap))
+        [t["val"] for t in tune.tune("mono-forward", part, trials=2, out=tmp_path / n, name="x", **BASE)["found"]]
+        for n, part in (("a", data), ("b", trap))
     ]
     assert values[0] == values[1]
     assert seen == [None] * 4
@@ -262,11 +262,11 @@ def test_ranges_become_the_distributions_they_say():
 
 def test_nothing_is_searched_for_an_optimizer_that_never_steps(tmp_path):
     """A reservoir solves for its readout: of all settings with a range only the ridge changes anything."""
-    given = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
-    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **given)
+    arguments = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
+    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **arguments)
     assert set(summary["space"]) == {"ridge"}
     with pytest.raises(InputError, match="lr has no effect to search for: reservoir solves for what it learns here"):
-        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **given)
+        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **arguments)
     assert not (tmp_path / "other").exists()
 
 

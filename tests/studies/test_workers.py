@@ -197,8 +197,8 @@ def test_killed_study_keeps_its_folder_until_its_run_has_ended(study, tmp_path, 
         except InputError:
             return None
 
-    found = until(accepted, "the folder stays closed")
-    assert {run["status"] for run in found["runs"]} == {"finished"}
+    plan = until(accepted, "the folder stays closed")
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
     assert not list((tmp_path / "study").glob(f"{LOCK}*"))
 
 
@@ -211,9 +211,9 @@ def test_study_that_is_stopped_waits_for_the_batch_of_its_run(study, tmp_path):
     (tmp_path / "go").touch()
     assert process.wait(MOST_S) == 0
     assert (tmp_path / "trained").exists()
-    found = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
-    assert found["stopped"] is True
-    assert {run["status"] for run in found["runs"]} == {"planned"}
+    plan = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert plan["stopped"] is True
+    assert {run["status"] for run in plan["runs"]} == {"planned"}
 
 
 @pytest.mark.parametrize("alive", [True, False])
