@@ -12,9 +12,9 @@ from pathlib import Path
 
 def programs() -> Path | None:
     """The folder with ``initdb`` and ``pg_ctl``: on the path, or where Debian keeps them; None: not installed."""
-    program = shutil.which("initdb")
+    initdb = shutil.which("initdb")
     folders = [
-        *([Path(program).resolve().parent] if program else []),
+        *([Path(initdb).resolve().parent] if initdb else []),
         *sorted(Path("/usr/lib/postgresql").glob("*/bin")),
     ]
     return next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
