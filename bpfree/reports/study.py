@@ -67,9 +67,10 @@ class Listed(Open):
 
 
 class Definition(Open):
-    """The arguments with which a study was started, as typed: the same ones go on with it.
+    """The arguments with which a study was started: the same ones go on with it.
 
-    A field that a later version adds needs a default, so that studies of today keep their definition.
+    ``settings`` are values; earlier versions kept them as typed (``"1"`` for 1). A field that a later
+    version adds needs a default, so that studies of today keep their definition.
     """
 
     algos: list[str]

@@ -184,14 +184,14 @@ def default_folder(planned: Plan) -> Path:
     return Path("runs") / f"{name}-s{planned.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
 
-def new_folder(kind: str, data: str) -> Path:
-    """The folder of a study that names none, under ``runs``, with random digits.
+def new_folder(kind: str, subject: str) -> Path:
+    """The folder of a comparison or search that names none, under ``runs``, with random digits.
 
     Args:
         kind: the first part of its name.
-        data: the second part: the name of a data set.
+        subject: the second part: the name of a data set or rule.
     """
-    name, _, where = data.partition(":")
+    name, _, where = subject.partition(":")
     parts = (kind, name, Path(where.strip()).stem)
     return Path("runs") / f"{'-'.join(part for part in parts if part)}-{uuid.uuid4().hex[:6]}"
 

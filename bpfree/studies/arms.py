@@ -8,6 +8,7 @@ are noise.
 """
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -66,9 +67,10 @@ class Arm:
     search: dict[str, Any] | None = None
     slug: str = ""
 
-    def plan(self, **changes: Any) -> plans.Plan:
-        """The checked plan of a run of this arm, with some settings changed."""
-        return plans.plan(self.algo, self.data, self.net, {**self.values, **changes})
+    @functools.cached_property
+    def plan(self) -> plans.Plan:
+        """The checked plan of a run of this arm, with the rule as its file was when the study began."""
+        return plans.plan(self.algo, self.data, self.net, self.values)
 
     def matched_epochs(self, passes: float, spec: Spec, cached: Container[str]) -> int:
         """Epochs of each phase with which all phases together see the data at least ``passes`` times.
@@ -78,7 +80,7 @@ class Arm:
             spec: of the data.
             cached: names of the phases with a pass more, which computes their frozen prefix.
         """
-        trainer = self.plan().build()
+        trainer = self.plan.build()
         trainer.build(spec)
         for epochs in range(1, math.ceil(passes)):
             seen = sum(phase.epochs + (phase.name in cached) for phase in trainer.phases(epochs))
@@ -144,7 +146,7 @@ def build_arms(
             except InputError as error:
                 notes.append(f"{text} cannot run beside {first.name} and was left out: {error}")
                 continue
-            if all(arm.plan().config != added.plan().config for arm in arms):
+            if all(arm.plan.config != added.plan.config for arm in arms):
                 arms.append(added)
     if len(keys) == len(typed) > 1:
         notes.append("the arms share no net: each is held against its own backprop twin, never against another arm")
@@ -200,15 +202,13 @@ def _typed(text: str, data: str, net: str | None, common: Mapping[str, Any]) -> 
         if key in SHARED:
             flag = "--" + key.replace("_", "-")
             raise InputError(f"arm {text}: {key} belongs to the whole study, so that all arms run alike: give {flag}")
-    arm = Arm(text, rule, data, net_name, {**_fitting(rule, data, net_name, common), **written}, list(written))
-    arm.plan()
-    return arm
+    return Arm(text, rule, data, net_name, {**_fitting(rule, data, net_name, common), **written}, list(written))
 
 
 def _relative(text: str, arm: Arm, common: Mapping[str, Any], role: str, name: str) -> Arm:
     """A twin or control on the net and data of ``arm``."""
     rule, written = parse(text)
-    plan = arm.plan()
+    plan = arm.plan
     same = as_dict(plan.net_settings, plan.data_settings)
     same |= {key: getattr(plan.rule_settings, key) for key in INHERITED if hasattr(plan.rule_settings, key)}
     values = {**_fitting(rule, arm.data, arm.net, {**common, **same}), **written}
@@ -239,7 +239,7 @@ def _refuse_unknown(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
 
 def _check(arm: Arm, specs: dict[str, Spec]) -> Spec:
     """Set ``net_key``; InputError when the net does not fit the data. ``specs`` remembers data that were read."""
-    plan = arm.plan()
+    plan = arm.plan
     key = repr((plan.data, plan.data_settings))
     if key not in specs:
         data = plan.load_data()

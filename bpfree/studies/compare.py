@@ -2,7 +2,8 @@
 
 `compare` builds the arms (`bpfree.studies.arms`), measures idle power, and makes the runs (`bpfree.studies.turns`),
 each in a process of its own (`bpfree.studies.workers`). ``study.json`` (`bpfree.reports.study`) is rewritten after
-every run. A study that was cut goes on with the same command: finished runs are kept, others are begun anew.
+every run. A study that was cut goes on with the same command and its folder: finished runs are kept, others are begun
+anew.
 """
 
 import contextlib
@@ -16,12 +17,12 @@ from bpfree.config.settings import build
 from bpfree.errors import InputError
 from bpfree.reports.study import load
 from bpfree.runs.meters import meter_for
+from bpfree.runs.plan import new_folder
 from bpfree.studies import notation, workers
 from bpfree.studies.arms import build_arms, restore_arms
 from bpfree.studies.ledger import Ledger, Say
-from bpfree.studies.options import DEFAULTS, CompareOptions, check_target, definition
-from bpfree.studies.plan import earlier_plan, new_plan
-from bpfree.studies.slot import Slot
+from bpfree.studies.options import COMPARE, CompareOptions, check_target
+from bpfree.studies.plan import definition, earlier_plan, new_plan
 from bpfree.studies.turns import Turns
 from bpfree.studies.workers import Worker
 from bpfree.training.device import pick_device
@@ -34,19 +35,19 @@ def compare(
     algos: Sequence[str] | str,
     data: str | None = None,
     *,
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     seeds: int | str | Sequence[int] = 5,
-    net: str | None = DEFAULTS.net,
+    net: str | None = COMPARE.net,
     controls: Sequence[str] | str | None = None,
-    tune: int | None = DEFAULTS.tune,
-    tune_epochs: int = DEFAULTS.tune_epochs,
-    quick: bool = DEFAULTS.quick,
-    target: float | None = DEFAULTS.target,
-    margin_pp: float = DEFAULTS.margin_pp,
-    meter: str = DEFAULTS.meter,
-    jobs: int = DEFAULTS.jobs,
-    idle_s: float | None = DEFAULTS.idle_s,
-    question: str = DEFAULTS.question,
+    tune: int | None = COMPARE.tune,
+    tune_epochs: int = COMPARE.tune_epochs,
+    quick: bool = COMPARE.quick,
+    target: float | None = COMPARE.target,
+    margin_pp: float = COMPARE.margin_pp,
+    meter: str = COMPARE.meter,
+    jobs: int = COMPARE.jobs,
+    idle_s: float | None = COMPARE.idle_s,
+    question: str = COMPARE.question,
     command: str | None = None,
     say: Say = lambda line: None,
     **settings: Any,
@@ -56,7 +57,7 @@ def compare(
     Args:
         algos: arms, ``rule`` or ``rule:key=value,…``.
         data: a name, as for `bpfree.train`; None: the default data of the arms' rules.
-        out: folder of the study.
+        out: folder of the study; None: ``runs/study-<data>-<id>``.
         seeds: how many (0, 1, …), or which; every arm runs on each.
         net: name of the net of arms that name none.
         controls: instead of the usual ones; ``none``, or an empty list: none.
@@ -74,15 +75,16 @@ def compare(
         **settings: of all arms that have them, such as ``epochs`` and ``patience`` of the stopping rule.
 
     Returns:
-        The content of ``study.json``.
+        The content of ``study.json``, and ``folder``: its path.
 
     Raises:
         InputError: an argument that is not valid, or a folder that holds something else; nothing was written.
         RunFailed: the study itself could not be written. An arm that fails is recorded, and the others go on.
     """
-    folder, texts = Path(out), notation.separate(algos)
+    texts = notation.separate(algos)
     notation.refuse_objects(texts, data)
     data = notation.default_data(texts) if data is None else data
+    folder = Path(out) if out else new_folder("study", data)
     wanted = None if controls is None else notation.separate(controls)
     wanted = [] if wanted == ["none"] else wanted
     values = {"net": net, "tune": tune, "tune_epochs": tune_epochs, "quick": quick, "target": target}
@@ -99,7 +101,7 @@ def compare(
     else:
         arms, specs = restore_arms(plan["arms"], data, settings)
     check_target(options.target, (spec.metric for spec in specs.values()))
-    environs, notes = workers.slots(options.jobs, meter, settings.get("device", "auto"))
+    environs, notes = workers.environments(options.jobs, meter, settings.get("device", "auto"))
     if meter == "none":
         plan["concurrent_runs"] = max(plan["concurrent_runs"], len(environs))
     plan["warnings"] = list(dict.fromkeys([*plan["warnings"], *notes]))
@@ -112,10 +114,10 @@ def compare(
             say(f"idle power: {idle_s:g} s")
             with meter_for(meter, device, None, None) as idle:
                 ledger.save(idle=idle_power(idle, idle_s))
-        with _slots(environs, folder) as slots:
-            Turns(ledger, specs, slots, meter, command).go()
+        with _workers(environs, folder) as places:
+            Turns(ledger, specs, places, meter, command).go()
     _report(folder)
-    return ledger.plan
+    return {**ledger.plan, "folder": str(folder)}
 
 
 @contextlib.contextmanager
@@ -130,16 +132,14 @@ def _owned(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _slots(environs: Sequence[Mapping[str, str]], folder: Path) -> Iterator[list[Slot]]:
-    """A slot for each environment, with a worker that ends when the block does."""
-    slots: list[Slot] = []
+def _workers(environs: Sequence[Mapping[str, str]], folder: Path) -> Iterator[list[Worker]]:
+    """A worker for each environment; the run that it makes has ended when the block has."""
+    places = [Worker(folder, environ) for environ in environs]
     try:
-        for environ in environs:
-            slots.append(Slot(Worker(folder), environ))
-        yield slots
+        yield places
     finally:
-        for slot in slots:
-            slot.worker.close()
+        for place in places:
+            place.close()
 
 
 def _report(folder: Path) -> None:

@@ -27,8 +27,9 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, plan: dict[str, Any], arms: Sequence[Arm], say: Say):
-        self.folder, self.plan, self.say = folder, plan, say
+        self.folder, self.say = folder, say
         self.arms = {arm.name: arm for arm in arms}
+        self.plan = {**plan, "arms": [self._described(arm) for arm in arms]}
         self._lock = threading.RLock()
 
     def save(self, **changes: Any) -> None:
@@ -39,11 +40,11 @@ class Ledger:
         """
         with self._lock:
             self.plan |= changes
-            self.plan["arms"] = [self._described(arm) for arm in self.arms.values()]
             try:
                 self.plan = study.write(self.plan, self.folder)
             except RunFailed as error:
-                raise RunFailed(f"{error}; finished runs are kept, go on with the same command") from error
+                advice = f"finished runs are kept, go on with the same command and --out {self.folder}"
+                raise RunFailed(f"{error}; {advice}") from error
 
     def warn(self, text: str) -> None:
         """Keep a warning for the reader of the report, once."""
@@ -59,6 +60,16 @@ class Ledger:
             self.save()
         if status != "running":
             self._report(run, status, error)
+
+    def keep_search(self, arm: Arm, search: Mapping[str, Any]) -> None:
+        """Keep the search of an arm's settings, which its runs and those of its repeat then have.
+
+        Args:
+            arm: of the study.
+            search: ``trials``, ``cost``, ``params`` and ``space``.
+        """
+        arm.search = dict(search)
+        self.save(arms=[self._described(arm) for arm in self.arms.values()])
 
     def searched(self, arm: Arm) -> dict[str, Any]:
         """The settings found by an arm's search; the A/A arm repeats those of the arm that it repeats."""
@@ -82,7 +93,7 @@ class Ledger:
 
     def _described(self, arm: Arm) -> dict[str, Any]:
         """An arm as ``study.json`` has it."""
-        config = arm.plan(**self.searched(arm)).config
+        config = arm.plan.config | self.searched(arm)
         return {
             "name": arm.name,
             "algo": config["algo"],

@@ -1,7 +1,6 @@
-"""Options of a comparison: one declaration for checks, messages, the command line's help and ``study.json``."""
+"""Options of a comparison and of a search: one declaration for checks, defaults, messages and the commands' help."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from bpfree.config.flags import default_text
 from bpfree.config.settings import options as declarations
@@ -27,46 +26,32 @@ class CompareOptions:
     question: str = setting("", "question that the study answers, shown in its report")
 
 
-DEFAULTS = CompareOptions()
-DEFINING = (
-    "net",
-    "tune",
-    "tune_epochs",
-    "quick",
-    "target",
-    "margin_pp",
-    "meter",
-)  # others may change from call to call
+@settings
+class TuneOptions:
+    """Options of `bpfree.tune` with one value each; rule, data, net, searched names and settings stand beside them."""
+
+    trials: int = setting(20, "trials, over all workers", ge=1)
+    storage: str | None = setting(None, "database URL that workers share; none: a file in the folder of the result")
+    name: str | None = setting(None, "name of the search in the storage; none: that of the folder")
+    prune: bool = setting(True, "give up trials below the median")
+    meter: str = setting("auto", "energy meter: auto, nvml, nvml-sampled, rapl, codecarbon or none")
+    heartbeat_s: int = setting(10, "seconds between a worker's signs of life", ge=1)
+    grace_s: int = setting(60, "seconds without a sign of life after which a worker's trial is tried again", ge=1)
 
 
-def help_text(name: str) -> str:
-    """Help of one option for the command line, with its default."""
-    (option,) = [option for option in declarations(CompareOptions) if option.name == name]
-    shown = "" if option.default is None or option.type == "bool" else f"  [default: {default_text(option, {})}]"
-    return option.help + shown
+COMPARE, TUNE = CompareOptions(), TuneOptions()  # the defaults
 
 
-def definition(
-    options: CompareOptions,
-    *,
-    algos: Sequence[str],
-    data: str,
-    seeds: Sequence[int],
-    controls: Sequence[str] | None,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The arguments that make a study what it is, as ``study.json`` keeps them (`bpfree.reports.study.Definition`).
+def help_text(cls: type, name: str) -> str:
+    """Help of one option for the command line, with its default.
 
     Args:
-        options: of the comparison.
-        algos: arms as typed.
-        data: name of the data.
-        seeds: one run of each arm and budget for each.
-        controls: instead of the usual ones.
-        settings: of all arms that have them.
+        cls: `CompareOptions` or `TuneOptions`.
+        name: of the option.
     """
-    named = {"algos": algos, "data": data, "seeds": seeds, "controls": controls, "settings": settings}
-    return named | {name: getattr(options, name) for name in DEFINING}
+    (option,) = [option for option in declarations(cls) if option.name == name]
+    shown = "" if option.default is None or option.type == "bool" else f"  [default: {default_text(option, {})}]"
+    return option.help + shown
 
 
 def check_target(target: float | None, metrics: Iterable[str]) -> None:

@@ -4,14 +4,59 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bpfree.config.settings import as_dict, build
+from bpfree.config.settings import options as declarations
 from bpfree.errors import InputError
 from bpfree.reports import study
 from bpfree.runs.recorder import now
+from bpfree.studies import notation
 from bpfree.studies.arms import Arm
 from bpfree.studies.options import CompareOptions
 from bpfree.training.files import LOCK
 
 FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
+DEFINING = (
+    "net",
+    "tune",
+    "tune_epochs",
+    "quick",
+    "target",
+    "margin_pp",
+    "meter",
+)  # others may change
+
+
+def definition(
+    options: CompareOptions,
+    *,
+    algos: Sequence[str],
+    data: str,
+    seeds: Sequence[int],
+    controls: Sequence[str] | None,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The arguments that make a study what it is, as ``study.json`` keeps them (`bpfree.reports.study.Definition`).
+
+    Args:
+        options: of the comparison.
+        algos: arms as typed.
+        data: name of the data.
+        seeds: one run of each arm and budget for each.
+        controls: instead of the usual ones.
+        settings: of all arms that have them.
+    """
+    values = _resolved(settings, notation.settings_of(algos, data, options.net))
+    named = {"algos": algos, "data": data, "seeds": seeds, "controls": controls, "settings": values}
+    return named | {name: getattr(options, name) for name in DEFINING}
+
+
+def _resolved(values: Mapping[str, Any], classes: Sequence[type]) -> dict[str, Any]:
+    """Settings as their first class reads them, so that ``"1"`` is 1; names that no class declares stay as they are."""
+    owner = {option.name: cls for cls in reversed(classes) for option in declarations(cls)}
+    return {
+        name: as_dict(build(owner[name], {name: value}))[name] if name in owner else value
+        for name, value in values.items()
+    }
 
 
 def new_plan(
@@ -80,6 +125,8 @@ def earlier_plan(folder: Path, defined: Mapping[str, Any]) -> dict[str, Any] | N
         raise InputError(f"{folder} exists and holds no study: choose another --out")
     plan = study.read(folder)
     before = plan["definition"] or {}
+    classes = notation.settings_of(defined["algos"], defined["data"], defined["net"])
+    before["settings"] = _resolved(before.get("settings", {}), classes)  # earlier versions kept them as typed
     for key, value in study.Definition(**defined).model_dump(mode="json").items():
         if before.get(key) != value:
             raise InputError(f"{folder} was started with {key} = {before.get(key)}, not {value}: choose another --out")

@@ -31,7 +31,7 @@ class SpreadSampler(optuna.samplers.TPESampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A value for one setting of a trial; Optuna calls it."""
+        """A value for one setting of a trial; Optuna calls it, with its own names of the arguments."""
         fresh = [t for t in study.get_trials(deepcopy=False) if _REPEATED not in t.system_attrs]
         number = sum(other.number < trial.number for other in fresh)
         if number >= SPREAD:

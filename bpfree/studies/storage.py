@@ -11,21 +11,18 @@ from bpfree.config.settings import Option
 from bpfree.errors import InputError
 from bpfree.runs import provenance
 from bpfree.runs.plan import Plan
+from bpfree.studies.options import TuneOptions
 from bpfree.training.data import Spec
 
-HEARTBEAT_S, GRACE_S = 10, 60
 
-
-def open_study(url: str, name: str, *, maximize: bool, prune: bool, heartbeat_s: int, grace_s: int) -> optuna.Study:
+def open_search(url: str, name: str, options: TuneOptions, *, maximize: bool) -> optuna.Study:
     """The search called ``name`` in a database, made unless it is there.
 
     Args:
         url: of the database.
         name: of the search, which workers share.
+        options: of the search, of which it reads whether to prune, and the times of the heartbeat.
         maximize: direction of the validation metric.
-        prune: give up trials below the median.
-        heartbeat_s: seconds between a worker's signs of life.
-        grace_s: seconds without one after which a trial is tried again by another worker.
 
     Raises:
         InputError: a database that cannot be opened, or whose driver is not installed.
@@ -35,15 +32,15 @@ def open_study(url: str, name: str, *, maximize: bool, prune: bool, heartbeat_s:
         try:
             storage = optuna.storages.RDBStorage(
                 url,
-                heartbeat_interval=heartbeat_s,
-                grace_period=grace_s,
+                heartbeat_interval=options.heartbeat_s,
+                grace_period=options.grace_s,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
             )
             return optuna.create_study(
                 storage=storage,
                 study_name=name,
                 direction="maximize" if maximize else "minimize",
-                pruner=optuna.pruners.MedianPruner() if prune else optuna.pruners.NopPruner(),
+                pruner=optuna.pruners.MedianPruner() if options.prune else optuna.pruners.NopPruner(),
                 load_if_exists=True,
             )
         except ImportError as error:
@@ -56,11 +53,11 @@ def open_study(url: str, name: str, *, maximize: bool, prune: bool, heartbeat_s:
             raise InputError(f"cannot open the storage {without_password(url)}: {why}") from None
 
 
-def claim(study: optuna.Study, url: str, base: Plan, spec: Spec, space: Mapping[str, Option]) -> None:
+def claim(search: optuna.Study, url: str, base: Plan, spec: Spec, space: Mapping[str, Option]) -> None:
     """Note in the storage what is searched, so that no worker with other settings joins.
 
     Args:
-        study: the search.
+        search: Optuna's.
         url: of its database.
         base: plan whose settings are searched.
         spec: of its data.
@@ -72,12 +69,12 @@ def claim(study: optuna.Study, url: str, base: Plan, spec: Spec, space: Mapping[
     values = {key: value for key, value in base.config.items() if key not in (*space, "data_dir")}
     ranges = {key: option.search for key, option in space.items()}
     same = provenance.sha256_of({"config": values, "data": spec.sha256, "space": ranges})
-    if study.user_attrs.get("definition_sha256") not in (None, same):
+    if search.user_attrs.get("definition_sha256") not in (None, same):
         where = without_password(url)
         raise InputError(
-            f"the search {study.study_name!r} in {where} was started with other settings: give another --name"
+            f"the search {search.study_name!r} in {where} was started with other settings: give another --name"
         )
-    study.set_user_attr("definition_sha256", same)
+    search.set_user_attr("definition_sha256", same)
 
 
 def without_password(url: str) -> str:

@@ -1,6 +1,5 @@
 """The summary of a search: ``tune.json``, ``best.yaml`` and plots, views of what the storage holds."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from bpfree.config.settings import Option
 from bpfree.runs.plan import Plan
 from bpfree.studies.storage import no_experimental_warnings
 from bpfree.studies.trials import DONE
-from bpfree.training.files import write_text
+from bpfree.training.files import write_json, write_text
 from energy.labels import worst
 
 SCHEMA = "bpfree-tune/1"
@@ -22,12 +21,12 @@ _COSTS = ("train_s", "wall_s", "data_passes", "energy_j")
 
 
 def summarize(
-    study: optuna.Study, base: Plan, space: Mapping[str, Option], fixed: Sequence[str], trials: int
+    search: optuna.Study, base: Plan, space: Mapping[str, Option], fixed: Sequence[str], trials: int
 ) -> dict[str, Any]:
     """The result of a search and the cost of it.
 
     Args:
-        study: the search, in its storage.
+        search: Optuna's, in its storage.
         base: plan whose settings were searched.
         space: name -> declaration of each setting that was searched.
         fixed: names of the settings that the user gave.
@@ -37,11 +36,11 @@ def summarize(
         ``tune.json`` but for ``storage``, ``status`` and ``folder``; ``best`` and ``config`` are None when no trial
         was complete.
     """
-    made = study.get_trials(deepcopy=False)
-    best = study.best_trial if any(trial.state == TrialState.COMPLETE for trial in made) else None
+    made = search.get_trials(deepcopy=False)
+    best = search.best_trial if any(trial.state == TrialState.COMPLETE for trial in made) else None
     return {
         "schema": SCHEMA,
-        "name": study.study_name,
+        "name": search.study_name,
         "trials": trials,
         "algo": base.algo,
         "data": base.config["data"],
@@ -55,21 +54,21 @@ def summarize(
     }
 
 
-def write_summary(summary: Mapping[str, Any], study: optuna.Study, folder: Path) -> None:
+def write_summary(summary: Mapping[str, Any], search: optuna.Study, folder: Path) -> None:
     """Write ``tune.json``, ``best.yaml`` and the plots of a search.
 
     Args:
         summary: content of ``tune.json``.
-        study: the search, from which the plots are drawn.
+        search: Optuna's, from which the plots are drawn.
         folder: of the result; it exists.
 
     Raises:
         RunFailed: a file cannot be written.
     """
-    write_text(json.dumps(summary, indent=1) + "\n", folder / SUMMARY, "summary")
+    write_json(summary, folder / SUMMARY, "summary")
     if summary["config"] is not None:
         write_text(yaml.safe_dump(summary["config"], sort_keys=False), folder / BEST, "best settings")
-        _plot(study, folder / PLOTS, len(summary["space"]))
+        _plot(search, folder / PLOTS, len(summary["space"]))
 
 
 def _cost(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
@@ -103,7 +102,7 @@ def _described(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def _plot(study: optuna.Study, folder: Path, searched: int) -> None:
+def _plot(search: optuna.Study, folder: Path, searched: int) -> None:
     """History, slices and intermediate values; importances and the parallel view where there is enough to show."""
     import matplotlib
 
@@ -111,7 +110,7 @@ def _plot(study: optuna.Study, folder: Path, searched: int) -> None:
     from matplotlib import pyplot
     from optuna.visualization import matplotlib as draw
 
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    complete = search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     plots: dict[str, Callable[[optuna.Study], Any]] = {
         "history": draw.plot_optimization_history,
         "slices": draw.plot_slice,
@@ -124,6 +123,6 @@ def _plot(study: optuna.Study, folder: Path, searched: int) -> None:
     folder.mkdir(exist_ok=True)
     with no_experimental_warnings():
         for name, plot in plots.items():
-            plot(study)
+            plot(search)
             pyplot.gcf().savefig(folder / f"{name}.svg", bbox_inches="tight")
             pyplot.close("all")

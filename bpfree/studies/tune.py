@@ -8,16 +8,17 @@ search; ``tune.json``, ``best.yaml`` and plots (`bpfree.studies.summary`) are vi
 """
 
 import os
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bpfree.config import user_files
+from bpfree.config.settings import build
+from bpfree.config.user_files import short_name
 from bpfree.errors import InputError
-from bpfree.runs.plan import plan
+from bpfree.runs.plan import new_folder, plan
+from bpfree.studies.options import TUNE, TuneOptions
 from bpfree.studies.space import search_space
-from bpfree.studies.storage import GRACE_S, HEARTBEAT_S, claim, open_study, without_password
+from bpfree.studies.storage import claim, open_search, without_password
 from bpfree.studies.summary import summarize, write_summary
 from bpfree.studies.trials import SearchWorker, without_test
 
@@ -31,16 +32,16 @@ def tune(
     algo: "str | type[Trainer]",
     data: Any = None,
     *,
-    trials: int = 20,
+    trials: int = TUNE.trials,
     net: str | None = None,
     search: Sequence[str] | None = None,
-    storage: str | None = None,
-    name: str | None = None,
+    storage: str | None = TUNE.storage,
+    name: str | None = TUNE.name,
     out: str | os.PathLike[str] | None = None,
-    prune: bool = True,
-    meter: str = "auto",
-    heartbeat_s: int = HEARTBEAT_S,
-    grace_s: int = GRACE_S,
+    prune: bool = TUNE.prune,
+    meter: str = TUNE.meter,
+    heartbeat_s: int = TUNE.heartbeat_s,
+    grace_s: int = TUNE.grace_s,
     say: Callable[[str], None] = lambda line: None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -66,13 +67,13 @@ def tune(
         The summary (``tune.json``).
 
     Raises:
-        InputError: a setting that cannot be searched, a storage that is not there, a search of that name with other
-            settings.
+        InputError: an option out of range, a setting that cannot be searched, a storage that is not there, a search of
+            that name with other settings.
     """
-    if trials < 1:
-        raise InputError(f"trials = {trials} is not valid: expected 1 or more")
-    folder = Path(out) if out else Path("runs") / f"tune-{_slug(algo)}-{uuid.uuid4().hex[:6]}"
+    values = {"trials": trials, "storage": storage, "name": name, "prune": prune, "meter": meter}
+    options: TuneOptions = build(TuneOptions, {**values, "heartbeat_s": heartbeat_s, "grace_s": grace_s})
     base = plan(algo, data, net, settings)
+    folder = Path(out) if out else new_folder("tune", short_name(base.algo))
     sealed = without_test(base.load_data())
     space = search_space(base, sealed.spec, settings, search)
     made = not folder.exists()
@@ -80,24 +81,16 @@ def tune(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot make {folder}: {error.strerror}") from None
-    url = storage or f"sqlite:///{folder / TRIALS}"
+    url = options.storage or f"sqlite:///{folder / TRIALS}"
     try:
-        timing = {"heartbeat_s": heartbeat_s, "grace_s": grace_s}
-        study = open_study(url, name or folder.name, maximize=sealed.spec.maximize, prune=prune, **timing)
-        claim(study, url, base, sealed.spec, space)
+        shared = open_search(url, options.name or folder.name, options, maximize=sealed.spec.maximize)
+        claim(shared, url, base, sealed.spec, space)
     except InputError:
         if made:
             folder.rmdir()
         raise
-    status = SearchWorker(study, base, sealed, space, trials, meter, say).go(heartbeat_s)
-    summary = summarize(study, base, space, [*settings], trials)
+    status = SearchWorker(shared, base, sealed, space, options, say).go()
+    summary = summarize(shared, base, space, [*settings], options.trials)
     summary |= {"storage": without_password(url), "status": status, "folder": str(folder)}
-    write_summary(summary, study, folder)
+    write_summary(summary, shared, folder)
     return summary
-
-
-def _slug(algo: "str | type[Trainer]") -> str:
-    """A rule's name in paths."""
-    if not isinstance(algo, str):
-        return algo.__name__
-    return user_files.short_name(algo)

@@ -6,7 +6,7 @@ drift of the machine cancels. Budgets:
 * own convergence: every arm under one stopping rule (``patience`` epochs without improvement, ``epochs`` at most);
 * matched passes: every arm sees the data as often as the backprop twin of its net needed on average, without a stop.
 
-A short run that counts for nothing goes first in every slot, and a search of settings where one is wanted.
+A short run that counts for nothing goes first in every worker, and a search of settings where one is wanted.
 """
 
 import concurrent.futures
@@ -21,7 +21,7 @@ from bpfree.studies.arms import Arm
 from bpfree.studies.jobs import TRAIN
 from bpfree.studies.ledger import Ledger
 from bpfree.studies.settings_search import search_settings
-from bpfree.studies.slot import Slot
+from bpfree.studies.workers import INTERRUPTED, Worker
 from bpfree.training.data import Spec
 from bpfree.training.signals import stop_on_signals
 
@@ -35,15 +35,15 @@ class Turns:
     Args:
         ledger: of the study.
         specs: name of each arm -> the spec of its data.
-        slots: where runs are made.
+        workers: places where runs are made, each one run at a time.
         meter: as for `bpfree.train`.
         command: for the records: the command that the user typed.
     """
 
     def __init__(
-        self, ledger: Ledger, specs: Mapping[str, Spec], slots: Sequence[Slot], meter: str, command: str | None
+        self, ledger: Ledger, specs: Mapping[str, Spec], workers: Sequence[Worker], meter: str, command: str | None
     ):
-        self.ledger, self.specs, self.slots = ledger, specs, slots
+        self.ledger, self.specs, self.workers = ledger, specs, workers
         self.meter, self.command = meter, command
         self.stopped = False
 
@@ -65,19 +65,19 @@ class Turns:
 
     def _stop(self) -> None:
         self.stopped = True
-        for slot in self.slots:
-            slot.worker.stop()
+        for worker in self.workers:
+            worker.stop()
 
     def _warm_up(self) -> None:
-        """A short run in each slot: clocks, page cache and files are then as for all later ones."""
+        """A short run in each worker: clocks, page cache and files are then as for all later ones."""
         ledger = self.ledger
         arm, folder = next(iter(ledger.arms.values())), ledger.folder / WARM_UP
         if all(ledger.is_finished(run) for run in ledger.plan["runs"]):
             return
         ledger.say("warm-up")
-        for slot in self.slots:
+        for worker in self.workers:
             shutil.rmtree(folder, ignore_errors=True)
-            self._train(arm, ledger.plan["seeds"][0], folder, slot, epochs=1)
+            self._train(arm, ledger.plan["seeds"][0], folder, worker, epochs=1)
         shutil.rmtree(folder, ignore_errors=True)
 
     def _search(self) -> None:
@@ -85,21 +85,21 @@ class Turns:
         for arm in self.ledger.arms.values():
             wanted = self.ledger.plan["definition"]["tune"] is not None and arm.role != "aa"
             if wanted and arm.search is None and not self.stopped:
-                search_settings(arm, self.specs[arm.name], self.ledger, self.slots[0], self.meter)
+                search_settings(arm, self.specs[arm.name], self.ledger, self.workers[0], self.meter)
 
     def _make(self, runs: Sequence[dict[str, Any]]) -> None:
-        """Make runs: all arms of a seed in one slot, so that pairs share their device and meter."""
-        seeds, count = self.ledger.plan["seeds"], len(self.slots)
+        """Make runs: all arms of a seed in one worker, so that pairs share their device and meter."""
+        seeds, count = self.ledger.plan["seeds"], len(self.workers)
         shares = [[run for run in runs if seeds.index(run["seed"]) % count == number] for number in range(count)]
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
-            list(pool.map(self._make_in, shares, self.slots))
+            list(pool.map(self._make_in, shares, self.workers))
 
-    def _make_in(self, runs: Sequence[dict[str, Any]], slot: Slot) -> None:
+    def _make_in(self, runs: Sequence[dict[str, Any]], worker: Worker) -> None:
         for run in runs:
             if not self.stopped:
-                self._make_one(run, slot)
+                self._make_one(run, worker)
 
-    def _make_one(self, run: dict[str, Any], slot: Slot) -> None:
+    def _make_one(self, run: dict[str, Any], worker: Worker) -> None:
         """One run, from planned to its end."""
         ledger = self.ledger
         arm = ledger.arms[run["arm"]]
@@ -114,21 +114,21 @@ class Turns:
         ledger.set_status(run, "running")
         folder = ledger.folder / run["path"]
         shutil.rmtree(folder, ignore_errors=True)  # a run in two pieces has no clean energy reading: begun anew
-        answer = self._train(arm, run["seed"], folder, slot, **changes)
+        answer = self._train(arm, run["seed"], folder, worker, **changes)
         status, error = answer.get("value", ("failed", answer.get("error")))
-        self.stopped = self.stopped or status == "stopped" or answer.get("code") == 130
+        self.stopped = self.stopped or status == "stopped" or answer.get("code") == INTERRUPTED
         if self.stopped and status != "finished":
             status, error = "stopped", "the study was stopped"
         ledger.set_status(run, status, error)
         if status == "finished":
             self._compare_beginnings(run)
 
-    def _train(self, arm: Arm, seed: int, folder: Path, slot: Slot, **changes: Any) -> dict[str, Any]:
-        """Train an arm in a process of its own; the answer of `Slot.call`."""
+    def _train(self, arm: Arm, seed: int, folder: Path, worker: Worker, **changes: Any) -> dict[str, Any]:
+        """Train an arm in a process of its own; the answer of `Worker.run`."""
         values = {**arm.values, **self.ledger.searched(arm), **changes, "seed": seed}
         place = {"out": str(folder), "meter": self.meter, "command": self.command}
         arguments = {"algo": arm.algo, "data": arm.data, "net": arm.net, **place, **values}
-        return slot.call(TRAIN, arguments)
+        return worker.run(TRAIN, arguments)
 
     def _passes(self) -> dict[str, float | None]:
         """Net -> data passes of its twin at its own convergence, mean over the seeds."""

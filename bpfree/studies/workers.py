@@ -25,43 +25,52 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bpfree.errors import BpfreeError, InputError
+from bpfree.errors import BpfreeError
 from bpfree.training.files import LOCK, locked
 from energy import EnergyError
 
 METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+INTERRUPTED = 130  # exit code of a run that was interrupted, or never begun
 _PRELOAD = "bpfree.studies.preload"
 _starting = threading.Lock()
 
 
 class Worker:
-    """One place where runs are made, one at a time, each in a process that ends with it.
+    """A place for one run at a time, each in a process that ends with it; the place stays, and so does its GPU.
 
     Args:
         folder: of the study; every process holds a lock in it. None: there is no folder to protect.
+        environ: environment variables of the runs, beside those of this process, such as the GPU that they see.
+
+    Attributes:
+        stopped: whether a stop was requested, after which no run begins.
     """
 
-    def __init__(self, folder: Path | None = None):
+    def __init__(self, folder: Path | None = None, environ: Mapping[str, str] | None = None):
         self.folder, self.lock = folder, f"{LOCK}-{uuid.uuid4().hex[:8]}"
+        self.environ, self.stopped = dict(environ or {}), False
         self._context: Any = multiprocessing.get_context(METHOD)
         self._process: Any = None
         self._pipe: Connection | None = None
         self._sending = threading.RLock()  # a signal handler may call `stop` while the thread that it interrupts sends
 
-    def run(self, call: str, values: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    def run(self, call: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Call a function in a new process.
 
         Args:
             call: the function, ``module:name``.
             values: its arguments by name, plain JSON.
-            environ: environment variables to set for it, beside those of this process.
 
         Returns:
             ``{"value": …}``, or ``{"error": text, "code": exit code}``.
         """
-        variables = {**os.environ, **(environ or {})}
-        self._pipe, theirs = self._context.Pipe()  # before the start, so that a request to stop is never lost
-        arguments = (theirs, call, dict(values), variables, self.folder, self.lock)
+        self._pipe, theirs = self._context.Pipe()
+        if self.stopped:  # requests from now on are in the pipe, where the process finds them
+            with self._sending:
+                self._pipe.close()
+            theirs.close()
+            return {"error": "stopped before it began", "code": INTERRUPTED}
+        arguments = (theirs, call, dict(values), {**os.environ, **self.environ}, self.folder, self.lock)
         with _without_script():
             self._context.set_forkserver_preload([_PRELOAD])
             process = self._process = self._context.Process(target=_work, args=arguments)
@@ -82,7 +91,8 @@ class Worker:
         return {"error": f"its process {why}", "code": 1}
 
     def stop(self) -> None:
-        """Request that the run that is going on, if there is one, saves and ends."""
+        """Request that the run that is going on, if there is one, saves and ends; no other begins."""
+        self.stopped = True
         with self._sending, suppress(OSError):  # closed, or the process has ended
             if self._pipe is not None:
                 self._pipe.send_bytes(b"stop")
@@ -108,7 +118,7 @@ def owned(folder: Path, advice: str) -> Iterator[None]:
     with locked(folder, advice):
         for left in folder.glob(f"{LOCK}-*"):
             with locked(folder, advice, left.name):
-                """A file that a killed run left behind goes with the lock on it."""
+                pass  # a file that a killed run left behind goes with the lock on it
         yield
 
 
@@ -136,12 +146,12 @@ def _work(
     os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    study = multiprocessing.parent_process()
+    parent = multiprocessing.parent_process()
     with locked(folder, "stop it", lock) if folder else nullcontext():
-        if study is not None and study.is_alive():
+        if parent is not None and parent.is_alive():
             threading.Thread(target=_heed, args=(pipe,), daemon=True).start()
             reply = json.dumps(_reply(call, values)).encode()
-            with suppress(OSError):  # the study is gone
+            with suppress(OSError):  # the parent is gone
                 pipe.send_bytes(reply)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -149,7 +159,7 @@ def _work(
 
 
 def _heed(pipe: Connection) -> None:
-    """Turn every request to stop, and the end of the study, into a SIGTERM, after which a run saves and ends."""
+    """Turn every request to stop, and the end of the parent, into a SIGTERM, after which a run saves and ends."""
     with suppress(EOFError, OSError):
         while True:
             pipe.recv_bytes()
@@ -164,30 +174,25 @@ def _reply(call: str, values: Mapping[str, Any]) -> dict[str, Any]:
     except (BpfreeError, EnergyError) as error:
         return {"error": str(error), "code": getattr(error, "exit_code", 2)}
     except KeyboardInterrupt:
-        return {"error": "interrupted", "code": 130}
+        return {"error": "interrupted", "code": INTERRUPTED}
     except BaseException as error:  # a mistake in somebody's rule ends that rule's run, and nothing else
         traceback.print_exc()
         return {"error": f"{type(error).__name__}: {error}", "code": 1}
 
 
-def slots(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
+def environments(jobs: int, meter: str, device: str) -> tuple[list[dict[str, str]], list[str]]:
     """Divide the machine between runs that go on at the same time.
 
     Several only where the meter reads nothing that they share: NVML alone, with a GPU for each; or no meter at all.
 
     Args:
-        jobs: runs at a time that the user wants.
+        jobs: runs at a time that the user wants, 1 or more.
         meter: name of the meter.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
         Environment variables of each run that may go on at the same time, and notes for the reader of the study.
-
-    Raises:
-        InputError: ``jobs`` is less than 1.
     """
-    if jobs < 1:
-        raise InputError(f"jobs = {jobs} is not valid: expected 1 or more")
     gpus = _visible_gpus() if device in ("auto", "cuda") else []
     if jobs > 1 and meter in ("nvml", "nvml-sampled") and len(gpus) > 1:
         return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:jobs]], []

@@ -35,6 +35,30 @@ MUTANTS = {
         "data",
         ["studies/test_tune.py::test_search_never_sees_the_test_part"],
     ),
+    "search: a signal between trials": Mutant(
+        "studies/trials.py",
+        "        with stop_on_signals(self.stop):\n",
+        "        if True:\n",
+        ["studies/test_tune.py::test_signal_between_two_trials_ends_the_search_with_its_summary"],
+    ),
+    "search: a signal before there is a loop": Mutant(
+        "studies/trials.py",
+        "if self.stop_reason:  #",
+        "if False:  #",
+        ["studies/test_tune.py::test_signal_before_a_trial_trains_ends_it_there"],
+    ),
+    "plan: settings compared as they were typed": Mutant(
+        "studies/plan.py",
+        'before["settings"] = _resolved(before.get("settings", {}), classes)',
+        "pass",
+        ["studies/test_compare.py::test_study_typed_on_the_command_line_goes_on_from_python"],
+    ),
+    "arms: a rule read again in the middle of a study": Mutant(
+        "studies/arms.py",
+        "@functools.cached_property",
+        "@property",
+        ["studies/test_compare.py::test_rule_that_is_edited_meanwhile_changes_nothing_that_is_written[half-typed]"],
+    ),
     "migration: whose twin an arm is, lost": Mutant(
         "reports/migrations.py",
         '"reference" if key == "beside" else key',

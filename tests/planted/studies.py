@@ -25,7 +25,7 @@ MUTANTS = {
     ),
     "workers: a job whose study is gone": Mutant(
         "studies/workers.py",
-        "if study is not None and study.is_alive():",
+        "if parent is not None and parent.is_alive():",
         "if True:",
         [WORKERS + "test_job_that_comes_too_late_for_its_study_does_nothing[False]"],
     ),
@@ -40,6 +40,12 @@ MUTANTS = {
         'sys.modules["__main__"] = ModuleType("__main__")',
         "pass",
         [WORKERS + "test_killed_study_keeps_its_folder_until_its_run_has_ended[forkserver]"],
+    ),
+    "workers: a run begun after a stop": Mutant(
+        "studies/workers.py",
+        "if self.stopped:",
+        "if False:",
+        [WORKERS + "test_nothing_begins_after_a_stop"],
     ),
     "workers: a stop that is lost": Mutant(
         "studies/workers.py",

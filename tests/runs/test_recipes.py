@@ -120,7 +120,7 @@ def test_study_is_checked_and_complete(name: str):
     assert {arm.role for arm in built} == {"arm", "aa", "twin", "control"}
     assert len({arm.net_key for arm in built}) == 1
     for arm in built:
-        assert {key: arm.plan().config[key] for key in settings} == settings
+        assert {key: arm.plan.config[key] for key in settings} == settings
     assert len(compare.seed_list(study["seeds"])) == len(study["seeds"])
 
 
@@ -128,7 +128,7 @@ def test_study_is_checked_and_complete(name: str):
 @pytest.mark.parametrize("name", STUDIES)
 def test_arms_of_a_study_are_the_configurations_that_its_figures_were_made_with(name: str):
     *_, built, _ = arms_of(name)
-    assert {arm.name: without_machine(arm.plan().config) for arm in built} == RESOLVED[name]
+    assert {arm.name: without_machine(arm.plan.config) for arm in built} == RESOLVED[name]
 
 
 @pytest.mark.parametrize("name", STUDIES)

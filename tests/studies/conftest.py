@@ -15,9 +15,9 @@ from bpfree.studies import compare
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Name of an npz data set: 300 digits of 7x7 pixels to learn from, 120 to be tested on."""
-    found = digits(300, 1, 120, pool=4)
+    source = digits(300, 1, 120, pool=4)
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    train, test = found.train, found.test
+    train, test = source.train, source.test
     assert test is not None
     names = {"x_train": train.x, "y_train": train.y, "x_test": test.x, "y_test": test.y}
     np.savez(path, **{name: tensor.numpy() for name, tensor in names.items()})
@@ -34,8 +34,8 @@ def run_study(in_process: None, data: str, tmp_path: Path) -> Callable[..., dict
     """run_study(algos, **changes): a study in ``tmp_path/study``, in this process."""
 
     def run(algos: str = "mono-forward", **changes: Any) -> dict:
-        given = {"out": tmp_path / "study", "seeds": 2, "controls": [], **SMALL, **changes}
-        return compare.compare(algos, given.pop("data", data), **given)
+        arguments = {"out": tmp_path / "study", "seeds": 2, "controls": [], **SMALL, **changes}
+        return compare.compare(algos, arguments.pop("data", data), **arguments)
 
     return run
 

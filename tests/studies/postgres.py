@@ -12,8 +12,11 @@ from pathlib import Path
 
 def programs() -> Path | None:
     """The folder with ``initdb`` and ``pg_ctl``: on the path, or where Debian keeps them; None: not installed."""
-    found = shutil.which("initdb")
-    folders = [*([Path(found).resolve().parent] if found else []), *sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    initdb = shutil.which("initdb")
+    folders = [
+        *([Path(initdb).resolve().parent] if initdb else []),
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin")),
+    ]
     return next((folder for folder in reversed(folders) if (folder / "pg_ctl").exists()), None)
 
 

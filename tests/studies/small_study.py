@@ -12,10 +12,12 @@ SMALL = {"hidden": (16,), "epochs": 2, "threads": 1, "device": "cpu", "meter": "
 class InProcess:
     """`bpfree.studies.workers.Worker` without a process."""
 
-    def __init__(self, folder: Any = None):
+    stopped = False
+
+    def __init__(self, folder: Any = None, environ: Any = None):
         """Take the arguments of the original."""
 
-    def run(self, call: str, values: dict, environ: Any = None) -> dict:
+    def run(self, call: str, values: dict) -> dict:
         """The answer of a function to values."""
         module, _, name = call.partition(":")
         try:

@@ -29,31 +29,31 @@ def test_study_that_names_no_data_has_that_of_its_rules(algos, data):
 
 
 def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
-    found, _, notes = arms.build_arms([MF, f"{MF}:hidden=8"], data, None, {"hidden": (16,)}, controls=[])
-    assert [(arm.name, arm.role, arm.reference) for arm in found] == [
+    built, _, notes = arms.build_arms([MF, f"{MF}:hidden=8"], data, None, {"hidden": (16,)}, controls=[])
+    assert [(arm.name, arm.role, arm.reference) for arm in built] == [
         (MF, "arm", None),
         (AGAIN, "aa", MF),
         (f"{BP} (net of {MF})", "twin", MF),
         (f"{MF}:hidden=8", "arm", None),
         (f"{BP} (net of {MF}:hidden=8)", "twin", f"{MF}:hidden=8"),
     ]
-    for arm in found[2], found[4]:
-        other = next(a for a in found if a.name == arm.reference)
-        mine, theirs = arm.plan().config, other.plan().config
+    for arm in built[2], built[4]:
+        other = next(a for a in built if a.name == arm.reference)
+        mine, theirs = arm.plan.config, other.plan.config
         assert arm.net_key == other.net_key
         shared = (mine.keys() & theirs.keys()) - {"algo"}
         assert {key for key in shared if mine[key] != theirs[key]} == set()
-    assert len({arm.net_key for arm in found}) == 2
+    assert len({arm.net_key for arm in built}) == 2
     assert notes == ["the arms share no net: each is held against its own backprop twin, never against another arm"]
 
 
 def test_usual_controls_stand_beside_the_arms_they_belong_to(data):
-    found, _, _ = arms.build_arms([MF, BP], data, None, {"hidden": (16,)})
+    built, _, _ = arms.build_arms([MF, BP], data, None, {"hidden": (16,)})
     names = {"backprop:deep_supervision=true", "mono-forward:schedule=joint", "random-features"}
-    assert {arm.name for arm in found if arm.role == "control"} == names
-    assert [arm.name for arm in found if arm.role == "twin"] == [BP]  # typed or not, it is there once
-    found, _, _ = arms.build_arms(["forward-forward"], data, None, {"hidden": (16,)})
-    assert "mono-forward:schedule=joint" not in {arm.name for arm in found}
+    assert {arm.name for arm in built if arm.role == "control"} == names
+    assert [arm.name for arm in built if arm.role == "twin"] == [BP]  # typed or not, it is there once
+    built, _, _ = arms.build_arms(["forward-forward"], data, None, {"hidden": (16,)})
+    assert "mono-forward:schedule=joint" not in {arm.name for arm in built}
 
 
 def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, tmp_path):
@@ -62,15 +62,15 @@ def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, t
         "from bpfree.rules.dfa import DFA\n\n\nclass Mine(DFA):\n    controls = ('clip=1', 'clip=2,centralise=true')\n"
     )
     declared = [f"{file}:clip=1", f"{file}:clip=2,centralise=true"]
-    found, _, _ = arms.build_arms([str(file), "dfa"], data, None, {"hidden": (16,)})
-    mine = [arm for arm in found if arm.role == "control" and arm.algo == str(file)]
+    built, _, _ = arms.build_arms([str(file), "dfa"], data, None, {"hidden": (16,)})
+    mine = [arm for arm in built if arm.role == "control" and arm.algo == str(file)]
     assert [arm.name for arm in mine] == declared
-    assert mine[1].plan().rule_settings.clip == 2
-    assert mine[1].plan().rule_settings.centralise is True
-    found, _, _ = arms.build_arms(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
-    assert [arm.name for arm in found if arm.role == "control"] == ["dfa:clip=3"]
+    assert mine[1].plan.rule_settings.clip == 2
+    assert mine[1].plan.rule_settings.centralise is True
+    built, _, _ = arms.build_arms(["dfa"], data, None, {"hidden": (16,)}, controls=[*declared, "dfa:clip=3"])
+    assert [arm.name for arm in built if arm.role == "control"] == ["dfa:clip=3"]
 
 
 def test_quick_study_takes_all_rows_of_small_data(data):
-    found, _, _ = arms.build_arms([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
-    assert {arm.values["subset"] for arm in found} == {None}
+    built, _, _ = arms.build_arms([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
+    assert {arm.values["subset"] for arm in built} == {None}

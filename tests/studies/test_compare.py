@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,8 +32,8 @@ def record(place: Path, run: dict) -> dict:
     return records.read(place / run["path"] / "run.json")
 
 
-def of(found: dict, arm: str, budget: str) -> list[dict]:
-    return [run for run in found["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
+def of(plan: dict, arm: str, budget: str) -> list[dict]:
+    return [run for run in plan["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
 
 
 def test_reports_tell_every_metric_that_is_a_share_in_points():
@@ -106,14 +107,14 @@ def test_order_is_there_and_back_again(finished):
 
 
 def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finished):
-    found = studies.read(finished)
-    for mine, twin in zip(of(found, MF, studies.OWN), of(found, BP, studies.OWN), strict=True):
+    plan = studies.read(finished)
+    for mine, twin in zip(of(plan, MF, studies.OWN), of(plan, BP, studies.OWN), strict=True):
         a, b = record(finished, mine), record(finished, twin)
-        assert a["net_key"] == b["net_key"] == found["arms"][0]["net_key"]
+        assert a["net_key"] == b["net_key"] == plan["arms"][0]["net_key"]
         assert len(a["init_sha256"]) == 1  # the hidden layer; the twin has a classifier above it
         assert a["init_sha256"] == b["init_sha256"][:1]
         assert a["order_sha256"] == b["order_sha256"]
-    seeds = [record(finished, run) for run in of(found, MF, studies.OWN)]
+    seeds = [record(finished, run) for run in of(plan, MF, studies.OWN)]
     assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
 
 
@@ -122,14 +123,14 @@ def test_arm_that_begins_elsewhere_than_its_twin_leaves_a_warning(tmp_path, run_
         "import torch\nfrom bpfree.rules.mono_forward import MonoForward as Base\n\n\nclass Other(Base):\n"
         "    def setup(self):\n        super().setup()\n        torch.nn.init.ones_(self.blocks[0][1].weight)\n"
     )
-    found = run_study(f"{tmp_path}/other.py:Other", seeds=1)
-    assert [text for text in found["warnings"] if "does not begin with the weights of its backprop twin" in text]
+    plan = run_study(f"{tmp_path}/other.py:Other", seeds=1)
+    assert [text for text in plan["warnings"] if "does not begin with the weights of its backprop twin" in text]
 
 
 def test_repeated_arm_ends_exactly_like_the_first(finished):
-    found = studies.read(finished)
-    for budget in found["budgets"]:
-        for one, two in zip(of(found, MF, budget), of(found, AGAIN, budget), strict=True):
+    plan = studies.read(finished)
+    for budget in plan["budgets"]:
+        for one, two in zip(of(plan, MF, budget), of(plan, AGAIN, budget), strict=True):
             a, b = record(finished, one)["result"], record(finished, two)["result"]
             assert a == b
 
@@ -138,23 +139,23 @@ def test_repeated_arm_ends_exactly_like_the_first(finished):
 def test_matched_budget_is_what_the_twin_needed(run_study, tmp_path, arm):
     """The twin stops early; at matched passes every arm sees the data as often as that, in two phases or in one, with
     the passes that fill a cache: one for every predictor of cafo, the first included."""
-    found = run_study(arm, epochs=9, patience=1, hidden=(16, 8), lr=0.05, seeds=2)
+    plan = run_study(arm, epochs=9, patience=1, hidden=(16, 8), lr=0.05, seeds=2)
     place = tmp_path / "study"
-    needed = [record(place, run)["result"]["data_passes"] for run in of(found, BP, studies.OWN)]
-    (passes,) = found["passes"].values()
+    needed = [record(place, run)["result"]["data_passes"] for run in of(plan, BP, studies.OWN)]
+    (passes,) = plan["passes"].values()
     assert passes == sum(needed) / len(needed)
-    for run in of(found, BP, studies.MATCHED):
+    for run in of(plan, BP, studies.MATCHED):
         assert record(place, run)["result"]["data_passes"] == -(-passes // 1)
-    for run in of(found, arm, studies.MATCHED):
+    for run in of(plan, arm, studies.MATCHED):
         assert passes <= record(place, run)["result"]["data_passes"] < passes + 2
-    configs = [record(place, run)["config"] for run in found["runs"] if run["budget"] == studies.OWN]
+    configs = [record(place, run)["config"] for run in plan["runs"] if run["budget"] == studies.OWN]
     assert {(config["epochs"], config["patience"], config["min_delta"]) for config in configs} == {(9, 1, 0.0)}
 
 
 def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
     """With shifted images a frozen prefix is computed batch by batch: no pass of its own counts."""
-    found = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
-    for run in of(found, f"{MF}:schedule=sequential", studies.MATCHED):
+    plan = run_study(f"{MF}:schedule=sequential", epochs=7, patience=None, hidden=(16, 8), shift=1, seeds=1)
+    for run in of(plan, f"{MF}:schedule=sequential", studies.MATCHED):
         made = record(tmp_path / "study", run)
         assert set(made["prefixes"].values()) == {"none", "recomputed"}
         assert made["result"]["data_passes"] == 8  # 4 epochs in each of two phases, for 7 of the twin
@@ -163,12 +164,12 @@ def test_passes_are_matched_where_nothing_is_cached(run_study, tmp_path):
 def test_finished_runs_are_not_run_again_and_missing_ones_are(finished, tmp_path, in_process, data):
     place = Path(shutil.copytree(finished, tmp_path / "study"))
     before = {path: path.read_bytes() for path in place.glob("runs/*/*/*/run.json")}
-    found = studies.read(place)
-    lost, cut = found["runs"][4], found["runs"][7]
+    plan = studies.read(place)
+    lost, cut = plan["runs"][4], plan["runs"][7]
     shutil.rmtree(place / lost["path"])
     cut["status"] = "running"  # the study was killed while this one ran
     (place / cut["path"] / "run.json").unlink()
-    studies.write(found, place)
+    studies.write(plan, place)
     after = compare.compare(MF, data, out=place, seeds=3, controls=[], **SMALL)
     assert {run["status"] for run in after["runs"]} == {"finished"}
     changed = [path for path, text in before.items() if path.read_bytes() != text]
@@ -203,6 +204,28 @@ def test_study_of_another_kind_is_not_gone_on_with(finished, in_process, data):
             compare.compare(MF, data, out=finished, **{"seeds": 3, "controls": [], **SMALL, **changes})
 
 
+def test_study_typed_on_the_command_line_goes_on_from_python(finished, tmp_path, in_process, data):
+    """Flags are text; a study of an earlier version kept them so."""
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    plan = studies.read(place)
+    plan["definition"]["settings"] |= {"hidden": "16", "epochs": "2", "threads": "1"}
+    studies.write(plan, place)
+    typed = {**SMALL, "hidden": [16], "epochs": "2"}
+    after = compare.compare(MF, data, out=place, seeds=3, controls=[], **typed)
+    assert after["definition"]["settings"] == {"hidden": [16], "epochs": 2, "threads": 1, "device": "cpu"}
+    assert {run["status"] for run in after["runs"]} == {"finished"}
+    with pytest.raises(InputError, match="was started with settings = "):
+        compare.compare(MF, data, out=place, seeds=3, controls=[], **{**typed, "epochs": "3"})
+
+
+def test_study_that_names_no_folder_has_one_of_its_own(run_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = run_study(out=None, seeds=1)
+    assert re.fullmatch(r"runs.study-npz-digits-[0-9a-f]{6}", plan.pop("folder"))
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert studies.read(folder) == plan
+
+
 def test_folder_that_holds_something_else_is_left_alone(run_study, tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "note.txt").write_text("mine")
@@ -213,52 +236,76 @@ def test_folder_that_holds_something_else_is_left_alone(run_study, tmp_path):
 
 def test_failed_arm_does_not_stop_the_others_and_is_tried_again(run_study, tmp_path):
     arm = f"{RULES}/wrong.py:NanLater"
-    found = run_study(f"{MF},{arm}", seeds=1)
-    runs = {(run["arm"], run["budget"]): run for run in found["runs"]}
-    for budget in found["budgets"]:
+    plan = run_study(f"{MF},{arm}", seeds=1)
+    runs = {(run["arm"], run["budget"]): run for run in plan["runs"]}
+    for budget in plan["budgets"]:
         assert runs[arm, budget]["status"] == "failed"
         assert "became nan" in runs[arm, budget]["error"]
         assert runs[MF, budget]["status"] == runs[BP, budget]["status"] == "finished"
     assert (tmp_path / "study" / "report.html").exists()
 
 
+@pytest.mark.parametrize("edited", ["class Edited(", "lr 0.01 -> 0.07"], ids=["half-typed", "valid"])
+def test_rule_that_is_edited_meanwhile_changes_nothing_that_is_written(run_study, tmp_path, edited):
+    """A study goes on past an edit that cannot be executed, and keeps the settings that its runs began with."""
+    file, lines = tmp_path / "edited.py", []
+    text = (
+        "from bpfree.config.settings import setting, settings\n"
+        "from bpfree.rules.mono_forward import MonoForward, Settings\n\n\n"
+        "@settings\nclass Tuned(Settings):\n    lr: float = setting(0.01, 'step size', gt=0)\n\n\n"
+        "class Edited(MonoForward):\n    Settings = Tuned\n"
+    )
+    file.write_text(text)
+
+    def edit(line: str) -> None:
+        lines.append(line)
+        if line.startswith("[1/"):  # the first run has ended
+            file.write_text(text.replace("0.01", "0.07") if edited.startswith("lr") else edited)
+
+    plan = run_study(f"{file}:Edited", seeds=1, say=edit)
+    assert "[1/6]" in "".join(lines)
+    assert plan["arms"][0]["settings"]["lr"] == 0.01
+    assert [run["status"] for run in of(plan, BP, studies.OWN) + of(plan, BP, studies.MATCHED)] == ["finished"] * 2
+    assert studies.read(tmp_path / "study")["arms"] == plan["arms"]
+
+
 def test_matched_budget_without_a_twin_says_so(run_study, monkeypatch):
     monkeypatch.setattr(arms, "BASELINE", f"{RULES}/wrong.py:NanLater")
-    found = run_study(seeds=1)
-    late = of(found, MF, studies.MATCHED)
+    plan = run_study(seeds=1)
+    late = of(plan, MF, studies.MATCHED)
     assert [run["status"] for run in late] == ["failed"]
     assert "has no finished run whose passes it could match" in late[0]["error"]
 
 
 def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_path):
-    found = run_study(f"{MF}:lr=0.02", seeds=1, tune=2, tune_epochs=1)
-    by_role = {arm["role"]: arm for arm in found["arms"]}
+    plan = run_study(f"{MF}:lr=0.02", seeds=1, tune=2, tune_epochs=1)
+    by_role = {arm["role"]: arm for arm in plan["arms"]}
     for role in ("arm", "twin"):
         assert by_role[role]["search"]["trials"] == 2
         assert by_role[role]["search"]["cost"]["data_passes"] == 2
     assert by_role["aa"]["search"] is None
     assert set(by_role["arm"]["search"]["params"]) == {"optimizer", "weight_decay"}  # lr is given
     assert set(by_role["twin"]["search"]["params"]) == {"optimizer", "lr", "weight_decay"}
-    for run in found["runs"]:
+    for run in plan["runs"]:
         source = by_role["arm"] if run["arm"] != BP else by_role["twin"]
         config = record(tmp_path / "study", run)["config"]
-        chosen = source["search"]["params"]
-        assert {key: config[key] for key in chosen} == chosen
+        params = source["search"]["params"]
+        assert {key: config[key] for key in params} == params
     assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
 
 
 def test_search_in_which_all_trials_diverge_leaves_a_warning(run_study):
-    found = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
-    assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in found["warnings"]
+    plan = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
+    assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in plan["warnings"]
 
 
 def test_quick_study_is_small_and_says_so(in_process, tmp_path):
-    found = compare.compare(
+    plan = compare.compare(
         MF, out=tmp_path / "study", seeds=1, controls=[], quick=True, subset=20, epochs=1, threads=1, meter="none"
     )
-    assert found["quick"] is True
-    assert found["arms"][0]["settings"]["subset"] == 20  # what is given counts more than what quick says
-    assert found["arms"][0]["settings"]["hidden"] == [256, 256]
+    assert plan["quick"] is True
+    assert plan["arms"][0]["settings"]["subset"] == 20  # what is given counts more than what quick says
+    assert plan["arms"][0]["settings"]["hidden"] == [256, 256]
     assert "budget reached, not converged" in (tmp_path / "study" / "report.md").read_text()
 
 
@@ -267,11 +314,11 @@ def test_runs_go_side_by_side_only_where_the_meter_can_tell_them_apart(jobs, mon
     monkeypatch.setattr(workers, "_visible_gpus", lambda: ["GPU-a", "GPU-b"])
     alone = [{}]
     each = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("GPU-a", "GPU-b")]
-    assert workers.slots(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
-    assert workers.slots(jobs, "none", "cpu")[0] == alone * jobs
+    assert workers.environments(jobs, "nvml", "auto")[0] == (each if jobs > 1 else alone)
+    assert workers.environments(jobs, "none", "cpu")[0] == alone * jobs
     for meter, device in (("auto", "auto"), ("rapl", "auto"), ("nvml", "cpu")):
-        slots, notes = workers.slots(jobs, meter, device)
-        assert slots == alone
+        environs, notes = workers.environments(jobs, meter, device)
+        assert environs == alone
         assert [f"the runs went one by one, not {jobs} at a time" in note for note in notes] == [True] * (jobs > 1)
 
 
@@ -298,8 +345,8 @@ def test_study_that_is_killed_goes_on(data, tmp_path):
             break
         time.sleep(0.5)
     assert again.returncode == 0, again.stderr
-    found = studies.load(tmp_path / "study")
-    assert [run.status for run in found.runs] == ["finished"] * 12
+    plan = studies.load(tmp_path / "study")
+    assert [run.status for run in plan.runs] == ["finished"] * 12
     assert {path: path.read_bytes() for path in kept} == kept
 
 
@@ -326,11 +373,11 @@ def small_disk(tmp_path):
 def test_disk_that_fills_up_ends_in_one_line_and_keeps_what_is_finished(small_disk, run_study):
     with contextlib.suppress(RunFailed):  # when not even study.json could be written any more
         run_study(out=small_disk / "study", seeds=3)
-    found = studies.read(small_disk / "study")
-    states = [run["status"] for run in found["runs"]]
+    plan = studies.read(small_disk / "study")
+    states = [run["status"] for run in plan["runs"]]
     assert "finished" in states
     assert len(set(states)) > 1
-    for run in found["runs"]:
+    for run in plan["runs"]:
         if run["status"] == "finished":
             assert record(small_disk / "study", run)["status"] == "finished"
         if run["status"] == "failed":

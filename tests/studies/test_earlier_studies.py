@@ -116,7 +116,7 @@ def test_arms_come_back_from_the_file_as_they_were(tmp_path, data):
     ledger.save()
     restored, again = arms.restore_arms(study.read(tmp_path)["arms"], data, common)
     assert {arm.role for arm in built} == {"arm", "aa", "twin", "control"}
-    assert [arm.plan().config for arm in restored] == [arm.plan().config for arm in built]
+    assert [arm.plan.config for arm in restored] == [arm.plan.config for arm in built]
     for name in ("name", "algo", "net", "written", "role", "reference", "net_key", "slug"):
         assert [getattr(arm, name) for arm in restored] == [getattr(arm, name) for arm in built], name
     assert again == specs

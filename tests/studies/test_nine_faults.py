@@ -48,7 +48,7 @@ def forge(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     records.write(record, folder / "run.json")
 
 
-def found(place: Path) -> str:
+def fault_lines(place: Path) -> str:
     return "\n".join(faults(study.load(place)))
 
 
@@ -74,7 +74,7 @@ def test_1_a_seed_given_twice_is_refused():
 def test_1_one_seed_behind_several_names_is_detected(copy: Path):
     for folder in folders(copy, MF)[1:]:
         forge(folder, lambda record: record.update(seed=0))
-    text = found(copy)
+    text = fault_lines(copy)
     assert "mono-forward, own convergence: seed 0 counts 3 times" in text
     assert "the run listed as seed 1 was trained with seed 0" in text
 
@@ -93,7 +93,7 @@ def test_2_two_seeds_tested_with_the_same_weights_are_detected(copy: Path):
     result = records.read(first / "run.json")["result"]
     same = {key: result[key] for key in ("test", "predictions_sha256")}
     forge(second, lambda record: record["result"].update(same))
-    assert "seeds 0 and 1 predict exactly the same on the test data" in found(copy)
+    assert "seeds 0 and 1 predict exactly the same on the test data" in fault_lines(copy)
 
 
 # 3. Another stopping rule for one arm ---------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_3_an_arm_cannot_bring_a_stopping_rule_of_its_own(key: str, data: str):
 def test_3_unequal_stopping_is_detected(copy: Path):
     for folder in folders(copy, TWIN):
         forge(folder, lambda record: record["config"].update(patience=40))
-    assert "the arms do not stop by one rule" in found(copy)
+    assert "the arms do not stop by one rule" in fault_lines(copy)
 
 
 # 4. Checkpoints written inside one arm's metered window ---------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_4_an_arm_cannot_write_checkpoints_more_often(data: str):
 def test_4_a_window_that_only_one_arm_has_is_detected(copy: Path):
     for folder in folders(copy, MF):
         forge(folder, lambda record: record["energy"].pop("save"))
-    assert "no window 'save', unlike" in found(copy)
+    assert "no window 'save', unlike" in fault_lines(copy)
 
 
 # 5. Memory that is mostly the CUDA context ----------------------------------------------------------------------------
@@ -161,13 +161,13 @@ def test_4_a_window_that_only_one_arm_has_is_detected(copy: Path):
 def test_5_device_wide_memory_is_detected(copy: Path):
     for folder in folders(copy, MF):
         forge(folder, lambda record: record["memory"].update(method="NVML, device-wide used memory"))
-    assert "memory is device-wide (NVML, device-wide used memory), mostly the CUDA context" in found(copy)
+    assert "memory is device-wide (NVML, device-wide used memory), mostly the CUDA context" in fault_lines(copy)
 
 
 def test_5_memory_measured_in_two_ways_is_detected(copy: Path):
     for folder in folders(copy, TWIN):
         forge(folder, lambda record: record["memory"].update(method="CUDA allocator peak"))
-    assert "memory was not measured in one way" in found(copy)
+    assert "memory was not measured in one way" in fault_lines(copy)
 
 
 # 6. A baseline with dead parameters -----------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_6_dead_parameters_of_a_twin_are_detected(copy: Path, data: str, tmp_pat
     values = {key: value for key, value in SMALL.items() if key != "idle_s"}
     record = train.train(f"{tmp_path}/dead.py:Dead", data, out=tmp_path / "dead", **values)
     forge(folders(copy, TWIN)[0], lambda own: own.update(parameters=record["parameters"]))
-    assert "backprop: the baseline carries 5,010 parameters that no prediction uses" in found(copy)
+    assert "backprop: the baseline carries 5,010 parameters that no prediction uses" in fault_lines(copy)
 
 
 # 7. CO2e of another run -----------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def test_6_dead_parameters_of_a_twin_are_detected(copy: Path, data: str, tmp_pat
 def test_7_co2e_of_another_run_is_detected(copy: Path):
     of_another = {"kg": 0.03 / 3.6 * 400 / 1000, "method": "derived", "energy_j": 3e4, "pue": 1.0, "g_per_kwh": 400.0}
     forge(folders(copy, MF)[0], lambda record: record.update(co2e=of_another))
-    assert "its CO2e is of 3e+04 J, which is not the energy of this run" in found(copy)
+    assert "its CO2e is of 3e+04 J, which is not the energy of this run" in fault_lines(copy)
 
 
 # 8. Selection on test data --------------------------------------------------------------------------------------------
@@ -211,13 +211,13 @@ def test_8_a_search_has_no_test_data_to_select_on(data: str):
 
 def test_8_looking_at_test_data_while_training_is_detected(copy: Path):
     forge(folders(copy, MF)[0], lambda record: record["history"][0].update(test=0.9))
-    assert "test data was looked at in every epoch" in found(copy)
+    assert "test data was looked at in every epoch" in fault_lines(copy)
 
 
 def test_8_validation_on_the_test_rows_is_detected(copy: Path):
     for folder in folders(copy, MF):
         forge(folder, lambda record: record["result"].update(val=record["result"]["test"]))
-    assert "validation and test results are equal in every run: selection was on test data" in found(copy)
+    assert "validation and test results are equal in every run: selection was on test data" in fault_lines(copy)
 
 
 # 9. A spread that cannot come from the runs ---------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def stated(place: Path, mean: float, sd: float) -> str:
     plan = json.loads((place / "study.json").read_text())
     plan["stated"] = [{"arm": MF, "budget": OWN, "mean": mean, "sd": sd, "n": 3, "digits": 4}]
     (place / "study.json").write_text(json.dumps(plan))
-    return found(place)
+    return fault_lines(place)
 
 
 def test_9_a_stated_spread_that_the_runs_do_not_have_is_detected(copy: Path):
@@ -241,4 +241,4 @@ def test_9_a_stated_spread_that_the_runs_do_not_have_is_detected(copy: Path):
 def test_9_seeds_without_any_spread_are_detected(copy: Path):
     for folder in folders(copy, MF):
         forge(folder, lambda record: record["result"].update(test=0.6234))
-    assert "3 seeds give one test result to the last digit" in found(copy)
+    assert "3 seeds give one test result to the last digit" in fault_lines(copy)

@@ -1,6 +1,7 @@
 """Options of a comparison: one declaration for the function's defaults, the checks and the command line's help."""
 
 import inspect
+import json
 
 import pytest
 from typer.testing import CliRunner
@@ -10,30 +11,59 @@ from bpfree.config.settings import options
 from bpfree.errors import InputError
 from bpfree.reports import study
 from bpfree.studies.compare import compare
-from bpfree.studies.options import CompareOptions, check_target, definition, help_text
+from bpfree.studies.options import CompareOptions, TuneOptions, check_target, help_text
+from bpfree.studies.plan import definition
+from bpfree.studies.tune import tune
 
 FLAGS = {"margin_pp": "--margin", "idle_s": "--idle"}  # the others are called like their option
 
 
-def test_defaults_of_the_function_are_those_of_the_declaration():
-    parameters = inspect.signature(compare).parameters
-    for option in options(CompareOptions):
+@pytest.mark.parametrize(("function", "cls"), [(compare, CompareOptions), (tune, TuneOptions)])
+def test_defaults_of_the_function_are_those_of_the_declaration(function, cls):
+    parameters = inspect.signature(function).parameters
+    for option in options(cls):
         assert parameters[option.name].default == option.default
 
 
-@pytest.mark.parametrize("name", ["tune", "tune_epochs", "quick", "target", "margin_pp", "jobs", "idle_s"])
-def test_help_of_the_command_is_that_of_the_declaration(name):
-    shown = CliRunner().invoke(app, ["compare", "--help"], terminal_width=1000).output
+HELPED = [
+    *(("compare", CompareOptions, name) for name in ("tune", "tune_epochs", "quick", "target", "margin_pp", "jobs")),
+    ("compare", CompareOptions, "idle_s"),
+    *(("tune", TuneOptions, name) for name in ("trials", "storage", "name")),
+]
+
+
+@pytest.mark.parametrize(("command", "cls", "name"), HELPED)
+def test_help_of_the_command_is_that_of_the_declaration(command, cls, name):
+    shown = CliRunner().invoke(app, [command, "--help"], terminal_width=1000).output
     flag = FLAGS.get(name, "--" + name.replace("_", "-"))
     (line,) = [line for line in shown.splitlines() if line.split()[:1] == [flag]]
-    assert line.endswith(help_text(name))
+    assert line.endswith(help_text(cls, name))
 
 
 def test_definition_has_every_field_of_the_study_and_no_other():
-    given = {"algos": ["cafo"], "data": "mnist", "seeds": [0], "controls": None, "settings": {"hidden": (8,)}}
-    defined = definition(CompareOptions(), **given)
+    named = {"algos": ["cafo"], "data": "mnist", "seeds": [0], "controls": None, "settings": {"hidden": (8,)}}
+    defined = definition(CompareOptions(), **named)
     assert defined.keys() == study.Definition.model_fields.keys()
     assert study.Definition(algos=["cafo"], data="mnist", seeds=[0]).model_dump() == {**defined, "settings": {}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ({"epochs": "1"}, {"epochs": 1}),
+        ({"hidden": "8,4"}, {"hidden": [8, 4]}),
+        ({"hidden": (8, 4)}, {"hidden": [8, 4]}),
+        ({"patience": "none"}, {"patience": None}),
+        ({"probe": "true"}, {"probe": True}),
+        ({"lr": 1}, {"lr": 1.0}),
+        ({"no_setting": "1"}, {"no_setting": "1"}),
+    ],
+)
+def test_definition_has_settings_as_values_however_they_were_typed(typed, value):
+    named = {"algos": ["cafo", "backprop"], "data": "mnist", "seeds": [0], "controls": None}
+    resolved = definition(CompareOptions(), **named, settings=typed)["settings"]
+    assert resolved == value
+    assert json.dumps(resolved) == json.dumps(value)
 
 
 @pytest.mark.parametrize(

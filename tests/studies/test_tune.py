@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,7 @@ from small import tiny
 
 from bpfree import InputError
 from bpfree.cli.output import studies
-from bpfree.config.settings import options, setting, settings
+from bpfree.config.settings import Option, options, setting, settings
 from bpfree.data.sources import TensorSource
 from bpfree.runs.plan import plan
 from bpfree.studies import arms, sampler, space, trials, tune
@@ -27,7 +28,7 @@ BASE = {"hidden": (12,), "epochs": 2, "batch_size": 8, "device": "cpu", "threads
 PATIENT = {"heartbeat_s": 1, "grace_s": 3}
 
 
-def found(out: Path) -> dict:
+def summary_in(out: Path) -> dict:
     return json.loads((out / "tune.json").read_text())
 
 
@@ -65,12 +66,12 @@ def test_best_trial_is_printed_as_an_arm_of_a_comparison(searched, capsys):
     """The printed flags, given to compare, are the settings that were found; the batch size belongs to all arms."""
     _, summary = searched
     params = {**summary["best"]["params"], "batch_size": 32}
-    given = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
-    arm, *flags = studies.as_arm("mono-forward", params, given).removeprefix("bpfree compare --algos ").split()
+    fixed = {"data": "mnist", "net": "mlp", "hidden": [12], "device": "cpu"}
+    arm, *flags = studies.as_arm("mono-forward", params, fixed).removeprefix("bpfree compare --algos ").split()
     common = dict(flag.removeprefix("--").replace("-", "_").split("=") for flag in flags)
     assert common == {"data": "mnist", "net": "mlp", "hidden": "12", "device": "cpu", "batch_size": "32"}
-    (found_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
-    config = found_arm.plan().config
+    (best_arm, *_), _, _ = arms.build_arms([arm], common.pop("data"), common.pop("net"), common)
+    config = best_arm.plan.config
     assert {name: config[name] for name in params} == params
     assert config["hidden"] == [12]
     assert summary["given"].items() >= {"net": "mlp", "hidden": [12], "epochs": 2}.items()
@@ -143,6 +144,37 @@ def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
     assert [t["params"] for t in complete] == [t["params"] for t in whole["found"]]
 
 
+def test_signal_between_two_trials_ends_the_search_with_its_summary(tmp_path):
+    out = tmp_path / "out"
+    interrupt = lambda line: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    cut = tune.tune("mono-forward", tiny(), trials=3, out=out, prune=False, say=interrupt, **BASE)
+    assert cut["status"] == summary_in(out)["status"] == "stopped"
+    assert [trial["state"] for trial in cut["found"]] == ["complete"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signal_before_a_trial_trains_ends_it_there(tmp_path, monkeypatch):
+    def interrupted(trial: optuna.Trial, option: Option) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return space.suggest(trial, option)
+
+    monkeypatch.setattr(trials, "suggest", interrupted)
+    cut = tune.tune("mono-forward", tiny(), trials=3, search=["lr"], out=tmp_path / "out", prune=False, **BASE)
+    first, again = cut["found"]
+    assert (cut["status"], first["state"], again["state"]) == ("stopped", "fail", "waiting")
+    assert first["cost"]["data_passes"] == 0
+
+
+def test_signal_while_others_train_ends_the_wait(searched, tmp_path, monkeypatch):
+    """The other worker is a trial that is said to be running, and never ends."""
+    values = {"trials": 2, "out": tmp_path / "out", "prune": False, **BASE}
+    tune.tune("mono-forward", tiny(), **{**values, "trials": 1})
+    optuna.load_study(study_name="out", storage=f"sqlite:///{tmp_path}/out/trials.db").ask()
+    monkeypatch.setattr(time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    assert tune.tune("mono-forward", tiny(), **values)["status"] == "stopped"
+    assert summary_in(tmp_path / "out")["status"] == "stopped"
+
+
 @pytest.mark.parametrize(
     ("distribution", "expected"),
     [
@@ -176,8 +208,8 @@ def test_search_never_sees_the_test_part(tmp_path, monkeypatch):
     data = tiny()
     trap = Data(data.spec, data.train, data.val, Untouchable(data.test.x, (data.test.y + 1) % 10))
     values = [
-        [t["val"] for t in tune.tune("mono-forward", given, trials=2, out=tmp_path / n, name="x", **BASE)["found"]]
-        for n, given in (("a", data), ("b", trap))
+        [t["val"] for t in tune.tune("mono-forward", part, trials=2, out=tmp_path / n, name="x", **BASE)["found"]]
+        for n, part in (("a", data), ("b", trap))
     ]
     assert values[0] == values[1]
     assert seen == [None] * 4
@@ -230,11 +262,11 @@ def test_ranges_become_the_distributions_they_say():
 
 def test_nothing_is_searched_for_an_optimizer_that_never_steps(tmp_path):
     """A reservoir solves for its readout: of all settings with a range only the ridge changes anything."""
-    given = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
-    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **given)
+    arguments = {"data": "vowels", "epochs": 1, "threads": 1, "device": "cpu", "meter": "none"}
+    summary = tune.tune("reservoir", trials=1, out=tmp_path / "out", **arguments)
     assert set(summary["space"]) == {"ridge"}
     with pytest.raises(InputError, match="lr has no effect to search for: reservoir solves for what it learns here"):
-        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **given)
+        tune.tune("reservoir", trials=1, search=["lr"], out=tmp_path / "other", **arguments)
     assert not (tmp_path / "other").exists()
 
 
@@ -245,7 +277,7 @@ def test_setting_without_effect_is_not_searched():
 
 
 BAD = {
-    "no trial": ({"trials": 0}, "trials = 0 is not valid: expected 1 or more"),
+    "no trial": ({"trials": 0}, "trials = 0 is not valid: expected >= 1 (trials, over all workers)"),
     "no range": ({"search": ["momentum"]}, "momentum declares no range to search"),
     "unknown": ({"search": ["lrr"]}, "unknown setting 'lrr': did you mean lr"),
     "given and searched": ({"search": ["lr"], "lr": 0.1}, "lr is given as 0.1 and cannot be searched as well"),
@@ -315,13 +347,13 @@ def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, t
     workers[0].kill()
     workers[1].join(120)
     assert workers[1].exitcode == 0
-    made = found(tmp_path / "b")["found"]
+    made = summary_in(tmp_path / "b")["found"]
     assert Counter(trial["state"] for trial in made) == {"complete": 4, "fail": 1}
     lost = made[killed]
     (again,) = [trial for trial in made if trial["retry_of"] == killed]
     assert (lost["state"], again["state"]) == ("fail", "complete")
     assert again["params"] == lost["params"]
-    assert found(tmp_path / "b")["cost"]["lost"] == 1
+    assert summary_in(tmp_path / "b")["cost"]["lost"] == 1
 
 
 def test_storage_that_is_not_there_gets_one_line_without_the_password(tmp_path):

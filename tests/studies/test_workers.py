@@ -103,7 +103,7 @@ def test_job_sees_the_environment_of_its_call(monkeypatch, method):
     monkeypatch.setenv("WORKER_FIRST", "one")
     monkeypatch.setenv("WORKER_SECOND", "two")
     first = Worker().run("os:getenv", {"key": "WORKER_FIRST"})
-    second = Worker().run("os:getenv", {"key": "WORKER_SECOND"}, {"WORKER_SECOND": "changed"})
+    second = Worker(environ={"WORKER_SECOND": "changed"}).run("os:getenv", {"key": "WORKER_SECOND"})
     assert [first["value"], second["value"]] == ["one", "changed"]
     assert os.environ["WORKER_SECOND"] == "two"
 
@@ -119,6 +119,29 @@ def test_stop_is_a_sigterm_to_the_job(method, tmp_path):
     place.stop()
     thread.join(MOST_S)
     assert answers == [{"error": "its process was killed by SIGTERM", "code": 1}]
+
+
+def test_nothing_begins_after_a_stop(monkeypatch, tmp_path):
+    """A signal may come before the first run, between two, and while the next one is prepared."""
+    place = Worker()
+    monkeypatch.setattr(place, "_context", StopsFirst(place))
+    assert place.run("os:mkdir", {"path": str(tmp_path / "made")}) == {"error": "stopped before it began", "code": 130}
+    assert place.run("os:mkdir", {"path": str(tmp_path / "made")})["code"] == 130
+    assert not (tmp_path / "made").exists()
+
+
+class StopsFirst:
+    """A context of multiprocessing for a worker that is asked to stop just before a pipe is made."""
+
+    def __init__(self, place: Worker):
+        self.place, self.context = place, place._context
+
+    def __getattr__(self, name: str):
+        return getattr(self.context, name)
+
+    def Pipe(self):
+        self.place.stop()
+        return self.context.Pipe()
 
 
 def test_job_prints_to_standard_error_alone(method):
@@ -174,8 +197,8 @@ def test_killed_study_keeps_its_folder_until_its_run_has_ended(study, tmp_path, 
         except InputError:
             return None
 
-    found = until(accepted, "the folder stays closed")
-    assert {run["status"] for run in found["runs"]} == {"finished"}
+    plan = until(accepted, "the folder stays closed")
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
     assert not list((tmp_path / "study").glob(f"{LOCK}*"))
 
 
@@ -188,9 +211,9 @@ def test_study_that_is_stopped_waits_for_the_batch_of_its_run(study, tmp_path):
     (tmp_path / "go").touch()
     assert process.wait(MOST_S) == 0
     assert (tmp_path / "trained").exists()
-    found = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
-    assert found["stopped"] is True
-    assert {run["status"] for run in found["runs"]} == {"planned"}
+    plan = json.loads((tmp_path / "study" / "study.json").read_text(encoding="utf-8"))
+    assert plan["stopped"] is True
+    assert {run["status"] for run in plan["runs"]} == {"planned"}
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -199,8 +222,8 @@ def test_job_that_comes_too_late_for_its_study_does_nothing(alive, tmp_path):
     script = (
         "import multiprocessing, os, pathlib, sys, types\n"
         "from bpfree.studies import workers\n"
-        f"study = types.SimpleNamespace(is_alive=lambda: {alive})\n"
-        "multiprocessing.parent_process = lambda: study\n"
+        f"parent = types.SimpleNamespace(is_alive=lambda: {alive})\n"
+        "multiprocessing.parent_process = lambda: parent\n"
         "ours, theirs = multiprocessing.Pipe()\n"
         "folder = pathlib.Path(sys.argv[1])\n"
         "workers._work(theirs, 'os:mkdir', {'path': str(folder / 'done')}, dict(os.environ), folder, '.lock-1')\n"

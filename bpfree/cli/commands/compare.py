@@ -8,7 +8,7 @@ import typer
 
 from bpfree.cli.commands import options
 from bpfree.errors import InputError
-from bpfree.studies.options import help_text
+from bpfree.studies.options import CompareOptions, help_text
 
 
 def compare(
@@ -20,13 +20,13 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="folder of the study  [default: runs/study-<a new one>]")] = None,
     config: Annotated[str | None, typer.Option(help="YAML file of a study, or a recipe by name")] = None,
     controls: Annotated[str | None, typer.Option(help="controls instead of the usual ones, or none")] = None,
-    tune: Annotated[int | None, typer.Option(help=help_text("tune"))] = None,
-    tune_epochs: Annotated[int | None, typer.Option(help=help_text("tune_epochs"))] = None,
-    quick: Annotated[bool, typer.Option("--quick", help=help_text("quick"))] = False,
-    target: Annotated[float | None, typer.Option(help=help_text("target"))] = None,
-    margin: Annotated[float | None, typer.Option(help=help_text("margin_pp"))] = None,
-    jobs: Annotated[int | None, typer.Option(help=help_text("jobs"))] = None,
-    idle: Annotated[float | None, typer.Option(help=help_text("idle_s"))] = None,
+    tune: Annotated[int | None, typer.Option(help=help_text(CompareOptions, "tune"))] = None,
+    tune_epochs: Annotated[int | None, typer.Option(help=help_text(CompareOptions, "tune_epochs"))] = None,
+    quick: Annotated[bool, typer.Option("--quick", help=help_text(CompareOptions, "quick"))] = False,
+    target: Annotated[float | None, typer.Option(help=help_text(CompareOptions, "target"))] = None,
+    margin: Annotated[float | None, typer.Option(help=help_text(CompareOptions, "margin_pp"))] = None,
+    jobs: Annotated[int | None, typer.Option(help=help_text(CompareOptions, "jobs"))] = None,
+    idle: Annotated[float | None, typer.Option(help=help_text(CompareOptions, "idle_s"))] = None,
     set_: options.Set = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -44,9 +44,8 @@ def compare(
     from bpfree.cli.output import studies
     from bpfree.config import flags
     from bpfree.runs import recipes
-    from bpfree.runs.plan import new_folder
-    from bpfree.studies import compare as study
     from bpfree.studies import notation
+    from bpfree.studies.compare import compare as run_study
 
     values: dict[str, Any] = recipes.study(config) if config else {}
     typed: dict[str, Any] = {"algos": algos, "data": data, "net": net, "seeds": seeds, "controls": controls}
@@ -60,11 +59,10 @@ def compare(
     values["data"] = values.get("data") or notation.default_data(values["algos"])
     values = {"meter": meter, **values, **flags.pairs(set_ or ())}
     values |= flags.parse(context.args, notation.settings_of(**values), flags_here)
-    folder = out or new_folder("study", str(values["data"]))
     say = options.no_progress if quiet or as_json else options.print_progress
-    results = study.compare(**values, out=folder, command=options.command_line(), say=say)
-    print(json.dumps(results, indent=1)) if as_json else studies.print_study(results, folder)
+    results = run_study(**values, out=out, command=options.command_line(), say=say)
+    print(json.dumps(results, indent=1)) if as_json else studies.print_study(results, results["folder"])
     if results["stopped"]:
-        typer.echo(f"stopped: go on with the same command and --out {folder}", err=True)
+        typer.echo(f"stopped: go on with the same command and --out {results['folder']}", err=True)
         raise typer.Exit(130)
     raise typer.Exit(1 if any(item["status"] != "finished" for item in results["runs"]) else 0)

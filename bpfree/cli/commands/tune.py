@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bpfree.cli.commands import options
+from bpfree.studies.options import TUNE, TuneOptions, help_text
 
 
 def tune(
@@ -14,13 +15,13 @@ def tune(
     algo: options.Algo = None,
     data: options.Data = None,
     net: options.Net = None,
-    trials: Annotated[int, typer.Option(help="trials, over all workers")] = 20,
+    trials: Annotated[int, typer.Option(help=help_text(TuneOptions, "trials"), show_default=False)] = TUNE.trials,
     search: Annotated[str | None, typer.Option(help="settings to search, such as lr,weight_decay")] = None,
-    storage: Annotated[str | None, typer.Option(help="database URL that workers share  [default: a file]")] = None,
-    name: Annotated[str | None, typer.Option(help="name of the search in the storage")] = None,
+    storage: Annotated[str | None, typer.Option(help=help_text(TuneOptions, "storage"))] = None,
+    name: Annotated[str | None, typer.Option(help=help_text(TuneOptions, "name"))] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the result  [default: runs/tune-<a new one>]")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings that are not searched")] = None,
-    prune: Annotated[bool, typer.Option(help="give up trials below the median")] = True,
+    prune: Annotated[bool, typer.Option(help=help_text(TuneOptions, "prune"))] = TUNE.prune,
     set_: options.Set = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -37,7 +38,7 @@ def tune(
         return
     from bpfree.cli.output import studies
     from bpfree.config import flags
-    from bpfree.studies import tune as study
+    from bpfree.studies.tune import tune as run_search
 
     values: dict[str, Any] = {**(flags.configuration(config) if config else {}), **flags.pairs(set_ or ())}
     values |= options.named(algo, data, net)
@@ -45,7 +46,7 @@ def tune(
     words = None if search is None else [word.strip().replace("-", "_") for word in search.split(",") if word.strip()]
     values |= {"trials": trials, "search": words, "storage": storage, "name": name, "out": out, "prune": prune}
     say = options.no_progress if quiet or as_json else options.print_progress
-    results = study.tune(**values, meter=meter, say=say)
+    results = run_search(**values, meter=meter, say=say)
     print(json.dumps(results, indent=1)) if as_json else studies.print_search(results)
     if results["status"] == "stopped":
         typer.echo(f"stopped: go on with the same command and --out {results['folder']}", err=True)
