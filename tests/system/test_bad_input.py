@@ -122,7 +122,7 @@ def test_checkpoint_cut_in_half_is_refused_and_nothing_changes(bpfree, tmp_path)
 
 
 def test_nan_loss_fails_the_run_names_the_step_and_keeps_the_last_good_checkpoint(bpfree, tmp_path):
-    """A sixth of 1,200 images validates: 1,000 in batches of 128 are 8 steps, and the second epoch begins with the 9th."""
+    """A sixth of 1,200 images validates: 1,000 in batches of 128 are 8 steps, the second epoch begins with the 9th."""
     rule = RULES / "wrong.py:NanLater"
     order = ("--algo", rule, *TINY, "--epochs", "3", "--checkpoint-every", "0", "--quiet", "--out", "run")
     line = one_line(bpfree("train", *order, cwd=tmp_path), 1)
