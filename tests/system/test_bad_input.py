@@ -122,10 +122,11 @@ def test_checkpoint_cut_in_half_is_refused_and_nothing_changes(bpfree, tmp_path)
 
 
 def test_nan_loss_fails_the_run_names_the_step_and_keeps_the_last_good_checkpoint(bpfree, tmp_path):
+    """A sixth of 1,200 images validates: 1,000 in batches of 128 are 8 steps, the second epoch begins with the 9th."""
     rule = RULES / "wrong.py:NanLater"
     order = ("--algo", rule, *TINY, "--epochs", "3", "--checkpoint-every", "0", "--quiet", "--out", "run")
     line = one_line(bpfree("train", *order, cwd=tmp_path), 1)
-    assert "the loss of block 0 became nan at step 1 of the run" in line
+    assert "the loss of block 0 became nan at step 9 of the run" in line
     record = energy_record.read(tmp_path / "run" / "run.json")
     assert (record["status"], record["error"]) == ("failed", line.removeprefix("error: "))
     weights = read(tmp_path / "run" / "last.ckpt")["model"].values()
