@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import optuna
@@ -165,12 +166,13 @@ def test_signal_before_a_trial_trains_ends_it_there(tmp_path, monkeypatch):
     assert first["cost"]["data_passes"] == 0
 
 
-def test_signal_while_others_train_ends_the_wait(searched, tmp_path, monkeypatch):
+def test_signal_while_others_train_ends_the_wait(tmp_path, monkeypatch):
     """The other worker is a trial that is said to be running, and never ends."""
     values = {"trials": 2, "out": tmp_path / "out", "prune": False, **BASE}
     tune.tune("mono-forward", tiny(), **{**values, "trials": 1})
     optuna.load_study(study_name="out", storage=f"sqlite:///{tmp_path}/out/trials.db").ask()
-    monkeypatch.setattr(time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    clock = SimpleNamespace(sleep=lambda seconds: signal.raise_signal(signal.SIGINT), perf_counter=time.perf_counter)
+    monkeypatch.setattr(trials, "time", clock)
     assert tune.tune("mono-forward", tiny(), **values)["status"] == "stopped"
     assert summary_in(tmp_path / "out")["status"] == "stopped"
 
