@@ -65,7 +65,7 @@ class Worker:
             ``{"value": …}``, or ``{"error": text, "code": exit code}``.
         """
         self._pipe, theirs = self._context.Pipe()
-        if self.stopped:  # requests from now on are in the pipe, where the process finds them
+        if self.stopped:  # a request that comes from now on is in the pipe, where the process finds it
             with self._sending:
                 self._pipe.close()
             theirs.close()

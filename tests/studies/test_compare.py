@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_study import SMALL
+from small_study import SMALL, InProcess
 
 from bpfree import InputError, RunFailed
 from bpfree.functional.metrics import METRICS
@@ -297,6 +297,21 @@ def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_
 def test_search_in_which_all_trials_diverge_leaves_a_warning(run_study):
     plan = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
     assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in plan["warnings"]
+
+
+def test_search_that_is_stopped_leaves_no_warning(run_study, monkeypatch):
+    """Its process may die of the signal; the arm is searched when the study goes on."""
+
+    class Stopped(InProcess):
+        def run(self, call: str, values: dict) -> dict:
+            self.stopped = call == "bpfree.studies.tune:tune"
+            killed = {"error": "its process was killed by SIGTERM", "code": 1}
+            return killed if self.stopped else super().run(call, values)
+
+    monkeypatch.setattr(compare, "Worker", Stopped)
+    plan = run_study(seeds=1, tune=1, tune_epochs=1)
+    assert plan["warnings"] == []
+    assert [arm["search"] for arm in plan["arms"]] == [None] * 3
 
 
 def test_quick_study_is_small_and_says_so(in_process, tmp_path):

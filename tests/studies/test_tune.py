@@ -6,7 +6,9 @@ import math
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import forked
 import optuna
@@ -144,16 +146,29 @@ def test_a_stopped_trial_is_tried_again_with_its_values(tmp_path, monkeypatch):
     assert [t["params"] for t in complete] == [t["params"] for t in whole["found"]]
 
 
-def test_signal_between_two_trials_ends_the_search_with_its_summary(tmp_path):
+def unhandled(number: int, frame: object) -> None:
+    raise AssertionError(f"no search handled {signal.Signals(number).name}")
+
+
+@pytest.fixture
+def outer() -> Iterator[None]:
+    """Handlers of the caller of a search, which make a test fail rather than end."""
+    before = {number: signal.signal(number, unhandled) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_signal_between_two_trials_ends_the_search_with_its_summary(outer, tmp_path):
     out = tmp_path / "out"
     interrupt = lambda line: signal.raise_signal(signal.SIGINT)  # noqa: E731
     cut = tune.tune("mono-forward", tiny(), trials=3, out=out, prune=False, say=interrupt, **BASE)
     assert cut["status"] == summary_in(out)["status"] == "stopped"
     assert [trial["state"] for trial in cut["found"]] == ["complete"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is unhandled
 
 
-def test_signal_before_a_trial_trains_ends_it_there(tmp_path, monkeypatch):
+def test_signal_before_a_trial_trains_ends_it_there(outer, tmp_path, monkeypatch):
     def interrupted(trial: optuna.Trial, option: Option) -> object:
         signal.raise_signal(signal.SIGTERM)
         return space.suggest(trial, option)
@@ -165,12 +180,13 @@ def test_signal_before_a_trial_trains_ends_it_there(tmp_path, monkeypatch):
     assert first["cost"]["data_passes"] == 0
 
 
-def test_signal_while_others_train_ends_the_wait(searched, tmp_path, monkeypatch):
+def test_signal_while_others_train_ends_the_wait(outer, tmp_path, monkeypatch):
     """The other worker is a trial that is said to be running, and never ends."""
     values = {"trials": 2, "out": tmp_path / "out", "prune": False, **BASE}
     tune.tune("mono-forward", tiny(), **{**values, "trials": 1})
     optuna.load_study(study_name="out", storage=f"sqlite:///{tmp_path}/out/trials.db").ask()
-    monkeypatch.setattr(time, "sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    clock = SimpleNamespace(sleep=lambda seconds: signal.raise_signal(signal.SIGINT), perf_counter=time.perf_counter)
+    monkeypatch.setattr(trials, "time", clock)
     assert tune.tune("mono-forward", tiny(), **values)["status"] == "stopped"
     assert summary_in(tmp_path / "out")["status"] == "stopped"
 

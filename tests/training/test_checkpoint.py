@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -196,11 +197,8 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path: Path):
 
         write_atomically(path, write)
 
-    writers = [threading.Thread(target=put, args=(letter,)) for letter in (b"a", b"b", b"c", b"d")]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(put, (b"a", b"b", b"c", b"d")))  # raises what a thread raised
     assert path.read_bytes() in [letter * 3000 for letter in (b"a", b"b", b"c", b"d")]
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
