@@ -76,9 +76,8 @@ def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | No
         InputError: as `make_meter` does.
         EnergyError: as `make_meter` does, except that ``auto`` goes without a GPU that cannot be read, and says why.
     """
-    gpus = _gpus(device)
     try:
-        return make_meter(name, sync, earlier, gpus)
+        return make_meter(name, sync, earlier, _gpus(device))
     except EnergyError as error:
         if name != "auto":
             raise
