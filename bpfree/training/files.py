@@ -128,7 +128,7 @@ def locked(folder: Path, advice: str, name: str = LOCK) -> Iterator[None]:
 
 def _room(folder: Path) -> str:
     try:
-        return f"{shutil.disk_usage(folder).free / 2**20:.0f} MB are free in {folder}"
+        return f"{shutil.disk_usage(folder).free / 2**20:.0f} MiB are free in {folder}"
     except OSError as error:
         return f"{folder} cannot be read: {error.strerror or error}"
 

@@ -212,7 +212,7 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, error: Exception):
         file.write(b"half")
         raise error
 
-    with pytest.raises(RunFailed, match=r"could not write file: .* MB are free in .*; what was there before is kept"):
+    with pytest.raises(RunFailed, match=r"could not write file: .* MiB are free in .*; what was there before is kept"):
         write_atomically(path, write)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]
 
