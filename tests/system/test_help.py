@@ -148,3 +148,16 @@ def test_info_lists_the_defaults_that_differ_from_the_common_ones(bpfree, tmp_pa
 def test_list_names_the_energy_meters(bpfree, tmp_path):
     meters = json.loads(bpfree("list", "--json", cwd=tmp_path).stdout)["meters"]
     assert list(meters) == ["auto", "nvml", "nvml-sampled", "rapl", "codecarbon", "none"]
+
+
+def test_error_of_the_machine_is_one_line(monkeypatch, capsys):
+    """A disk or file may fail at any moment: the message is the system's, without a traceback."""
+    from bpfree.cli.commands import application
+    from bpfree.runs import doctor
+
+    def fail(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "here")
+
+    monkeypatch.setattr(doctor, "examine", fail)
+    assert application.run(["doctor"]) == 1
+    assert capsys.readouterr().err == "error: [Errno 13] Permission denied: 'here'\n"

@@ -70,6 +70,8 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except (BpfreeError, EnergyError) as error:
         return _error(str(error), exit_code(error))
+    except OSError as error:  # of the machine, such as a file that was there when the run began
+        return _error(str(error), 1)
     except _UsageError as error:
         return _error(error.format_message(), 2)
 
