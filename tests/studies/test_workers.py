@@ -172,7 +172,9 @@ def study(method, waiting_rule, data, tmp_path):
     )
     process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, env=ENVIRON, stderr=subprocess.DEVNULL)
     try:
-        until((tmp_path / "begun").exists, "no run began")
+        begun = tmp_path / "begun"
+        until(lambda: begun.exists() or process.poll() is not None, "no run began")
+        assert begun.exists(), "the study ended before a run began"
         yield process, (waiting_rule, data), values
     finally:
         (tmp_path / "go").touch()
