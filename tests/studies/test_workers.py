@@ -112,7 +112,7 @@ def test_stop_is_a_sigterm_to_the_job(method, tmp_path):
     """One that has no handler dies of it."""
     place = Worker()
     answers: list[dict] = []
-    call = ("multiprocessing.connection:wait", {"object_list": [], "timeout": MOST_S})
+    call = ("multiprocessing.connection:wait", {"object_list": [], "timeout": 20})
     thread = threading.Thread(target=lambda: answers.append(place.run(*call)))
     thread.start()
     until(lambda: place._process is not None and place._process.pid, "no process")
