@@ -1,23 +1,20 @@
 """Devices, energy meters, folders and versions of this machine, and why one is missing."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bpfree.runs import provenance
+import torch
 
-if TYPE_CHECKING:
-    import torch
+from bpfree.runs import provenance, recipes
+from bpfree.runs.meters import make_meter
 
 
 def examine(meter: str = "auto") -> dict[str, Any]:
     """Devices, energy meters, folders and versions as plain JSON."""
-    import torch
-
-    from bpfree.runs.meters import make_meter
-
     devices = {
         "cpu": f"{provenance.cpu_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch"
     }
@@ -39,16 +36,14 @@ def examine(meter: str = "auto") -> dict[str, Any]:
         "folders": {
             "runs": f"{runs} ({_writable(runs)})",
             "package": str(provenance.PACKAGE),
-            "recipes": str(_recipes()),
+            "recipes": str(recipes.folder()),
         },
         "versions": {name: version or _missing(name) for name, version in provenance.versions().items()},
     }
 
 
-def _gflops(dtype: "torch.dtype") -> float:
+def _gflops(dtype: torch.dtype) -> float:
     """Rate of matrix products of one training step's size on one CPU thread; the best of three."""
-    import torch
-
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     a, b = torch.ones(128, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
@@ -61,12 +56,6 @@ def _gflops(dtype: "torch.dtype") -> float:
     return 2 * a.numel() * b.shape[1] / min(times) / 1e9
 
 
-def _recipes() -> Path:
-    from bpfree.runs.recipes import folder
-
-    return folder()
-
-
 def _missing(name: str) -> str:
     if name == "bpfree":
         return f"not installed: running from {provenance.PACKAGE}"
@@ -75,8 +64,6 @@ def _missing(name: str) -> str:
 
 def _writable(path: Path) -> str:
     """Free space there, or the reason why nothing can be written."""
-    import shutil
-
     existing = next(parent for parent in (path, *path.parents) if parent.exists())
     if not os.access(existing, os.W_OK):
         return f"not writable: {existing} belongs to somebody else, choose another place with --out"
