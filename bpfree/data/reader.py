@@ -38,6 +38,7 @@ class Raw:
             None.
         strata: ``(N,)`` int64, finer than the classes: validation takes an equal share of each; or None.
         held_out: rows of ``x`` that the data set itself reserves for validation; or None.
+        notes: as in `Data`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Raw:
     groups: Tensor | None = None
     strata: Tensor | None = None
     held_out: Tensor | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -173,6 +175,7 @@ class Reader(ABC):
             "std": std.tolist(),
             "sha256": raw.sha256,
             "source": raw.source,
+            "notes": list(raw.notes),
         }
 
 
@@ -261,6 +264,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
         train=StreamSource(rows, raw.y[train], normalise, augment),
         val=StreamSource(raw.x.take(val), raw.y[val], normalise),
         test=_test(raw, normalise),
+        notes=raw.notes,
     )
     return reconstruction(data) if settings.task == "reconstruction" else data
 

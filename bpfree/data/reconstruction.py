@@ -45,4 +45,6 @@ def reconstruction(data: Data) -> Data:
     """Change the task of ``data`` to reconstruction by mean squared error per number, to be minimised."""
     spec = replace(data.spec, classes=0, class_names=None, task="reconstruction", metric="mse", maximize=False)
     test = None if data.test is None else ReconstructionSource(data.test)
-    return Data(spec, ReconstructionSource(data.train), ReconstructionSource(data.val), test)
+    return replace(
+        data, spec=spec, train=ReconstructionSource(data.train), val=ReconstructionSource(data.val), test=test
+    )

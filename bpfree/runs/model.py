@@ -164,7 +164,7 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
 
 
 def _spec(data: Mapping[str, Any]) -> Spec:
-    fields = {field.name: data[field.name] for field in dataclasses.fields(Spec)}
+    fields = {field.name: data[field.name] for field in dataclasses.fields(Spec) if field.name in data}
     names = None if fields["class_names"] is None else tuple(fields["class_names"])
     return Spec(**{**fields, "shape": tuple(fields["shape"]), "class_names": names, "sha256": fields["sha256"] or ""})
 

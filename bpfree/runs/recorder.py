@@ -137,6 +137,7 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
+            "extensions": {"notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}},
             **self.origin,
         }
         if world()[0] > 0:

@@ -4,6 +4,7 @@ Each worker takes the next trial; a trial whose worker was killed is noticed by 
 with the same values; the search is over when the wanted number of trials is complete.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -175,7 +176,7 @@ class _GivenUp(Exception):
 
 def without_test(data: Data) -> Data:
     """The data without their test part: what is not there cannot be read."""
-    return Data(data.spec, data.train, data.val, None)
+    return dataclasses.replace(data, test=None)
 
 
 def _text(values: Mapping[str, Any]) -> str:

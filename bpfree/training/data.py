@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,14 +21,15 @@ class Spec:
         shape: of one example, channels first, for example ``(1, 28, 28)``.
         classes: number of classes; 0 when the task has none.
         class_names: one for each class, or None.
-        task: ``classification``, ``reconstruction``, ``node-classification``, ``link-prediction``; a rule says which it
-            serves.
-        metric: reported, and models are selected by it: ``accuracy`` of classes, ``mse`` for reconstruction,
-            ``roc-auc`` of links.
+        task: ``classification``, ``regression``, ``reconstruction``, ``node-classification``, ``link-prediction``; a
+            rule says which it serves.
+        metric: reported, and models are selected by it: ``accuracy`` of classes, ``r2`` of numbers, ``mse`` for
+            reconstruction, ``roc-auc`` of links.
         maximize: more of the metric is better.
         sha256: of the decoded payload (`bpfree.data.verification`), or "" when it cannot be known (a DataLoader).
         source: origin of the data, in words, with the licence where known.
         nodes: of a graph, virtual ones included: every batch then has them all in ``x``; 0: not a graph.
+        targets: numbers to predict for one example of the task ``regression``; 0 for every other task.
     """
 
     name: str
@@ -41,21 +42,30 @@ class Spec:
     sha256: str
     source: str
     nodes: int = 0
+    targets: int = 0
 
     @property
     def outputs(self) -> tuple[int, ...]:
-        """Shape of a net's output for one example: a score a class, or the example itself."""
-        return self.shape if self.task == "reconstruction" else (self.classes,)
+        """Shape of a net's output for one example: a score a class, a number a target, or the example itself."""
+        return self.shape if self.task == "reconstruction" else (self.classes or self.targets,)
 
 
 @dataclass
 class Data:
-    """A data set ready to train on. ``test`` may be None; nothing that selects a model may read it."""
+    """A data set ready to train on.
+
+    Attributes:
+        spec: its description.
+        train, val: parts to train on and to select by.
+        test: part that nothing that selects a model may read; or None.
+        notes: lines about what was converted, cut, left out or assumed on the way (`bpfree.config.notes`).
+    """
 
     spec: Spec
     train: "Source"
     val: "Source"
     test: "Source | None" = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split, source in (("training", self.train), ("validation", self.val)):
@@ -70,7 +80,8 @@ class Data:
             resident_mb: MiB; a split that takes at most this stays on the device.
         """
         test = None if self.test is None else self.test.to(device, resident_mb)
-        return Data(self.spec, self.train.to(device, resident_mb), self.val.to(device, resident_mb), test)
+        train, val = self.train.to(device, resident_mb), self.val.to(device, resident_mb)
+        return replace(self, train=train, val=val, test=test)
 
 
 @dataclass(frozen=True)

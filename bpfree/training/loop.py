@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bpfree.config.notes import tell
 from bpfree.config.settings import resolve
 from bpfree.errors import InputError
 from bpfree.training import checkpoint, contract
@@ -107,6 +108,9 @@ class Loop:
         schedule = trainer.phases(self.rule.epochs)
         self.phases = contract.checked_phases(type(trainer).__name__, schedule, len(trainer.blocks))
         contract.check_orphans(trainer, self.phases)
+        if world()[0] == 0:
+            for note in (*data.notes, *trainer.notes):
+                tell(note)
         self.enter_phase(self.phases[0])
 
     @property

@@ -101,6 +101,7 @@ class Trainer(nn.Module, ABC):
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None if blocks is None else nn.ModuleList(blocks)  # type: ignore[assignment]
         self.heads = nn.ModuleList()
+        self.notes: list[str] = []  # about what `build` converted, cut, left out or assumed (`bpfree.config.notes`)
 
     # Written by a rule -----------------------------------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class Trainer(nn.Module, ABC):
             self._build(spec, seed)
         except BaseException:  # unbuilt again, so that the next call meets the same refusal and not half a net
             del self.spec
-            self.heads = nn.ModuleList()
+            self.heads, self.notes = nn.ModuleList(), []
             if self._build_net is not None:
                 self.blocks = None  # type: ignore[assignment]
             raise

@@ -1,6 +1,7 @@
 """The application: its commands, and what it prints and returns when one fails."""
 
 import io
+import logging
 import sys
 from typing import Annotated, Any
 
@@ -61,6 +62,10 @@ def run(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character shows ? in its place
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    notes = logging.StreamHandler()
+    notes.setFormatter(logging.Formatter("note: %(message)s"))
+    logger = logging.getLogger("bpfree")
+    logger.addHandler(notes)
     try:
         return app(arguments, prog_name="bpfree", standalone_mode=False) or 0
     except (typer.Abort, KeyboardInterrupt):
@@ -74,6 +79,8 @@ def run(arguments: list[str] | None = None) -> int:
         return _error(str(error), 1)
     except _UsageError as error:
         return _error(error.format_message(), 2)
+    finally:
+        logger.removeHandler(notes)
 
 
 def _error(message: str, code: int) -> int:

@@ -154,7 +154,7 @@ class GraphReader(Reader):
             "classes": int(raw.y.max()) + 1,
             "class_names": None if raw.class_names is None else list(raw.class_names),
             "per_class": torch.bincount(raw.y).tolist(),
-            "rows": {part: len(source) for part, source in vars(data).items() if part != "spec"},
+            "rows": {part: len(getattr(data, part)) for part in ("train", "val", "test")},
             "sha256": raw.sha256,
             "source": raw.source,
         }
