@@ -96,7 +96,7 @@ def _done(loop: "Loop") -> float:
     """Share of the planned epochs that is done, 0..1; a phase that stopped early counts as complete."""
     cursor = loop.cursor
     before = sum(phase.epochs for phase in loop.phases[: cursor.phase])
-    within = cursor.batch / loop.data.train.steps(loop.rule.batch_size)
+    within = cursor.batch / loop.batches
     return min(1.0, (before + cursor.epoch + within) / sum(phase.epochs for phase in loop.phases))
 
 

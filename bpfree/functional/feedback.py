@@ -86,7 +86,8 @@ class _Detour(torch.autograd.Function):
     def forward(ctx, y: Tensor, x: Tensor, feedback: Tensor, way: Callable) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(feedback)
         ctx.way, ctx.shape = way, x.shape
-        return y.view_as(y)
+        ctx.mark_dirty(y)  # returned as it is and not as a view, which an activation could not change in place
+        return y
 
     @staticmethod
     def backward(ctx, grad: Tensor):  # type: ignore[override]

@@ -172,7 +172,7 @@ def through(block: nn.Module, x: Tensor, drive: Tensor | None = None) -> tuple[T
     for part in parts[:at]:
         z = part(z)
     z = z if drive is None else z + drive
-    out = z
+    out = z.clone() if any(getattr(part, "inplace", False) for part in parts[at:]) else z
     for part in parts[at:]:
         out = part(out)
     return z, out

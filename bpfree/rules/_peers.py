@@ -20,4 +20,5 @@ def push_peers(activity: Tensor, z: Tensor, a: Tensor, strength: float) -> None:
         grad[:half] += push.to(grad.dtype)  # in place: nothing else reads it, and it is as large as the activities
         return grad
 
-    z.register_hook(add)
+    if z.requires_grad:  # else the block is frozen
+        z.register_hook(add)

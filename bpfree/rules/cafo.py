@@ -100,8 +100,6 @@ class Cafo(Trainer):
             nn.init.zeros_(self.aux.bias)
             for k, n in enumerate(self.features[:-1]):
                 self.register_buffer(f"feedback_{k}", feedback_matrix(self.spec.classes, n))
-            return
-        self.blocks.requires_grad_(False)
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         owners: dict[Hashable, list[nn.Parameter]] = {}
@@ -111,6 +109,9 @@ class Cafo(Trainer):
         if self.settings.predictor != "mse":
             owners |= {f"predictor {k}": [*head.parameters()] for k, head in enumerate(self.heads)}
         return owners
+
+    def untouched(self) -> list[nn.Parameter]:
+        return [] if self.settings.variant == "dfa" else list(self.blocks.parameters())
 
     def solved(self) -> list[nn.Parameter]:
         return list(self.heads.parameters()) if self.settings.predictor == "mse" else []

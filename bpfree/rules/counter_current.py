@@ -50,6 +50,7 @@ from bpfree.errors import InputError
 from bpfree.functional import counter_current as pairs
 from bpfree.nets._mirror import mirror
 from bpfree.nets.autoencoder import initialise
+from bpfree.training.contract import check_classifier
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
@@ -103,6 +104,7 @@ class CounterCurrent(Trainer):
 
     def setup(self) -> None:
         options, levels = self.settings, [self.spec.shape, *self.shapes]
+        check_classifier(self)
         if self.reconstructs and (options.flood or options.pair_loss):
             raise InputError(f"flood and pair_loss are for classes: leave them out for {self.spec.task}")
         if self.reconstructs and any(len(shape) != 3 for shape in levels):

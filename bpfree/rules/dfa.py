@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
+from bpfree.training.contract import check_classifier
 from bpfree.training.trainer import Batch, Local, Trainer
 
 
@@ -39,6 +40,7 @@ class DFA(Trainer):
         return 2, 1
 
     def setup(self) -> None:
+        check_classifier(self)
         for k, n in enumerate(self.features[:-1]):
             self.register_buffer(f"feedback_{k}", feedback_matrix(self.spec.classes, n))
 

@@ -45,14 +45,16 @@ class FA(Backprop):
     tasks = ("classification",)
 
     def setup(self) -> None:
-        layers = [m for m in self.blocks.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
-        for layer in layers:
+        modules = self.blocks.named_modules()
+        layers = {name: m for name, m in modules if any(p.ndim > 1 for p in m.parameters(recurse=False))}
+        for name, layer in layers.items():
             plain = (
                 isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
             )
             if not (plain or isinstance(layer, nn.Linear)):
-                raise InputError(f"fa aligns linear layers and zero-padded 2-D convolutions, not {layer}: replace it")
-        self.layers = tuple(layers)
+                kind = f"{type(layer).__name__} (blocks.{name})"
+                raise InputError(f"fa aligns linear layers and zero-padded 2-D convolutions, not {kind}: replace it")
+        self.layers = tuple(layers.values())
         for i, layer in enumerate(self.layers):
             weight: Any = layer.weight
             fan_out = weight.shape[0] * weight[0, 0].numel() // getattr(layer, "groups", 1)

@@ -36,6 +36,7 @@ from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.gradients import walk_std
 from bpfree.rules.backprop import Backprop
+from bpfree.training.contract import check_classifier
 from bpfree.training.trainer import Batch, Local, RuleSettings
 from bpfree.training.transforms import AnnealedNoise, Transform
 
@@ -67,6 +68,8 @@ class GradientNoise(Backprop):
             raise InputError(f"readout = {self.settings.readout} is not valid: choose from {', '.join(choices)}")
         if self.replicas > 1 and self.settings.centralise:
             raise InputError("centralise does not know replicas: leave it out with --net replicated-mlp")
+        if self.replicas == 1:
+            check_classifier(self)
 
     def transforms(self, owner: Hashable) -> list[Transform]:
         transforms = super().transforms(owner)

@@ -36,7 +36,9 @@ class RandomFeatures(Trainer):
 
     def setup(self) -> None:
         self.batches = 0  # of the pass so far
-        self.blocks[:-1].requires_grad_(False)
+
+    def untouched(self) -> list[nn.Parameter]:
+        return list(self.blocks[:-1].parameters())
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         return {"readout": list(self.blocks[-1].parameters())}

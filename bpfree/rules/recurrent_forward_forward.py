@@ -68,8 +68,14 @@ class RecurrentForwardForward(Trainer):
     def setup(self) -> None:
         if self.settings.first > self.settings.last:
             raise InputError(f"first = {self.settings.first} is after last = {self.settings.last}: make it no larger")
-        if any(isinstance(layer, nn.Conv2d) for layer in self.modules()):
-            raise InputError("recurrent-forward-forward needs fully connected blocks: use --net mlp")
+        for k, block in enumerate(self.blocks):
+            weighted = [m for m in block.modules() if any(p.ndim > 1 for p in m.parameters(recurse=False))]
+            parts = [m for m in block.modules() if m in weighted or isinstance(m, ff.ACTIVATIONS)]
+            if not (len(weighted) == 1 and isinstance(parts[0], nn.Linear)):
+                raise InputError(
+                    f"block {k} is not one linear layer with at most one activation, which comes after it, as "
+                    f"recurrent-forward-forward needs: use --net mlp"
+                )
         above = [*self.features[1:], self.spec.classes]
         self.heads.extend(nn.Linear(up, n, bias=False) for n, up in zip(self.features, above, strict=True))
         for weight in self.heads.parameters():

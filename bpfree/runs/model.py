@@ -1,7 +1,6 @@
 """Trained models: `load` brings one back from the folder of its run, to predict and to be evaluated on other data."""
 
 import dataclasses
-import hashlib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
@@ -9,8 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -26,6 +23,7 @@ from bpfree.rules import RULES
 from bpfree.runs import record as records
 from bpfree.runs.inputs import normalised
 from bpfree.runs.plan import GIVEN, plan, read_config
+from bpfree.runs.weights import read_weights
 from bpfree.training.data import Spec
 from bpfree.training.device import pick_device
 from bpfree.training.evaluation import evaluating, without_targets
@@ -154,7 +152,7 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
     trainer.to(device, torch.float64 if run.loop_settings.precision == "fp64" else None)
-    trainer.load_state_dict(_weights(path / MODEL, record["model_sha256"]))
+    trainer.load_state_dict(read_weights(path / MODEL, record["model_sha256"]))
     trainer.phase = trainer.phases(trainer.settings.epochs)[record["phase"]]
     if readout is not None:
         if readout not in trainer.readouts:
@@ -167,16 +165,6 @@ def _spec(data: Mapping[str, Any]) -> Spec:
     fields = {field.name: data[field.name] for field in dataclasses.fields(Spec) if field.name in data}
     names = None if fields["class_names"] is None else tuple(fields["class_names"])
     return Spec(**{**fields, "shape": tuple(fields["shape"]), "class_names": names, "sha256": fields["sha256"] or ""})
-
-
-def _weights(path: Path, sha256: str | None) -> dict[str, Tensor]:
-    try:
-        content = path.read_bytes()
-        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-            raise InputError(f"{path} is not what was written: restore the file or train again")
-        return safetensors.torch.load(content)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is damaged ({error}): restore the file or train again") from error
 
 
 def read_examples(path: Path, model: Model) -> Any:

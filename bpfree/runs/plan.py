@@ -33,8 +33,13 @@ GIVEN = "given in memory: "  # begins the data name of a run on arrays or a Data
 
 @settings
 class RunSettings(LoopSettings):
-    """Settings of a run: those of the loop, and callbacks."""
+    """Settings of a run: those of the loop, first weights and callbacks."""
 
+    init_from: str | None = setting(
+        None,
+        "folder of a run whose weights this one begins with, where names and shapes agree",
+        absolute=os.path.abspath,
+    )
     probe: bool = setting(False, "fit a linear readout on every block after each epoch and record its accuracy")
 
 

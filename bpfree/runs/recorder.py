@@ -46,6 +46,7 @@ class Recorder:
         self.command, self.resume, self.previous = command, resume, previous
         self.operations: dict[str, Any] | None = None
         self.model_sha256: str | None = None
+        self.extensions: dict[str, Any] = {}  # of the record, but for the notes
         self.began_s = time.perf_counter()
         self.peak_memory = provenance.watch_memory(torch.device(plan.loop_settings.device))
         recorded_s = previous.get("time", {}).get("wall_s", 0.0)  # none by a run that was killed
@@ -102,6 +103,7 @@ class Recorder:
         (peak, method), earlier = self.peak_memory(), self.previous.get("memory") or {}
         wall_s = time.perf_counter() - self.began_s + self.before_s
         readings = self.meter.readings()
+        notes = {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}
         record = {
             **self.facts,
             "status": status,
@@ -137,7 +139,7 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {"notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}},
+            "extensions": {**self.previous.get("extensions", {}), **self.extensions, "notes": notes},
             **self.origin,
         }
         if world()[0] > 0:

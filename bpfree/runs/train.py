@@ -21,6 +21,7 @@ from bpfree.runs.meters import meter_for
 from bpfree.runs.plan import NAMES, Plan, algo_name, default_folder, plan, read_config
 from bpfree.runs.recorder import Recorder
 from bpfree.runs.results import keep_best_so_far, tested
+from bpfree.runs.weights import start_from
 from bpfree.training import contract
 from bpfree.training.checkpoint import unshared
 from bpfree.training.distributed import gathered, process_group, world
@@ -162,7 +163,7 @@ class _Run:
                 f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"
             )
         saved = folder.load() if folder else None  # a damaged checkpoint shows here, before anything changes
-        earlier = saved["energy"] if saved else {}
+        self.saved, earlier = saved is not None, saved["energy"] if saved else {}
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
         self.meter = meter_for(meter if self.writes else "none", device, sync, earlier)
         self.recorder = Recorder(planned, path, self.meter, earlier, command, folder is not None, self.previous)
@@ -174,15 +175,17 @@ class _Run:
             data = self.plan.load_data()
             if self.previous and self.previous["data"]["sha256"] != (data.spec.sha256 or None):
                 raise InputError(f"the data {data.spec.name} is not what {self.path} was started with: give the same")
-            callbacks = [*self.plan.callbacks(), *self.callbacks]
+            settings, callbacks = self.plan.loop_settings, [*self.plan.callbacks(), *self.callbacks]
             with contract.net_fits():
                 loop = self.loop = Loop(
                     self.plan.build(),
                     data,
-                    settings=self.plan.loop_settings,
+                    settings=settings,
                     meter=self.meter,
                     callbacks=callbacks,
                 )
+            if settings.init_from and not self.saved:
+                self.recorder.extensions["init_from"] = start_from(Path(settings.init_from), loop.trainer)
             self.recorder.begin(loop, data)
             del data  # else the raw examples would stay beside the ones that the loop moves to the device
             folder = loop.folder = self.folder or self._new_folder()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bpfree.training.trainer import Trainer
 
 
+LONE_ROW = "more than 1 value per channel"  # in torch's refusal to normalise a batch of one row
+
+
 def check_surroundings() -> None:
     """Refuse to train where torch makes no gradients, or makes them in another precision than the run's.
 
@@ -116,12 +119,20 @@ def block_output(k: int, block: nn.Module, h: Tensor) -> Tensor:
     """
     try:
         output = block(h)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
         why = str(error).partition("\n")[0]
         raise InputError(f"block {k} cannot take examples of shape {tuple(h.shape[1:])}: {why}") from error
     if not isinstance(output, Tensor):
         raise InputError(f"block {k} puts out a {type(output).__name__}: a block gives one tensor")
     return output
+
+
+def check_classifier(rule: "Trainer") -> None:
+    """Refuse a net whose last block does not put out what the task asks for, where the rule trains by its output."""
+    last, outputs = rule.shapes[-1], rule.spec.outputs
+    if last != outputs:
+        wanted = f"{rule.spec.classes}, one score a class" if rule.spec.classes else f"{outputs}"
+        raise InputError(f"the last block puts out {' x '.join(map(str, last))} numbers an example: expected {wanted}")
 
 
 def checked_phases(rule: str, schedule: Iterable[Any], blocks: int) -> list[Phase]:
@@ -169,7 +180,7 @@ def check_local(rule: str, yielded: Any, owners: Mapping[Hashable, Any]) -> None
     Args:
         rule: its name.
         yielded: by its local_losses.
-        owners: by key.
+        owners: by key; the loss of one without parameters trains nothing and needs no gradient.
     """
     if not isinstance(yielded, Local):
         raise InputError(f"{rule}.local_losses yields a {type(yielded).__name__}: yield Local(loss, owner)")
@@ -182,7 +193,7 @@ def check_local(rule: str, yielded: Any, owners: Mapping[Hashable, Any]) -> None
         raise InputError(f"the loss of owner {owner} is a {type(loss).__name__}: yield a tensor with one value")
     if loss.dim():
         raise InputError(f"the loss of owner {owner} has shape {tuple(loss.shape)}: reduce it to a scalar")
-    if not loss.requires_grad:
+    if not loss.requires_grad and (owner is None or owners[owner].params):
         raise InputError(f"the loss of owner {owner} depends on no parameter that trains: it has no gradient")
 
 
@@ -202,6 +213,14 @@ def backward(loss: Tensor, owner: Hashable) -> None:
         ) from error
 
 
+def lone_row_error() -> InputError:
+    """The error for a batch of one row in a net that normalises over the batch."""
+    return InputError(
+        "batch normalisation cannot train on a batch of one row: take a larger --batch-size, --last-batch drop, or a "
+        "DataLoader with drop_last=True"
+    )
+
+
 def reach_error(owner: Hashable) -> InputError:
     """The error for gradients of an owner that no local loss of the batch was for."""
     return InputError(
@@ -217,14 +236,30 @@ def check_strays(parameters: Iterable[tuple[str, Tensor]]) -> None:
             raise InputError(f"{name} gets gradients and has no owner: add it to owners(), or set requires_grad=False")
 
 
-def check_orphans(rule: "Trainer", phases: Iterable[Phase]) -> None:
-    """Refuse parameters of ``rule`` that would train, but that no owner steps in any of ``phases``."""
-    owned = {id(p) for p in rule.solved()}
+def check_owners(rule: "Trainer", phases: Iterable[Phase]) -> None:
+    """Refuse parameters of ``rule`` that two owners step, or that would train but have no owner in any of ``phases``.
+
+    Raises:
+        InputError: names the parameter; or nothing is left to train.
+    """
+    solved, owned = {id(p) for p in rule.solved()}, set()
     for phase in phases:
         rule.phase = phase
-        owned |= {id(p) for parameters in rule.owners().values() for p in parameters}
+        by_owner: dict[int, Hashable] = {}
+        for key, parameters in rule.owners().items():
+            for p in parameters:
+                if p.requires_grad and by_owner.setdefault(id(p), key) != key:
+                    name = next(name for name, other in rule.named_parameters() if other is p)
+                    raise InputError(
+                        f"{name} is in owners {by_owner[id(p)]} and {key}, and both would step it: give each a "
+                        f"parameter of its own, or make one block of those that share it"
+                    )
+        owned |= by_owner.keys()
+    if not owned and not solved:
+        raise InputError("nothing can be trained: no block has a parameter with requires_grad=True")
+    untouched = {id(p) for p in rule.untouched()}
     for name, p in rule.named_parameters():
-        if p.requires_grad and id(p) not in owned:
+        if p.requires_grad and id(p) not in owned | solved | untouched:
             raise InputError(
                 f"{name} has no owner and would never train: add it to owners(), or set requires_grad=False"
             )

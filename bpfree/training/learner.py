@@ -94,7 +94,12 @@ class Learner:
         rule, evaluator = type(self.trainer).__name__, self.evaluator
         bf16 = evaluator.precision == "bf16"
         with autocast(evaluator.device, evaluator.precision):
-            local = next(losses, None)
+            try:
+                local = next(losses, None)
+            except ValueError as error:
+                if contract.LONE_ROW not in str(error):
+                    raise
+                raise contract.lone_row_error() from error
             leaked = not torch.is_grad_enabled() or torch._C._is_any_autocast_enabled() != bf16
             if leaked:
                 losses.close()
@@ -107,9 +112,10 @@ class Learner:
     def _update(self, loss: Tensor | None, key: Hashable) -> None:
         """Backward of a local loss, and the step of its owner, or the beginning of its reduction."""
         if loss is not None:
-            contract.backward(loss, key)
+            if loss.requires_grad:  # else every parameter of the owner is frozen
+                contract.backward(loss, key)
             self.monitor.record_loss(key, loss, self.cursor.steps)
-        if key is None:
+        if key is None or not self.owners[key].params:
             return
         finish = self.owners[key].reduce(self.share)
         self._finish_overlapped()

@@ -13,6 +13,7 @@ from bpfree.config.settings import resolve
 from bpfree.errors import InputError
 from bpfree.training import checkpoint, contract
 from bpfree.training.batch import Batch, Phase
+from bpfree.training.blocks import check_types, takes_one_row
 from bpfree.training.callbacks import HOOKS
 from bpfree.training.checkpoint import Cursor
 from bpfree.training.data import Data, Source
@@ -48,6 +49,7 @@ class Loop:
 
     Attributes:
         cursor: the place that the run has reached.
+        rows: that an epoch trains on.
         history: one entry an epoch.
         learner: the training steps of the phase, with its owners.
         early: the early stop of the phase.
@@ -94,6 +96,8 @@ class Loop:
         if graph is not None and graph.fan_out is not None and not trainer.samples:
             raise InputError(f"{type(trainer).__name__} takes all neighbours: leave fan_out out, or use forward-gnn")
         dtype = torch.float64 if settings.precision == "fp64" else torch.float32
+        if trainer.blocks is not None:
+            check_types(trainer.blocks, settings.precision)
         trainer.build(data.spec, settings.seed)
         trainer.to(self.device, torch.float64 if settings.precision == "fp64" else None)
         trainer.streams = Streams(settings.seed, self.device)
@@ -107,17 +111,21 @@ class Loop:
         self.saved_at = time.monotonic()
         schedule = trainer.phases(self.rule.epochs)
         self.phases = contract.checked_phases(type(trainer).__name__, schedule, len(trainer.blocks))
-        contract.check_orphans(trainer, self.phases)
-        if world()[0] == 0:
-            for note in (*data.notes, *trainer.notes):
-                tell(note)
+        contract.check_owners(trainer, self.phases)
+        self.rows = self._rows_of_a_pass()
         self.enter_phase(self.phases[0])
 
     @property
     def data_passes(self) -> float:
         """Passes over the training data so far; a cached prefix is filled in one more pass."""
-        part = self.cursor.batch / self.data.train.steps(self.rule.batch_size)
+        part = self.cursor.batch / self.batches
         return self.cursor.epochs + part + list(self.prefixes.values()).count("cached")
+
+    @property
+    def batches(self) -> int:
+        """Batches of a pass over the training data."""
+        size = self.rule.batch_size
+        return self.data.train.steps(size) if self.rows == len(self.data.train) else -(-self.rows // size)
 
     @property
     def value(self) -> float | None:
@@ -148,6 +156,8 @@ class Loop:
         """Train to the end of the last phase, or until a stop is requested; returns the history."""
         if self.device.type == "meta":
             raise InputError("device meta holds no values: train on cpu or cuda")
+        for note in (*self.data.notes, *self.trainer.notes) if world()[0] == 0 else ():
+            tell(note)
         self.data = self.data.to(self.device, self.settings.resident_mb)
         seed = derive(self.settings.seed, "dropout", world()[0])
         with global_scope(seed, self.device), stop_on_signals(self.stop):
@@ -202,7 +212,7 @@ class Loop:
         """The phase's inputs: computed once when they are fixed and fit into the budget, else batch by batch."""
         trainer, train, evaluator = self.trainer, self.data.train, self.evaluator
         how = "recomputed" if trainer.prepares else "none"
-        self.learner.batches = train.steps(self.rule.batch_size)
+        self.learner.batches = self.batches
         if trainer.prepares and trainer.phase.fixed and train.fixed and not self.external:  # a measurement is not fixed
             budget = self.settings.cache_mb * 2**20
             cached = train.prepared(lambda b: evaluator.prepare(evaluator.cast(b)), evaluator.batch_size, budget)
@@ -215,7 +225,8 @@ class Loop:
         trainer, cursor, streams = self.trainer, self.cursor, self.trainer.streams
         drawn: dict[str, Any] = {}
         if not source.whole:
-            drawn["order"] = torch.randperm(len(source), generator=streams.fresh("order", cursor.epochs))
+            order = torch.randperm(len(source), generator=streams.fresh("order", cursor.epochs))
+            drawn["order"] = order[: self.rows]
             drawn["rng"] = streams.fresh("augmentation", cursor.epochs)
         batches = source.batches(self.rule.batch_size, start=cursor.batch, shard=world(), **drawn)
         self.windows.enter("train")
@@ -271,6 +282,18 @@ class Loop:
         figures = contract.checked_diagnostics(type(trainer).__name__, trainer.diagnostics(), [*entry, *spent])
         self.history.append({**entry, **figures, **spent})
         self._call("on_epoch")
+
+    def _rows_of_a_pass(self) -> int:
+        """Rows that an epoch trains on: all, or only those in full batches (`RuleSettings.last_batch`)."""
+        trainer, train, how = self.trainer, self.data.train, self.rule.last_batch
+        rest = len(train) % self.rule.batch_size
+        if how == "keep" or not rest or rest == len(train) or train.whole or not train.ordered:
+            return len(train)
+        if how == "auto" and (rest > 1 or takes_one_row(trainer.blocks, trainer.net_spec(self.data.spec).shape)):
+            return len(train)
+        why = "one row cannot be normalised" if how == "auto" else "last_batch = drop"
+        trainer.notes.append(f"every epoch leaves out {rest} of {len(train)} rows, each time others: {why}")
+        return len(train) - rest
 
     # Small things -----------------------------------------------------------------------------------------------------
 

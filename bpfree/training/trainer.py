@@ -18,6 +18,7 @@ from bpfree.config.settings import options, resolve, setting, settings
 from bpfree.errors import InputError
 from bpfree.training import contract
 from bpfree.training.batch import Batch, Local, Phase
+from bpfree.training.blocks import as_blocks, probed, remarks
 from bpfree.training.evaluation import evaluating
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.random_streams import Streams, derive, global_scope
@@ -33,6 +34,9 @@ class RuleSettings(OptimSettings):
 
     epochs: int = setting(8, "epochs of a phase, at most", ge=1)
     batch_size: int = setting(128, "samples in a batch, over all processes", ge=1, search=(32, 512, "log"))
+    last_batch: Literal["auto", "keep", "drop"] = setting(
+        "auto", "a last batch that is not full is kept or dropped; auto: dropped if one row that cannot be normalised"
+    )
     patience: int | None = setting(None, "stop a phase after this many epochs without improvement", ge=1)
     keep: Literal["best", "last"] = setting("best", "state that a phase ends with: the best by validation, or the last")
     min_delta: float = setting(0.0, "least improvement of the validation metric that counts as one", ge=0)
@@ -99,7 +103,10 @@ class Trainer(nn.Module, ABC):
             settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]
         self.settings = settings
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
-        self.blocks: nn.ModuleList = None if blocks is None else nn.ModuleList(blocks)  # type: ignore[assignment]
+        self.blocks: nn.ModuleList = None  # type: ignore[assignment]
+        self._joined: list[str] = []  # notes about the user's blocks
+        if blocks is not None:
+            self.blocks, self._joined = as_blocks(blocks)
         self.heads = nn.ModuleList()
         self.notes: list[str] = []  # about what `build` converted, cut, left out or assumed (`bpfree.config.notes`)
 
@@ -149,6 +156,10 @@ class Trainer(nn.Module, ABC):
 
     def solved(self) -> list[nn.Parameter]:
         """Parameters that the rule sets in closed form; like fixed ones they need no gradient and have no owner."""
+        return []
+
+    def untouched(self) -> list[nn.Parameter]:
+        """Parameters of the net that the rule leaves as they are, and that therefore have no owner."""
         return []
 
     def phases(self, epochs: int) -> list[Phase]:
@@ -292,6 +303,11 @@ class Trainer(nn.Module, ABC):
             if self.blocks is None:
                 self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
             contract.check_net(self.blocks)
+            if self._build_net is None and not spec.nodes:
+                with evaluating(self.blocks, torch.device("cpu"), "fp32"):
+                    changed = probed(self.blocks, self.net_spec(spec).shape)
+                scores = not self.hidden_only
+                self.notes += [*self._joined, *changed, *remarks(self.blocks, scores=scores)]
             contract.check_replicas(rule, self.replicas, self.replicated)
             self.setup()
         self.phase = contract.checked_phases(rule, self.phases(self.settings.epochs), len(self.blocks))[-1]
