@@ -30,6 +30,7 @@ class Recorder:
         command: typed by the user, or None.
         resume: the run goes on from a checkpoint.
         previous: the record as it was before; empty for a new run.
+        extensions: facts beside the schema, by name.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class Recorder:
         command: str | None,
         resume: bool,
         previous: Mapping[str, Any],
+        extensions: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.plan, self.path, self.meter = plan, path, meter
-        self.command, self.resume, self.previous = command, resume, previous
+        self.command, self.resume, self.previous, self.extensions = command, resume, previous, extensions
         self.operations: dict[str, Any] | None = None
         self.model_sha256: str | None = None
         self.began_s = time.perf_counter()
@@ -137,6 +139,7 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
+            "extensions": dict(self.extensions),
             **self.origin,
         }
         if world()[0] > 0:

@@ -20,6 +20,7 @@ from bpfree.reports.study import MATCHED
 from bpfree.studies.arms import Arm
 from bpfree.studies.jobs import TRAIN
 from bpfree.studies.ledger import Ledger
+from bpfree.studies.plan import EXTENSION
 from bpfree.studies.settings_search import search_settings
 from bpfree.studies.workers import INTERRUPTED, Worker
 from bpfree.training.data import Spec
@@ -127,6 +128,8 @@ class Turns:
         """Train an arm in a process of its own; the answer of `Worker.run`."""
         values = {**arm.values, **self.ledger.searched(arm), **changes, "seed": seed}
         place = {"out": str(folder), "meter": self.meter, "command": self.command}
+        if about := self.ledger.plan["extensions"].get(EXTENSION):  # an earlier version's study has none
+            place["extensions"] = {EXTENSION: {**about, "arm": arm.name}}
         arguments = {"algo": arm.algo, "data": arm.data, "net": arm.net, **place, **values}
         return worker.run(TRAIN, arguments)
 

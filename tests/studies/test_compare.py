@@ -1,6 +1,7 @@
 """Comparison: paired, ordered, matched runs in processes of their own, that go on after a kill."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -116,6 +117,25 @@ def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finis
         assert a["order_sha256"] == b["order_sha256"]
     seeds = [record(finished, run) for run in of(plan, MF, studies.OWN)]
     assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
+
+
+def test_definition_is_fixed_before_the_first_run(finished, tmp_path, in_process, data):
+    """Its SHA-256, over sorted keys without spaces, stands in study.json and in every record, also of runs that were
+    made when the study went on."""
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    plan = studies.read(place)
+    lost = place / of(plan, BP, studies.MATCHED)[0]["path"]
+    shutil.rmtree(lost)
+    after = compare.compare(MF, data, out=place, seeds=3, controls=[], **SMALL)
+    definition = after["definition"]
+    assert definition == plan["definition"]
+    assert [arm["name"] for arm in definition["arms"]] == [MF, AGAIN, BP]
+    assert definition["budgets"] == [studies.OWN, studies.MATCHED]
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    fixed = {"definition_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    assert after["extensions"] == {"study": fixed}
+    for run in after["runs"]:
+        assert record(place, run)["extensions"]["study"] == {**fixed, "arm": run["arm"]}
 
 
 def test_arm_that_begins_elsewhere_than_its_twin_leaves_a_warning(tmp_path, run_study):
