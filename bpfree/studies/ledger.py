@@ -62,18 +62,21 @@ class Ledger:
             self._report(run, status, error)
 
     def keep_search(self, arm: Arm, search: Mapping[str, Any]) -> None:
-        """Keep the search of an arm's settings, which its runs and those of its repeat then have.
+        """Keep the search of an arm's settings, which its runs and those of the arms that repeat them then have.
 
         Args:
             arm: of the study.
             search: ``trials``, ``cost``, ``params`` and ``space``.
         """
         arm.search = dict(search)
+        for other in self.arms.values():
+            if other.repeats == arm.name and other.role != "aa":
+                other.search = {**search, "cost": {}, "of": arm.name}
         self.save(arms=[self._described(arm) for arm in self.arms.values()])
 
     def searched(self, arm: Arm) -> dict[str, Any]:
-        """The settings found by an arm's search; the A/A arm repeats those of the arm that it repeats."""
-        source = self.arms[arm.reference] if arm.role == "aa" and arm.reference else arm
+        """The settings that a search led to, of an arm or of the one that it repeats."""
+        source = self.arms[arm.repeats] if arm.repeats else arm
         return dict((source.search or {}).get("params", {}))
 
     def is_finished(self, run: Mapping[str, Any]) -> bool:
@@ -102,6 +105,8 @@ class Ledger:
             "role": arm.role,
             "twin_of": arm.reference if arm.role in ("twin", "aa") else None,
             "reference": arm.reference,
+            "repeats": arm.repeats,
+            "budgets": list(arm.budgets),
             "written": list(arm.written),
             "search": arm.search,
         }

@@ -99,7 +99,7 @@ def new_plan(
 
 def _planned(arms: Sequence[Arm]) -> dict[str, Any]:
     """The part of the definition that follows from its arguments: budgets and arms."""
-    keys = ("name", "algo", "role", "reference", "net_key", "written")
+    keys = ("name", "algo", "role", "reference", "budgets", "net_key", "written")
     return {"budgets": list(FOLDERS), "arms": [{key: getattr(arm, key) for key in keys} for arm in arms]}
 
 
@@ -114,6 +114,8 @@ def planned_runs(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, An
     for budget, folder in FOLDERS.items():
         for turn, seed in enumerate(seeds):
             for arm in arms if turn % 2 == 0 else reversed(arms):
+                if budget not in arm.budgets:
+                    continue
                 path = f"runs/{folder}/{arm.slug}/s{seed}"
                 listed = {"arm": arm.name, "seed": seed, "budget": budget, "order": len(runs), "path": path}
                 runs.append({**listed, "status": "planned", "error": None})

@@ -82,9 +82,9 @@ class Turns:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _search(self) -> None:
-        """Search the settings of every arm whose search is still to be made; the A/A arm repeats another's."""
+        """Search the settings of every arm whose search is still to be made, but for those that repeat another's."""
         for arm in self.ledger.arms.values():
-            wanted = self.ledger.plan["definition"]["tune"] is not None and arm.role != "aa"
+            wanted = self.ledger.plan["definition"]["tune"] is not None and arm.repeats is None
             if wanted and arm.search is None and not self.stopped:
                 search_settings(arm, self.specs[arm.name], self.ledger, self.workers[0], self.meter)
 

@@ -314,6 +314,32 @@ def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_
     assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
 
 
+def test_backprop_in_less_memory_has_the_twins_search_and_results(run_study, tmp_path):
+    """Its gradient is the twin's to the rounding of float32; what its search would have cost is not counted twice."""
+    less = ["backprop:accumulate=4", "backprop:checkpointing=true"]
+    plan = run_study(seeds=1, tune=2, tune_epochs=1, controls=less)
+    by_name = {arm["name"]: arm for arm in plan["arms"]}
+    (twin,) = (record(tmp_path / "study", run) for run in of(plan, BP, studies.OWN))
+    for name in less:
+        assert by_name[name]["search"] == {**by_name[BP]["search"], "cost": {}, "of": BP}
+        (run,) = of(plan, name, studies.OWN)
+        assert of(plan, name, studies.MATCHED) == []
+        mine = record(tmp_path / "study", run)
+        assert mine["config"]["lr"] == twin["config"]["lr"]
+        assert mine["init_sha256"] == twin["init_sha256"]
+        for entry, other in zip(mine["history"], twin["history"], strict=True):
+            assert entry["loss"]["net"] == pytest.approx(other["loss"]["net"], rel=1e-3)
+    assert not list((tmp_path / "study" / "tune").glob("*accumulate*"))
+
+
+def test_all_backprop_study_matches_the_passes_of_its_twin(run_study, tmp_path):
+    arms = [f"{BP}:lr=0.001", f"{BP}:lr=0.00100001"]
+    plan = run_study(",".join(arms), seeds=1)
+    assert [arm["role"] for arm in plan["arms"]] == ["twin", "aa", "arm"]
+    assert list(plan["passes"].values()) == [2.0]
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
+
+
 def test_search_in_which_all_trials_diverge_leaves_a_warning(run_study):
     plan = run_study(f"{MF}:lr=1e30", seeds=1, tune=1, tune_epochs=1)
     assert f"{MF}:lr=1e30: no trial of its search ended well: its settings are the defaults" in plan["warnings"]
