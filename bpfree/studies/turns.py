@@ -90,8 +90,9 @@ class Turns:
 
     def _make(self, runs: Sequence[dict[str, Any]]) -> None:
         """Make runs: all arms of a seed in one worker, so that pairs share their device and meter."""
-        seeds, count = self.ledger.plan["seeds"], len(self.workers)
-        shares = [[run for run in runs if seeds.index(run["seed"]) % count == number] for number in range(count)]
+        count = len(self.workers)
+        place = {seed: number % count for number, seed in enumerate(self.ledger.plan["seeds"])}
+        shares = [[run for run in runs if place[run["seed"]] == number] for number in range(count)]
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             list(pool.map(self._make_in, shares, self.workers))
 
@@ -152,10 +153,9 @@ class Turns:
         """Warn where a run and its twin of the same seed do not begin with the same weights or see the same batches."""
         ledger = self.ledger
         mine = ledger.arms[run["arm"]]
-        for other in [other for other in ledger.plan["runs"] if other["status"] == "finished"]:
+        for other in [other for other in ledger.beside(run) if other["status"] == "finished"]:
             theirs = ledger.arms[other["arm"]]
-            pair = all(run[key] == other[key] for key in ("seed", "budget")) and mine.net_key == theirs.net_key
-            if not pair or "twin" not in (mine.role, theirs.role):
+            if mine.net_key != theirs.net_key or "twin" not in (mine.role, theirs.role):
                 continue
             name = mine.name if theirs.role == "twin" else theirs.name
             for difference in _differences(ledger.record(run), ledger.record(other)):
