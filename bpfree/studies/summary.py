@@ -80,7 +80,7 @@ def _cost(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         **{key: _sum([cost[key] for cost in costs]) for key in _COSTS},
         "method": worst(cost["method"] for cost in costs),
         "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "lost": sum("cost" not in known and known.get("ended") != SUPERFLUOUS for known in failed),
+        "lost": sum("cost" not in attrs and attrs.get("ended") != SUPERFLUOUS for attrs in failed),
     }
 
 

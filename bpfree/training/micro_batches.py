@@ -74,8 +74,9 @@ def accumulated(loss: Callable[[Batch], Tensor], batch: Batch, count: int) -> Te
     value: Tensor | float = 0.0
     for part in parts:
         share = loss(part) * (len(part.x) / len(batch.x))
-        with _without_autocast(batch.x.device):
-            contract.backward(share, None)
+        if share.requires_grad:  # else the loop refuses the result, as it does for one batch
+            with _without_autocast(batch.x.device):
+                contract.backward(share, None)
         value = value + share.detach()
         del share  # its graph, before the next one is built
     return loss(last) * (len(last.x) / len(batch.x)) + value

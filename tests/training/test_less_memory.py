@@ -98,6 +98,15 @@ def test_graphs_are_refused(values: dict):
         loop_of(make("backprop", net="gnn", hidden=(8,), **values), on_graph(tiny()))
 
 
+@pytest.mark.parametrize("values", [{}, {"accumulate": 2}, {"checkpointing": True}], ids=str)
+def test_net_of_which_nothing_trains_is_refused_in_one_way(values: dict):
+    frozen = [nn.Sequential(nn.Flatten(), nn.Linear(49, 12)), nn.Linear(12, 10)]
+    for block in frozen:
+        block.requires_grad_(False)
+    with pytest.raises(InputError, match="depends on no parameter that trains"):
+        fit("backprop", tiny(), blocks=frozen, epochs=1, **values)
+
+
 def test_rule_that_compares_rows_is_refused():
     base: type[Trainer] = type(make("backprop", blocks=[nn.Linear(1, 1)]))
 
