@@ -128,7 +128,7 @@ class Turns:
     def _train(self, arm: Arm, seed: int, folder: Path, worker: Worker, **changes: Any) -> dict[str, Any]:
         """Train an arm in a process of its own; the answer of `Worker.run`."""
         values = {**arm.values, **self.ledger.searched(arm), **changes, "seed": seed}
-        place = {"out": str(folder), "meter": self.meter, "command": self.command}
+        place: dict[str, Any] = {"out": str(folder), "meter": self.meter, "command": self.command}
         if about := self.ledger.plan["extensions"].get(EXTENSION):  # an earlier version's study has none
             place["extensions"] = {EXTENSION: {**about, "arm": arm.name}}
         arguments = {"algo": arm.algo, "data": arm.data, "net": arm.net, **place, **values}
