@@ -1,5 +1,6 @@
 """Seeds: a count, or a list of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bpfree.errors import InputError
@@ -22,7 +23,7 @@ def seed_list(seeds: int | str | Sequence[int]) -> list[int]:
     if not isinstance(numbers, Sequence) or not all(isinstance(seed, int) for seed in numbers):
         raise InputError(f"seeds {seeds} are not valid: {_EXPECTED}")
     numbers = list(numbers)
-    for repeated in sorted({seed for seed in numbers if numbers.count(seed) > 1}):
+    for repeated in sorted(seed for seed, count in Counter(numbers).items() if count > 1):
         raise InputError(f"seed {repeated} is given twice: a seed run twice is one run, not two")
     if not numbers or min(numbers) < 0:
         raise InputError(f"seeds are not valid: {_EXPECTED}")

@@ -18,16 +18,22 @@ Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconst
 On a graph ``batch.x`` holds all nodes, and the scores are of the nodes or pairs that are asked about.
 Differences from the paper: w is a setting; weights begin as for every rule on the same net.
 Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
-inference.
+inference. Two settings take less memory to the same gradient, and more time: ``accumulate`` runs backward on one
+micro-batch of B/k rows after another; ``checkpointing`` keeps the activations between segments of about sqrt(L) of the
+L blocks (of one with heads), and computes those within a segment again, a second forward pass.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cached_property
+from math import isqrt
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
+from bpfree.training.micro_batches import accumulated, refuse_inseparable
+from bpfree.training.recomputation import refuse_unrepeatable, segments
 from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -48,6 +54,8 @@ class Settings(RuleSettings):
         search=(0.03, 1.0, "log"),
         search_if={"deep_supervision": True},
     )
+    accumulate: int = setting(1, "k, micro-batches of a batch: their gradients add up before the step", ge=1)
+    checkpointing: bool = setting(False, "keep activations between segments of blocks, compute the others twice")
 
 
 class Backprop(Trainer):
@@ -61,19 +69,37 @@ class Backprop(Trainer):
             if not self.spec.classes:
                 raise InputError(f"deep_supervision needs classes: leave it out for {self.spec.task}")
             self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features[:-1])
+        if self.settings.accumulate > 1:
+            refuse_inseparable(self)
+        if self.settings.checkpointing:
+            refuse_unrepeatable(self)
+
+    @cached_property
+    def stages(self) -> Sequence[nn.Module]:
+        """The blocks, or their segments where activations are computed twice."""
+        size = 1 if self.heads else isqrt(len(self.blocks))
+        return segments(self.blocks, size) if self.settings.checkpointing else list(self.blocks)
+
+    @property
+    def forward_passes(self) -> tuple[int, int]:
+        return (2 if self.settings.checkpointing else 1), 1
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         return {"net": list(self.parameters())}
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
+        yield Local(accumulated(self.loss, batch, self.settings.accumulate), owner="net")
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, a mean over its rows."""
         auxiliary = []
         h = batch.x
-        for k, block in enumerate(self.blocks):
-            h = batch.through(block, h)
+        for k, stage in enumerate(self.stages):
+            h = batch.through(stage, h)
             if k < len(self.heads):
                 auxiliary.append(F.cross_entropy(self.heads[k](batch.read(h).flatten(1)), batch.y))
         loss = LOSSES[self.spec.task](batch.read(h), batch.y)
-        yield Local(loss + self.settings.auxiliary_weight * sum(auxiliary), owner="net")
+        return loss + self.settings.auxiliary_weight * sum(auxiliary)
 
     def predict(self, batch: Batch) -> Tensor:
         return batch.read(batch.after(self.blocks))

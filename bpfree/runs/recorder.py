@@ -30,6 +30,7 @@ class Recorder:
         command: typed by the user, or None.
         resume: the run goes on from a checkpoint.
         previous: the record as it was before; empty for a new run.
+        extensions: facts beside the schema, by name.
     """
 
     def __init__(
@@ -41,12 +42,12 @@ class Recorder:
         command: str | None,
         resume: bool,
         previous: Mapping[str, Any],
+        extensions: dict[str, Any],
     ) -> None:
         self.plan, self.path, self.meter = plan, path, meter
-        self.command, self.resume, self.previous = command, resume, previous
+        self.command, self.resume, self.previous, self.extensions = command, resume, previous, extensions
         self.operations: dict[str, Any] | None = None
         self.model_sha256: str | None = None
-        self.extensions: dict[str, Any] = {}  # of the record, but for the notes
         self.began_s = time.perf_counter()
         self.peak_memory = provenance.watch_memory(torch.device(plan.loop_settings.device))
         recorded_s = previous.get("time", {}).get("wall_s", 0.0)  # none by a run that was killed
@@ -139,7 +140,7 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {**self.previous.get("extensions", {}), **self.extensions, "notes": notes},
+            "extensions": {**self.extensions, "notes": notes},
             **self.origin,
         }
         if world()[0] > 0:

@@ -41,6 +41,7 @@ def train(
     meter: str = "auto",
     callbacks: Sequence[Any] = (),
     command: str | None = None,
+    extensions: Mapping[str, Mapping[str, Any]] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train once, keep everything in a folder of its own, and return the record (``run.json``).
@@ -60,6 +61,7 @@ def train(
             of one's own, ``FILE.py:Class`` or a plug-in (see `bpfree.runs.meters`).
         callbacks: see `bpfree.training.callbacks.Callback`.
         command: for the record: the command that the user typed.
+        extensions: for the record: facts beside its schema, by name; a resumed run keeps those that it began with.
         **settings: of rule, net, data and loop, in one flat namespace.
 
     Returns:
@@ -80,7 +82,7 @@ def train(
         algo, data, net = (values.pop(name, None) for name in NAMES)
         planned = plan(algo, data, net, values)
         path = Path(out) if out else gathered(default_folder(planned))[0]  # every process draws other random digits
-        return _Run(planned, path, meter, callbacks, command).go()
+        return _Run(planned, path, meter, callbacks, command, extensions=extensions).go()
 
 
 def _resume(path: Path, values: dict, out: Any, meter: str, callbacks: Sequence[Any], command: str | None) -> dict:
@@ -142,6 +144,7 @@ class _Run:
         callbacks: as for `train`.
         command: as for `train`.
         folder: of the run to go on with; None: a new run makes its folder when it begins.
+        extensions: as for `train`.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class _Run:
         callbacks: Sequence[Any],
         command: str | None,
         folder: ReadOnlyFolder | None = None,
+        extensions: Mapping[str, Mapping[str, Any]] | None = None,
     ):
         self.plan, self.path, self.folder, self.callbacks = planned, path, folder, list(callbacks)
         self.writes, self.previous = world()[0] == 0, _record(path) if folder else {}
@@ -166,7 +170,8 @@ class _Run:
         self.saved, earlier = saved is not None, saved["energy"] if saved else {}
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None
         self.meter = meter_for(meter if self.writes else "none", device, sync, earlier)
-        self.recorder = Recorder(planned, path, self.meter, earlier, command, folder is not None, self.previous)
+        kept = {**(extensions or {}), **self.previous.get("extensions", {})}
+        self.recorder = Recorder(planned, path, self.meter, earlier, command, folder is not None, self.previous, kept)
 
     def go(self) -> dict[str, Any]:
         """Train, test and write; returns the record."""

@@ -4,7 +4,8 @@ Settings that all arms share (stopping rule, batches, seeds, device, checkpoints
 set them.
 Every distinct net gets one twin, plain backpropagation on the same net and data, and the controls, among them those
 that the rules of its arms declare (`Trainer.controls`); the first arm is run once more, the A/A arm, whose differences
-are noise.
+are noise. Two controls are the twin in less memory: they have its settings, searched ones too, and as their gradient is
+its own, they run at their own convergence alone.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from typing import Any
 
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
-from bpfree.reports.study import BASELINE
+from bpfree.reports.study import BASELINE, MATCHED, OWN
 from bpfree.rules import RULES
 from bpfree.runs import plan as plans
 from bpfree.studies.notation import NO_ARMS, parse
@@ -33,8 +34,10 @@ PROTOCOL = {  # of arXiv 2511.01061's correction
 }
 QUICK = {"epochs": 6, "patience": 3, "subset": 2000, "hidden": (256, 256), "channels": (16, 32)}
 SHARED = {*PROTOCOL, *(field.name for field in dataclasses.fields(plans.RunSettings))}  # settings that no arm may set
+SAVED = ("written", "role", "reference", "repeats", "budgets", "search")  # of an arm, in study.json as they are
 INHERITED = ("lr_schedule",)  # settings of the rule that twins and controls take over from their reference
 SUPERVISED, UNTRAINED = f"{BASELINE}:deep_supervision=true", "random-features"  # controls of every net
+LESS_MEMORY = (f"{BASELINE}:accumulate=4", f"{BASELINE}:checkpointing=true")  # so are these: the twin's own gradient
 
 
 @dataclasses.dataclass
@@ -50,6 +53,8 @@ class Arm:
         written: names of the settings in its text.
         role: ``arm``, ``twin``, ``control`` or ``aa``.
         reference: name of the arm of which it is twin, control or repeat.
+        repeats: name of the arm whose searched settings it has, too; None: a search of its own.
+        budgets: those that it runs in.
         net_key: hash of net and data.
         search: cost and result of the search of its settings.
         slug: its name in paths.
@@ -63,6 +68,8 @@ class Arm:
     written: Sequence[str] = ()
     role: str = "arm"
     reference: str | None = None
+    repeats: str | None = None
+    budgets: Sequence[str] = (OWN, MATCHED)
     net_key: str | None = None
     search: dict[str, Any] | None = None
     slug: str = ""
@@ -97,6 +104,7 @@ def build_arms(
     *,
     controls: Sequence[str] | None = None,
     quick: bool = False,
+    searched: bool = False,
 ) -> tuple[list[Arm], dict[str, Spec], list[str]]:
     """The arms of a new study.
 
@@ -107,6 +115,7 @@ def build_arms(
         common: settings of all arms that have them.
         controls: instead of the usual ones; a rule's own stand beside its arms only.
         quick: short runs on few rows with narrow layers, unless ``common`` says otherwise.
+        searched: settings that an arm does not name are searched before the runs.
 
     Returns:
         The arms in the order in which they run, name -> the spec of its data, and notes for the reader of the report.
@@ -129,7 +138,7 @@ def build_arms(
         if not quick or "subset" in common or "subset" not in typed[0].values:
             raise
         all_rows = {**common, "subset": None}  # data with fewer rows than a quick study's subset are quick as they are
-        return build_arms(algos, data, net, all_rows, controls=controls, quick=quick)
+        return build_arms(algos, data, net, all_rows, controls=controls, quick=quick, searched=searched)
     arms: list[Arm] = []
     notes: list[str] = []
     keys = list(dict.fromkeys(arm.net_key for arm in typed))
@@ -139,18 +148,26 @@ def build_arms(
         suffix = "" if len(keys) == 1 else f" (net of {first.name})"
         arms += [arm for arm in group if arm.name != BASELINE]  # plain backpropagation is the twin
         rules = list(dict.fromkeys(arm.algo for arm in group))
+        twin: Arm | None = None
         for text in [BASELINE, *_controls(rules, controls)]:
             added = _relative(text, first, values, "twin" if text == BASELINE else "control", text + suffix)
+            if text in LESS_MEMORY and twin is not None:
+                added.reference, added.repeats, added.budgets = twin.name, twin.name, (OWN,)
             try:
                 _check(added, specs)
             except InputError as error:
                 notes.append(f"{text} cannot run beside {first.name} and was left out: {error}")
                 continue
-            if all(arm.plan.config != added.plan.config for arm in arms):
+            same = next((arm for arm in arms if _same(arm, added, searched)), None)
+            if same is None:
                 arms.append(added)
+            if text == BASELINE:
+                twin = same or added
+                twin.role = "twin"  # an arm with its very settings is one
     if len(keys) == len(typed) > 1:
         notes.append("the arms share no net: each is held against its own backprop twin, never against another arm")
-    again = dataclasses.replace(arms[0], name=f"{arms[0].name} again", role="aa", reference=arms[0].name)
+    name = arms[0].name
+    again = dataclasses.replace(arms[0], name=f"{name} again", role="aa", reference=name, repeats=name)
     arms.insert(1, again)
     return arms, _prepared(arms, specs), notes
 
@@ -176,16 +193,24 @@ def restore_arms(
         settings, algo = dict(entry["settings"]), entry["algo"]
         net = settings.pop("net")
         values = {**_fitting(algo, data, net, common), **settings}
-        about = {key: entry[key] for key in ("written", "role", "reference", "search")}
+        about = {key: entry[key] for key in SAVED if key in entry}
+        if entry["role"] == "aa":
+            about["repeats"] = entry["reference"]  # earlier versions did not save it
         arms.append(Arm(entry["name"], algo, data, net, values, **about))
     return arms, _prepared(arms, {})
+
+
+def _same(arm: Arm, added: Arm, searched: bool) -> bool:
+    """True where the runs of two arms would be the same."""
+    free = searched and set(arm.written) != set(added.written)  # one of them has a setting searched that is fixed here
+    return arm.plan.config == added.plan.config and not free
 
 
 def _controls(rules: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
     """The controls beside the arms of ``rules``: the usual ones, or those of ``wanted`` that belong there."""
     if wanted is None:
         declared = [text for rule in rules for text in _declared_controls(rule)]
-        return [SUPERVISED, *declared, UNTRAINED]
+        return [SUPERVISED, *declared, UNTRAINED, *LESS_MEMORY]
     return [text for text in wanted if (rule := parse(text)[0]) in rules or text not in _declared_controls(rule)]
 
 

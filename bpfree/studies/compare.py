@@ -96,7 +96,8 @@ def compare(
     defined = definition(options, algos=texts, data=data, seeds=seed_list(seeds), controls=wanted, settings=settings)
     plan = earlier_plan(folder, defined)
     if plan is None:
-        arms, specs, notes = build_arms(texts, data, options.net, settings, controls=wanted, quick=options.quick)
+        shape = {"quick": options.quick, "searched": options.tune is not None}
+        arms, specs, notes = build_arms(texts, data, options.net, settings, controls=wanted, **shape)
         plan = new_plan(folder.name, options, defined, arms, notes)
     else:
         arms, specs = restore_arms(plan["arms"], data, settings)

@@ -1,6 +1,7 @@
 """The ledger of a study on its way: ``study.json``, rewritten after every change, and the records of its runs."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from bpfree.studies.arms import Arm
 from bpfree.training.run_folder import MODEL, RECORD
 
 Say = Callable[[str], None]
+ENDED = ("finished", "failed")  # a run that was stopped or never begun is still to be made
+WRITES = 1000
 
 
 class Ledger:
@@ -31,6 +34,12 @@ class Ledger:
         self.arms = {arm.name: arm for arm in arms}
         self.plan = {**plan, "arms": [self._described(arm) for arm in arms]}
         self._lock = threading.RLock()
+        self._place = {run["order"]: place for place, run in enumerate(plan["runs"])}
+        self._group: dict[tuple[int, str], list[int]] = defaultdict(list)
+        for place, run in enumerate(plan["runs"]):
+            self._group[run["seed"], run["budget"]].append(place)
+        self._ended = sum(run["status"] in ENDED for run in plan["runs"])
+        self._changes = 0  # of a status
 
     def save(self, **changes: Any) -> None:
         """Change entries of the plan and write ``study.json``.
@@ -53,33 +62,47 @@ class Ledger:
                 self.save(warnings=[*self.plan["warnings"], text])
 
     def set_status(self, run: Mapping[str, Any], status: str, error: str | None = None) -> None:
-        """Keep the status of a run, and report the end of one as a line of progress."""
+        """Keep the status of a run, and report the end of one as a line of progress.
+
+        ``study.json`` is written at every change of up to `WRITES` runs; of a larger study, whose file is larger, about
+        as often. One that is killed in between loses nothing, as the records of its runs say that they finished.
+        """
         with self._lock:  # the plan is replaced whenever it is written, so that `run` may be an entry of an earlier one
-            entry = next(item for item in self.plan["runs"] if item["order"] == run["order"])
+            entry = self.plan["runs"][self._place[run["order"]]]
+            self._ended += (status in ENDED) - (entry["status"] in ENDED)
             entry |= {"status": status, "error": error}
-            self.save()
+            self._changes += 1
+            if self._changes % (1 + len(self.plan["runs"]) // WRITES) == 0:
+                self.save()
         if status != "running":
             self._report(run, status, error)
 
     def keep_search(self, arm: Arm, search: Mapping[str, Any]) -> None:
-        """Keep the search of an arm's settings, which its runs and those of its repeat then have.
+        """Keep the search of an arm's settings, which its runs and those of the arms that repeat them then have.
 
         Args:
             arm: of the study.
             search: ``trials``, ``cost``, ``params`` and ``space``.
         """
         arm.search = dict(search)
+        for other in self.arms.values():
+            if other.repeats == arm.name and other.role != "aa":
+                other.search = {**search, "cost": {}, "of": arm.name}
         self.save(arms=[self._described(arm) for arm in self.arms.values()])
 
     def searched(self, arm: Arm) -> dict[str, Any]:
-        """The settings found by an arm's search; the A/A arm repeats those of the arm that it repeats."""
-        source = self.arms[arm.reference] if arm.role == "aa" and arm.reference else arm
+        """The settings that a search led to, of an arm or of the one that it repeats."""
+        source = self.arms[arm.repeats] if arm.repeats else arm
         return dict((source.search or {}).get("params", {}))
 
     def is_finished(self, run: Mapping[str, Any]) -> bool:
         """True for a run whose own record says so, checked against its hash, and whose model is there."""
         folder = self.folder / run["path"]
         return (folder / RECORD).exists() and self.record(run)["status"] == "finished" and (folder / MODEL).exists()
+
+    def beside(self, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The runs of the same seed and budget, this one included."""
+        return [self.plan["runs"][place] for place in self._group[run["seed"], run["budget"]]]
 
     def record(self, run: Mapping[str, Any]) -> dict[str, Any]:
         """The record of a run."""
@@ -102,13 +125,14 @@ class Ledger:
             "role": arm.role,
             "twin_of": arm.reference if arm.role in ("twin", "aa") else None,
             "reference": arm.reference,
+            "repeats": arm.repeats,
+            "budgets": list(arm.budgets),
             "written": list(arm.written),
             "search": arm.search,
         }
 
     def _report(self, run: Mapping[str, Any], status: str, error: str | None) -> None:
-        ended = sum(item["status"] in ("finished", "failed") for item in self.plan["runs"])
-        text = f"[{ended}/{len(self.plan['runs'])}] {run['budget']}, {run['arm']}, seed {run['seed']}: "
+        text = f"[{self._ended}/{len(self.plan['runs'])}] {run['budget']}, {run['arm']}, seed {run['seed']}: "
         if status == "finished":
             result = self.record(run)["result"]
             text += f"{result['metric']} {result['test']:.4g} after {result['epochs']} epochs"

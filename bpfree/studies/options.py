@@ -1,6 +1,8 @@
 """Options of a comparison and of a search: one declaration for checks, defaults, messages and the commands' help."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from bpfree.config.flags import default_text
 from bpfree.config.settings import options as declarations
@@ -39,6 +41,7 @@ class TuneOptions:
     grace_s: int = setting(60, "seconds without a sign of life after which a worker's trial is tried again", ge=1)
 
 
+FLAGS = {"margin_pp": "--margin", "idle_s": "--idle"}  # all others are called like their option
 COMPARE, TUNE = CompareOptions(), TuneOptions()  # the defaults
 
 
@@ -52,6 +55,24 @@ def help_text(cls: type, name: str) -> str:
     (option,) = [option for option in declarations(cls) if option.name == name]
     shown = "" if option.default is None or option.type == "bool" else f"  [default: {default_text(option, {})}]"
     return option.help + shown
+
+
+@contextmanager
+def flags_as_typed(cls: type) -> Iterator[None]:
+    """Name options in messages as the command line does: ``--margin = -1`` for ``margin_pp = -1``.
+
+    Args:
+        cls: `CompareOptions` or `TuneOptions`.
+
+    Raises:
+        InputError: that of the block, in these words.
+    """
+    flags = {option.name: FLAGS.get(option.name, option.flag) for option in declarations(cls)}
+    try:
+        yield
+    except InputError as error:
+        named = re.sub(rf"\b({'|'.join(flags)})(?= = )", lambda match: flags[match[0]], str(error))
+        raise InputError(named) from error
 
 
 def check_target(target: float | None, metrics: Iterable[str]) -> None:

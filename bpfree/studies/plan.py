@@ -8,6 +8,7 @@ from bpfree.config.settings import as_dict, build
 from bpfree.config.settings import options as declarations
 from bpfree.errors import InputError
 from bpfree.reports import study
+from bpfree.runs import provenance
 from bpfree.runs.recorder import now
 from bpfree.studies import notation
 from bpfree.studies.arms import Arm
@@ -15,6 +16,7 @@ from bpfree.studies.options import CompareOptions
 from bpfree.training.files import LOCK
 
 FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
+EXTENSION = "study"  # of study.json and of the records of its runs: the hash of the definition
 DEFINING = (
     "net",
     "tune",
@@ -64,6 +66,9 @@ def new_plan(
 ) -> dict[str, Any]:
     """A new ``study.json``, but for the description of its arms.
 
+    The definition is fixed here, before the first run: its hash stands in ``extensions["study"]`` and in the record of
+    every run.
+
     Args:
         name: of the study.
         options: of the comparison.
@@ -71,6 +76,7 @@ def new_plan(
         arms: in the order of the first seed.
         notes: for the reader of the report.
     """
+    fixed = study.Definition(**defined, **_planned(arms)).model_dump(mode="json")
     return {
         "schema": study.SCHEMA,
         "name": name,
@@ -85,9 +91,16 @@ def new_plan(
         "idle": None,
         "concurrent_runs": 1,
         "warnings": list(notes),
-        "definition": dict(defined),
+        "definition": fixed,
+        "extensions": {EXTENSION: {"definition_sha256": provenance.sha256_of(fixed)}},
         "runs": planned_runs(arms, defined["seeds"]),
     }
+
+
+def _planned(arms: Sequence[Arm]) -> dict[str, Any]:
+    """The part of the definition that follows from its arguments: budgets and arms."""
+    keys = ("name", "algo", "role", "reference", "budgets", "net_key", "written")
+    return {"budgets": list(FOLDERS), "arms": [{key: getattr(arm, key) for key in keys} for arm in arms]}
 
 
 def planned_runs(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, Any]]:
@@ -101,6 +114,8 @@ def planned_runs(arms: Sequence[Arm], seeds: Sequence[int]) -> list[dict[str, An
     for budget, folder in FOLDERS.items():
         for turn, seed in enumerate(seeds):
             for arm in arms if turn % 2 == 0 else reversed(arms):
+                if budget not in arm.budgets:
+                    continue
                 path = f"runs/{folder}/{arm.slug}/s{seed}"
                 listed = {"arm": arm.name, "seed": seed, "budget": budget, "order": len(runs), "path": path}
                 runs.append({**listed, "status": "planned", "error": None})

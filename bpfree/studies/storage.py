@@ -1,5 +1,6 @@
 """The storage of a search: a database, any URL that Optuna's RDB storage takes, in which workers share the trials."""
 
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from bpfree.runs import provenance
 from bpfree.runs.plan import Plan
 from bpfree.studies.options import TuneOptions
 from bpfree.training.data import Spec
+
+LOCK_S = "60"  # for which a worker waits while another writes to a file of SQLite
+OPENINGS, PAUSE_S = 50, 0.1  # of a database whose tables another worker makes just now
+_MADE_MEANWHILE = ("already exists", "UNIQUE constraint", "duplicate key")  # as SQLite and PostgreSQL say it
 
 
 def open_search(url: str, name: str, options: TuneOptions, *, maximize: bool) -> optuna.Study:
@@ -30,12 +35,7 @@ def open_search(url: str, name: str, options: TuneOptions, *, maximize: bool) ->
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with no_experimental_warnings():
         try:
-            storage = optuna.storages.RDBStorage(
-                url,
-                heartbeat_interval=options.heartbeat_s,
-                grace_period=options.grace_s,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
-            )
+            storage = _shared_storage(url, options)
             return optuna.create_study(
                 storage=storage,
                 study_name=name,
@@ -51,6 +51,30 @@ def open_search(url: str, name: str, options: TuneOptions, *, maximize: bool) ->
         except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError) as error:
             why = str(error.__cause__ or error).strip().splitlines()[0]
             raise InputError(f"cannot open the storage {without_password(url)}: {why}") from None
+
+
+def _shared_storage(url: str, options: TuneOptions, openings: int = OPENINGS) -> optuna.storages.RDBStorage:
+    """The database, with its tables, which workers that start together all begin to make: one of them is first."""
+    try:
+        return optuna.storages.RDBStorage(
+            _patient(url),
+            heartbeat_interval=options.heartbeat_s,
+            grace_period=options.grace_s,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+        )
+    except sqlalchemy.exc.DatabaseError as error:
+        if openings == 1 or not any(words in str(error) for words in _MADE_MEANWHILE):
+            raise
+    time.sleep(PAUSE_S)
+    return _shared_storage(url, options, openings - 1)
+
+
+def _patient(url: str) -> str:
+    """The URL under which SQLite waits for a lock; in the URL, as Alembic's connections know nothing else."""
+    parts = sqlalchemy.make_url(url)
+    if parts.get_backend_name() != "sqlite" or "timeout" in parts.query:
+        return url
+    return parts.update_query_dict({"timeout": LOCK_S}).render_as_string(hide_password=False)
 
 
 def claim(search: optuna.Study, url: str, base: Plan, spec: Spec, space: Mapping[str, Option]) -> None:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bpfree.config.settings import Option
 from bpfree.runs.plan import Plan
 from bpfree.studies.storage import no_experimental_warnings
-from bpfree.studies.trials import DONE
+from bpfree.studies.trials import DONE, SUPERFLUOUS
 from bpfree.training.files import write_json, write_text
 from energy.labels import worst
 
@@ -73,14 +73,14 @@ def write_summary(summary: Mapping[str, Any], search: optuna.Study, folder: Path
 
 def _cost(trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     """The cost of the whole search, given-up and pruned trials included; ``lost``: trials of workers that died."""
-    known = [trial.user_attrs["cost"] for trial in trials if "cost" in trial.user_attrs]
-    failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+    costs = [trial.user_attrs["cost"] for trial in trials if "cost" in trial.user_attrs]
+    failed = [trial.user_attrs for trial in trials if trial.state == TrialState.FAIL]
     return {
         "trials": sum(trial.state in DONE for trial in trials),
-        **{key: _sum([cost[key] for cost in known]) for key in _COSTS},
-        "method": worst(cost["method"] for cost in known),
+        **{key: _sum([cost[key] for cost in costs]) for key in _COSTS},
+        "method": worst(cost["method"] for cost in costs),
         "pruned": sum(trial.state == TrialState.PRUNED for trial in trials),
-        "lost": sum("cost" not in trial.user_attrs for trial in failed),
+        "lost": sum("cost" not in attrs and attrs.get("ended") != SUPERFLUOUS for attrs in failed),
     }
 
 

@@ -111,7 +111,8 @@ class SearchWorker:
         """One training; its best validation metric."""
         earlier = self.search.get_trials(deepcopy=False, states=(*DONE, TrialState.RUNNING))
         if sum(other.number < trial.number for other in earlier) >= self.options.trials:
-            raise _GivenUp(SUPERFLUOUS)  # two workers saw the same last place
+            trial.set_user_attr("ended", SUPERFLUOUS)  # two workers saw the same last place
+            raise _GivenUp(SUPERFLUOUS)
         values = {name: suggest(trial, option) for name, option in self.space.items()}
         loop = self._train(trial, values)
         if loop.stop_reason == PRUNED:

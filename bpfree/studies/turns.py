@@ -20,6 +20,7 @@ from bpfree.reports.study import MATCHED
 from bpfree.studies.arms import Arm
 from bpfree.studies.jobs import TRAIN
 from bpfree.studies.ledger import Ledger
+from bpfree.studies.plan import EXTENSION
 from bpfree.studies.settings_search import search_settings
 from bpfree.studies.workers import INTERRUPTED, Worker
 from bpfree.training.data import Spec
@@ -81,16 +82,17 @@ class Turns:
         shutil.rmtree(folder, ignore_errors=True)
 
     def _search(self) -> None:
-        """Search the settings of every arm whose search is still to be made; the A/A arm repeats another's."""
+        """Search the settings of every arm whose search is still to be made, but for those that repeat another's."""
         for arm in self.ledger.arms.values():
-            wanted = self.ledger.plan["definition"]["tune"] is not None and arm.role != "aa"
+            wanted = self.ledger.plan["definition"]["tune"] is not None and arm.repeats is None
             if wanted and arm.search is None and not self.stopped:
                 search_settings(arm, self.specs[arm.name], self.ledger, self.workers[0], self.meter)
 
     def _make(self, runs: Sequence[dict[str, Any]]) -> None:
         """Make runs: all arms of a seed in one worker, so that pairs share their device and meter."""
-        seeds, count = self.ledger.plan["seeds"], len(self.workers)
-        shares = [[run for run in runs if seeds.index(run["seed"]) % count == number] for number in range(count)]
+        count = len(self.workers)
+        place = {seed: number % count for number, seed in enumerate(self.ledger.plan["seeds"])}
+        shares = [[run for run in runs if place[run["seed"]] == number] for number in range(count)]
         with concurrent.futures.ThreadPoolExecutor(count) as pool:
             list(pool.map(self._make_in, shares, self.workers))
 
@@ -126,7 +128,9 @@ class Turns:
     def _train(self, arm: Arm, seed: int, folder: Path, worker: Worker, **changes: Any) -> dict[str, Any]:
         """Train an arm in a process of its own; the answer of `Worker.run`."""
         values = {**arm.values, **self.ledger.searched(arm), **changes, "seed": seed}
-        place = {"out": str(folder), "meter": self.meter, "command": self.command}
+        place: dict[str, Any] = {"out": str(folder), "meter": self.meter, "command": self.command}
+        if about := self.ledger.plan["extensions"].get(EXTENSION):  # an earlier version's study has none
+            place["extensions"] = {EXTENSION: {**about, "arm": arm.name}}
         arguments = {"algo": arm.algo, "data": arm.data, "net": arm.net, **place, **values}
         return worker.run(TRAIN, arguments)
 
@@ -149,10 +153,9 @@ class Turns:
         """Warn where a run and its twin of the same seed do not begin with the same weights or see the same batches."""
         ledger = self.ledger
         mine = ledger.arms[run["arm"]]
-        for other in [other for other in ledger.plan["runs"] if other["status"] == "finished"]:
+        for other in [other for other in ledger.beside(run) if other["status"] == "finished"]:
             theirs = ledger.arms[other["arm"]]
-            pair = all(run[key] == other[key] for key in ("seed", "budget")) and mine.net_key == theirs.net_key
-            if not pair or "twin" not in (mine.role, theirs.role):
+            if mine.net_key != theirs.net_key or "twin" not in (mine.role, theirs.role):
                 continue
             name = mine.name if theirs.role == "twin" else theirs.name
             for difference in _differences(ledger.record(run), ledger.record(other)):

@@ -99,6 +99,9 @@ ROWS = {
     "random-features": Row("random-features", {**_BASE, "hidden": (200,), "epochs": 12, "lr": 1e-2}, 0.80),
     "backprop": Row("backprop", _BASE, 0.85, but=_GLOBAL),
     "backprop, deep supervision": Row("backprop", {**_BASE, "deep_supervision": True}, 0.85, but=_GLOBAL),
+    "backprop, less memory": Row(
+        "backprop", {**_BASE, "deep_supervision": True, "accumulate": 3, "checkpointing": True}, 0.85, but=_GLOBAL
+    ),
     "dfa": Row("dfa", _BASE, 0.85),
     "dfa, batch norm": Row("dfa", _CNN, 0.8, small={"channels": (4, 5)}, but=_BATCH_NORM),
     "fa": Row("fa", _BASE, 0.85, but=_GLOBAL),

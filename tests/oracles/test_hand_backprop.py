@@ -38,6 +38,25 @@ def test_loss_is_the_mean_cross_entropy():
     assert losses["net"] == pytest.approx(by_hand(before)[1], abs=1e-12)
 
 
+@pytest.mark.parametrize("values", [{}, {"deep_supervision": True, "auxiliary_weight": 0.4}], ids=["plain", "deep"])
+@pytest.mark.parametrize("count", [2, 3, 5, B, B + 1])  # twelve rows in equal parts, in ragged ones, one by one
+def test_micro_batches_add_up_to_the_hand_gradient_of_the_batch(count: int, values: dict):
+    before, moved, losses = one_step("backprop", X, Y, hidden=(6,), accumulate=count, **values)
+    grads, loss = by_hand(before, values.get("auxiliary_weight", 0.0))
+    assert losses["net"] == pytest.approx(loss, abs=1e-12)
+    for name, grad in grads.items():
+        np.testing.assert_allclose(moved[name], grad, **CLOSE, err_msg=name)
+
+
+@pytest.mark.parametrize("values", [{}, {"deep_supervision": True, "auxiliary_weight": 0.4}], ids=["plain", "deep"])
+def test_activations_computed_twice_leave_the_hand_gradient(values: dict):
+    before, moved, losses = one_step("backprop", X, Y, hidden=(6,), checkpointing=True, **values)
+    grads, loss = by_hand(before, values.get("auxiliary_weight", 0.0))
+    assert losses["net"] == pytest.approx(loss, abs=1e-12)
+    for name, grad in grads.items():
+        np.testing.assert_allclose(moved[name], grad, **CLOSE, err_msg=name)
+
+
 def test_deep_supervision_adds_the_weighted_losses_of_the_hidden_layers():
     before, moved, losses = one_step("backprop", X, Y, hidden=(6,), deep_supervision=True, auxiliary_weight=0.4)
     grads, loss = by_hand(before, 0.4)

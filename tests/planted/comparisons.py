@@ -19,9 +19,21 @@ MUTANTS = {
     ),
     "ledger: the repeated arm with other settings": Mutant(
         "studies/ledger.py",
-        'if arm.role == "aa" and arm.reference',
-        "if False",
+        "if arm.repeats else arm",
+        "if False else arm",
         ["studies/test_compare.py::test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart"],
+    ),
+    "arms: a twin that is an arm's double is lost": Mutant(
+        "studies/arms.py",
+        'twin.role = "twin"',
+        "pass",
+        ["studies/test_arms.py::test_study_of_backprop_alone_keeps_its_twin[False]"],
+    ),
+    "plan: a definition without its arms": Mutant(
+        "studies/plan.py",
+        "**defined, **_planned(arms)",
+        "**defined",
+        ["studies/test_compare.py::test_definition_is_fixed_before_the_first_run"],
     ),
     "search: what an arm says is searched too": Mutant(
         "studies/settings_search.py",

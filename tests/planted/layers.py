@@ -41,7 +41,19 @@ MUTANTS = {
         [STEPS + "test_every_parameter_has_exactly_one_owner"],
     ),
     "backprop: detached between blocks": Mutant(
-        _BP, "batch.through(block, h)\n            if", "batch.through(block, h.detach())\n            if", [HAND_BP]
+        _BP, "batch.through(stage, h)\n            if", "batch.through(stage, h.detach())\n            if", [HAND_BP]
+    ),
+    "backprop: micro-batches of equal weight": Mutant(
+        "training/micro_batches.py",
+        "(len(part.x) / len(batch.x))",
+        "(1 / (len(parts) + 1))",
+        [BP + "test_micro_batches_add_up_to_the_hand_gradient_of_the_batch[5-plain]"],
+    ),
+    "backprop: buffers updated in both passes": Mutant(
+        "training/recomputation.py",
+        "self.segment(h) if forward else functional_call(self.segment, before, h)",
+        "self.segment(h)",
+        ["training/test_less_memory.py::test_activations_computed_twice_change_nothing[batch]"],
     ),
     "backprop: auxiliary weight forgotten": Mutant(
         _BP,

@@ -37,12 +37,23 @@ class Failing(bpfree.Callback):
         raise self.error
 
 
+STOP = Failing(InputError("stop here"))
+
+
 def test_a_setting_that_an_older_folder_lacks_counts_as_its_default(stopped: Path):
     before = content(stopped)
     with pytest.raises(InputError, match="was started with max_steps = None, not 5: leave it out, or start anew"):
         bpfree.train(resume=stopped, max_steps=5, meter="none")
     assert content(stopped) == before
     assert bpfree.train(resume=stopped, max_steps=None, probe=False, meter="none")["status"] == "finished"
+
+
+def test_a_resumed_run_keeps_the_extensions_that_it_began_with(tmp_path: Path):
+    about = {"my_lab": {"room": 7}}
+    with pytest.raises(InputError, match="stop here"):
+        bpfree.train("mono-forward", tiny(), out=tmp_path / "run", extensions=about, **VALUES, callbacks=[STOP])
+    assert records.read(tmp_path / "run" / "run.json")["extensions"] == about
+    assert bpfree.train("mono-forward", tiny(), resume=tmp_path / "run", meter="none")["extensions"] == about
 
 
 def test_a_finished_run_that_lacks_a_setting_is_read():

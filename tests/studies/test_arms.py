@@ -2,9 +2,12 @@
 
 import pytest
 
+from bpfree.reports.study import OWN
 from bpfree.studies import arms, notation
+from bpfree.studies.plan import planned_runs
 
 MF, AGAIN, BP = "mono-forward", "mono-forward again", "backprop"
+LESS_MEMORY = ("backprop:accumulate=4", "backprop:checkpointing=true")
 
 
 @pytest.mark.parametrize(
@@ -49,11 +52,40 @@ def test_every_net_gets_a_twin_that_differs_in_the_rule_alone(data):
 
 def test_usual_controls_stand_beside_the_arms_they_belong_to(data):
     built, _, _ = arms.build_arms([MF, BP], data, None, {"hidden": (16,)})
-    names = {"backprop:deep_supervision=true", "mono-forward:schedule=joint", "random-features"}
+    names = {"backprop:deep_supervision=true", "mono-forward:schedule=joint", "random-features", *LESS_MEMORY}
     assert {arm.name for arm in built if arm.role == "control"} == names
     assert [arm.name for arm in built if arm.role == "twin"] == [BP]  # typed or not, it is there once
     built, _, _ = arms.build_arms(["forward-forward"], data, None, {"hidden": (16,)})
     assert "mono-forward:schedule=joint" not in {arm.name for arm in built}
+
+
+def test_backprop_in_less_memory_repeats_the_twin_at_its_own_convergence(data):
+    built, _, _ = arms.build_arms([MF], data, None, {"hidden": (16,)})
+    twin, *less = (arm for arm in built if arm.name in (BP, *LESS_MEMORY))
+    for arm, changed in zip(less, ({"accumulate": 4}, {"checkpointing": True}), strict=True):
+        assert arm.plan.config == {**twin.plan.config, **changed}
+        assert (arm.reference, arm.repeats, list(arm.budgets)) == (BP, BP, [OWN])
+    runs = planned_runs(built, [0, 1])
+    assert {(run["seed"], run["budget"]) for run in runs if run["arm"] in LESS_MEMORY} == {(0, OWN), (1, OWN)}
+    assert len(runs) == 2 * (2 * 6 + 2)
+
+
+def test_backprop_in_less_memory_is_left_out_where_it_cannot_run(data):
+    common = {"net": "cnn", "channels": (4, 5), "norm": "batch"}
+    built, _, notes = arms.build_arms([MF], data, common.pop("net"), common)
+    assert [arm.name for arm in built if arm.name in LESS_MEMORY] == [LESS_MEMORY[1]]
+    (note,) = notes
+    assert note.startswith(f"{LESS_MEMORY[0]} cannot run beside {MF} and was left out: accumulate splits a batch")
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_study_of_backprop_alone_keeps_its_twin(data, searched):
+    """The arm with the very settings of the twin is the twin; but not where a search would leave its rate alone."""
+    algos = [f"{BP}:lr=0.00100001", f"{BP}:lr=0.001"]
+    built, _, _ = arms.build_arms(algos, data, None, {"hidden": (16,)}, controls=[], searched=searched)
+    roles = {arm.name: arm.role for arm in built}
+    fixed = {algos[0]: "arm", f"{algos[0]} again": "aa"}
+    assert roles == fixed | ({algos[1]: "arm", BP: "twin"} if searched else {algos[1]: "twin"})
 
 
 def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, tmp_path):

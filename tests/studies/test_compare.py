@@ -1,6 +1,7 @@
 """Comparison: paired, ordered, matched runs in processes of their own, that go on after a kill."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -116,6 +117,25 @@ def test_arm_and_twin_begin_with_the_same_weights_and_see_the_same_batches(finis
         assert a["order_sha256"] == b["order_sha256"]
     seeds = [record(finished, run) for run in of(plan, MF, studies.OWN)]
     assert len({extra["init_sha256"][0] for extra in seeds}) == len({extra["order_sha256"] for extra in seeds}) == 3
+
+
+def test_definition_is_fixed_before_the_first_run(finished, tmp_path, in_process, data):
+    """Its SHA-256, over sorted keys without spaces, stands in study.json and in every record, also of runs that were
+    made when the study went on."""
+    place = Path(shutil.copytree(finished, tmp_path / "study"))
+    plan = studies.read(place)
+    lost = place / of(plan, BP, studies.MATCHED)[0]["path"]
+    shutil.rmtree(lost)
+    after = compare.compare(MF, data, out=place, seeds=3, controls=[], **SMALL)
+    definition = after["definition"]
+    assert definition == plan["definition"]
+    assert [arm["name"] for arm in definition["arms"]] == [MF, AGAIN, BP]
+    assert definition["budgets"] == [studies.OWN, studies.MATCHED]
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    fixed = {"definition_sha256": hashlib.sha256(text.encode()).hexdigest()}
+    assert after["extensions"] == {"study": fixed}
+    for run in after["runs"]:
+        assert record(place, run)["extensions"]["study"] == {**fixed, "arm": run["arm"]}
 
 
 def test_arm_that_begins_elsewhere_than_its_twin_leaves_a_warning(tmp_path, run_study):
@@ -292,6 +312,32 @@ def test_search_is_equal_for_all_arms_and_its_cost_is_kept_apart(run_study, tmp_
         params = source["search"]["params"]
         assert {key: config[key] for key in params} == params
     assert by_role["aa"]["settings"] == by_role["arm"]["settings"]
+
+
+def test_backprop_in_less_memory_has_the_twins_search_and_results(run_study, tmp_path):
+    """Its gradient is the twin's to the rounding of float32; what its search would have cost is not counted twice."""
+    less = ["backprop:accumulate=4", "backprop:checkpointing=true"]
+    plan = run_study(seeds=1, tune=2, tune_epochs=1, controls=less)
+    by_name = {arm["name"]: arm for arm in plan["arms"]}
+    (twin,) = (record(tmp_path / "study", run) for run in of(plan, BP, studies.OWN))
+    for name in less:
+        assert by_name[name]["search"] == {**by_name[BP]["search"], "cost": {}, "of": BP}
+        (run,) = of(plan, name, studies.OWN)
+        assert of(plan, name, studies.MATCHED) == []
+        mine = record(tmp_path / "study", run)
+        assert mine["config"]["lr"] == twin["config"]["lr"]
+        assert mine["init_sha256"] == twin["init_sha256"]
+        for entry, other in zip(mine["history"], twin["history"], strict=True):
+            assert entry["loss"]["net"] == pytest.approx(other["loss"]["net"], rel=1e-3)
+    assert not list((tmp_path / "study" / "tune").glob("*accumulate*"))
+
+
+def test_all_backprop_study_matches_the_passes_of_its_twin(run_study, tmp_path):
+    arms = [f"{BP}:lr=0.001", f"{BP}:lr=0.00100001"]
+    plan = run_study(",".join(arms), seeds=1)
+    assert [arm["role"] for arm in plan["arms"]] == ["twin", "aa", "arm"]
+    assert list(plan["passes"].values()) == [2.0]
+    assert {run["status"] for run in plan["runs"]} == {"finished"}
 
 
 def test_search_in_which_all_trials_diverge_leaves_a_warning(run_study):

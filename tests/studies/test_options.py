@@ -11,11 +11,9 @@ from bpfree.config.settings import options
 from bpfree.errors import InputError
 from bpfree.reports import study
 from bpfree.studies.compare import compare
-from bpfree.studies.options import CompareOptions, TuneOptions, check_target, help_text
+from bpfree.studies.options import FLAGS, CompareOptions, TuneOptions, check_target, help_text
 from bpfree.studies.plan import definition
 from bpfree.studies.tune import tune
-
-FLAGS = {"margin_pp": "--margin", "idle_s": "--idle"}  # the others are called like their option
 
 
 @pytest.mark.parametrize(("function", "cls"), [(compare, CompareOptions), (tune, TuneOptions)])
@@ -38,6 +36,29 @@ def test_help_of_the_command_is_that_of_the_declaration(command, cls, name):
     flag = FLAGS.get(name, "--" + name.replace("_", "-"))
     (line,) = [line for line in shown.splitlines() if line.split()[:1] == [flag]]
     assert line.endswith(help_text(cls, name))
+
+
+BAD = [
+    ("compare", ["--margin", "inf"], "--margin = inf is not valid: expected"),
+    ("compare", ["--margin", "nan"], "--margin = nan is not valid: expected"),
+    ("compare", ["--margin", "-1"], "--margin = -1.0 is not valid: expected > 0"),
+    ("compare", ["--idle", "inf"], "--idle = inf is not valid: expected"),
+    ("compare", ["--idle", "-1"], "--idle = -1.0 is not valid: expected >= 0"),
+    ("compare", ["--target", "inf"], "--target = inf is not valid: expected"),
+    ("compare", ["--tune-epochs", "0"], "--tune-epochs = 0 is not valid: expected >= 1"),
+    ("tune", ["--trials", "0"], "--trials = 0 is not valid: expected >= 1"),
+]
+
+
+@pytest.mark.parametrize(("command", "flags", "message"), BAD, ids=[" ".join(flags) for _, flags, _ in BAD])
+def test_message_names_the_flag_that_was_typed(command, flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"compare": "--algos", "tune": "--algo"}
+    with pytest.raises(InputError) as caught:
+        CliRunner().invoke(app, [command, names[command], "mono-forward", *flags], catch_exceptions=False)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_definition_has_every_field_of_the_study_and_no_other():

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import math
 import signal
+import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ from bpfree.config.settings import Option, options, setting, settings
 from bpfree.data.sources import TensorSource
 from bpfree.runs.plan import plan
 from bpfree.studies import arms, sampler, space, trials, tune
+from bpfree.studies import summary as summaries
+from bpfree.studies.options import TuneOptions
+from bpfree.studies.storage import open_search
 from bpfree.training.data import Data
 
 BASE = {"hidden": (12,), "epochs": 2, "batch_size": 8, "device": "cpu", "threads": 1, "meter": "none"}
@@ -370,6 +375,57 @@ def test_workers_share_the_trials_and_none_is_lost_when_one_is_killed(storage, t
     assert (lost["state"], again["state"]) == ("fail", "complete")
     assert again["params"] == lost["params"]
     assert summary_in(tmp_path / "b")["cost"]["lost"] == 1
+
+
+def join(url: str, together, lines) -> None:
+    """A worker that opens the storage with others, and makes two trials there."""
+    together.wait()
+    try:
+        shared = open_search(url, "shared", TuneOptions(), maximize=True)
+        shared.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+        lines.put("")
+    except BaseException as error:
+        lines.put(f"{type(error).__name__}: {error}")
+
+
+def test_workers_that_start_together_on_a_new_file_all_work(tmp_path):
+    context = forked.context()
+    together, lines = context.Barrier(6), context.Queue()
+    url = f"sqlite:///{tmp_path}/shared.db"
+    workers = [context.Process(target=join, args=(url, together, lines)) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    assert [lines.get(timeout=240) for _ in workers] == [""] * 6
+    for worker in workers:
+        worker.join()
+    made = open_search(url, "shared", TuneOptions(), maximize=True).trials
+    assert Counter(trial.state for trial in made) == {optuna.trial.TrialState.COMPLETE: 12}
+
+
+def test_lock_that_is_held_for_seconds_is_waited_for(tmp_path):
+    """Longer than the 5 s of Python's sqlite3, both when the file is opened and when a trial is written."""
+    url = f"sqlite:///{tmp_path}/shared.db"
+    shared = open_search(url, "shared", TuneOptions(), maximize=True)
+    holder = sqlite3.connect(tmp_path / "shared.db", isolation_level=None, check_same_thread=False)
+    for work in (lambda: open_search(url, "shared", TuneOptions(), maximize=True), shared.ask):
+        holder.execute("BEGIN EXCLUSIVE")
+        timer = threading.Timer(6, holder.execute, ["COMMIT"])
+        timer.start()
+        work()
+        timer.join()
+    assert len(shared.trials) == 1
+
+
+def test_trial_of_a_worker_that_was_one_too_many_is_not_lost(tmp_path):
+    """Two workers take the last place; the later one gives its trial up before it trains."""
+    tune.tune("mono-forward", tiny(), trials=1, out=tmp_path / "out", **BASE)
+    shared = open_search(f"sqlite:///{tmp_path}/out/trials.db", "out", TuneOptions(), maximize=True)
+    base = plan("mono-forward", "mnist", "mlp", {})
+    worker = trials.SearchWorker(shared, base, tiny(), {}, TuneOptions(trials=1), lambda line: None)
+    shared.optimize(worker._trial, n_trials=1, catch=(trials._GivenUp,))
+    made = summaries.summarize(shared, base, {}, [], 1)
+    assert [trial["ended"] for trial in made["found"]] == [None, "superfluous"]
+    assert (made["cost"]["trials"], made["cost"]["lost"]) == (1, 0)
 
 
 def test_storage_that_is_not_there_gets_one_line_without_the_password(tmp_path):

@@ -8,7 +8,7 @@ import typer
 
 from bpfree.cli.commands import options
 from bpfree.errors import InputError
-from bpfree.studies.options import CompareOptions, help_text
+from bpfree.studies.options import CompareOptions, flags_as_typed, help_text
 
 
 def compare(
@@ -60,7 +60,8 @@ def compare(
     values = {"meter": meter, **values, **flags.pairs(set_ or ())}
     values |= flags.parse(context.args, notation.settings_of(**values), flags_here)
     say = options.no_progress if quiet or as_json else options.print_progress
-    results = run_study(**values, out=out, command=options.command_line(), say=say)
+    with flags_as_typed(CompareOptions):
+        results = run_study(**values, out=out, command=options.command_line(), say=say)
     print(json.dumps(results, indent=1)) if as_json else studies.print_study(results, results["folder"])
     if results["stopped"]:
         typer.echo(f"stopped: go on with the same command and --out {results['folder']}", err=True)

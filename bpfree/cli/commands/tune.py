@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bpfree.cli.commands import options
-from bpfree.studies.options import TUNE, TuneOptions, help_text
+from bpfree.studies.options import TUNE, TuneOptions, flags_as_typed, help_text
 
 
 def tune(
@@ -46,7 +46,8 @@ def tune(
     words = None if search is None else [word.strip().replace("-", "_") for word in search.split(",") if word.strip()]
     values |= {"trials": trials, "search": words, "storage": storage, "name": name, "out": out, "prune": prune}
     say = options.no_progress if quiet or as_json else options.print_progress
-    results = run_search(**values, meter=meter, say=say)
+    with flags_as_typed(TuneOptions):
+        results = run_search(**values, meter=meter, say=say)
     print(json.dumps(results, indent=1)) if as_json else studies.print_search(results)
     if results["status"] == "stopped":
         typer.echo(f"stopped: go on with the same command and --out {results['folder']}", err=True)
