@@ -7,14 +7,15 @@ from bpfree.errors import InputError
 from bpfree.runs.inputs import normalised
 
 BYTES = {"dtype": "uint8", "counts": False, "offset": [51.0], "scale": [102.0]}
-FLOATS = {"dtype": "float32", "counts": False, "offset": [0.2], "scale": [0.4]}
+FLOATS = {"dtype": "float32", "counts": False, "low": 0.0, "high": 1.0, "offset": [0.2], "scale": [0.4]}
+PIXEL = (1, 1, 1)
 
 
 @pytest.mark.parametrize("training", [BYTES, FLOATS], ids=["trained on bytes", "trained on floats"])
 def test_bytes_and_floats_stand_for_one_brightness(training):
     """Byte 153 is a brightness of 0.6: (153 - 51) / 102 = (0.6 - 0.2) / 0.4 = 1."""
-    for x in (torch.full((2, 1), 153, dtype=torch.uint8), torch.full((2, 1), 0.6, dtype=torch.float64)):
-        torch.testing.assert_close(normalised(x, (1,), training), torch.ones(2, 1), rtol=0, atol=1e-6)
+    for x in (torch.full((2, *PIXEL), 153, dtype=torch.uint8), torch.full((2, *PIXEL), 0.6, dtype=torch.float64)):
+        torch.testing.assert_close(normalised(x, PIXEL, training), torch.ones(2, *PIXEL), rtol=0, atol=1e-6)
 
 
 def test_counts_are_no_brightness():
