@@ -82,13 +82,14 @@ def facts(image: Image.Image, name: object) -> Facts:
         )
     if deep and "transparency" in image.info:
         raise InputError(f"{name} is 16-bit gray with a transparent value: expected one without, or 8 bits")
+    cut = not deep and _cut(image)
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     turned = orientation in _TURNED and image.format != "TIFF"  # Pillow turns the size of a TIFF itself
     remarks = {
         "turned as their EXIF orientation says": orientation in range(2, 9),
         "with several frames or layers, of which the first is read": getattr(image, "n_frames", 1) > 1,
         "with transparency, composited over {background}": not deep and image.has_transparency_data,
-        "with 16 bits a channel, read at 8": not deep and _cut(image),
+        "with 16 bits a channel, read at 8": cut,
         f"converted from {mode} to RGB": mode in _CONVERTED,
     }
     size = image.size[::-1] if turned else image.size
