@@ -41,18 +41,13 @@ def read_examples(path: Path, shape: tuple[int, ...], values: Mapping[str, Any])
             raise InputError(f"{path} holds no picture{f', but {counted(others)}' if others else ''}")
         if others:
             tell(f"files not read: {counted(others)}")
-        return _pictures(files, shape, settings), [_printable(file.relative_to(path)) for file in files]
+        return _pictures(files, shape, settings), [file.relative_to(path).as_posix() for file in files]
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     if path.suffix.lower() not in (".npy", ".npz"):
         return _pictures([path], shape, settings), None
     array = _array(path) if path.suffix.lower() == ".npy" else read_arrays(path, _examples_of(path)).popitem()[1]
     return ArrayRows(verification.examples(array, f"x of {path}")), None
-
-
-def _printable(path: Path) -> str:
-    """The path as text, with ? for bytes that are no text."""
-    return path.as_posix().encode(errors="replace").decode()
 
 
 def _array(path: Path) -> np.ndarray:

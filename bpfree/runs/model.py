@@ -82,12 +82,13 @@ class Model:
         def batches() -> Iterator[Batch]:
             nonlocal low, high
             for raw in self._raw(x, transform):
-                low, high = min(low, raw.min().item()), max(high, raw.max().item())
+                if raw.is_floating_point():  # bytes have the range of their type
+                    low, high = min(low, raw.min().item()), max(high, raw.max().item())
                 yield Batch(self._normalised(raw).to(self.device))
 
         outputs = self._outputs(batches())
         training = self.record["data"]["input"] or {}
-        if note := far_outside(low, high, spec.shape, training):
+        if low <= high and (note := far_outside(low, high, spec.shape, training)):
             tell(note)
         if target := training.get("target"):  # numbers that were scaled for the training
             return outputs * torch.tensor(target["scale"]) + torch.tensor(target["offset"])
