@@ -33,7 +33,7 @@ def split(y: Tensor, fraction: float, seed: int, names: Sequence[str] | None = N
     held_out = round(n * fraction)
     if counts.min() < 2:
         c = int(counts.argmin())
-        name, rows = names[c] if names else c, "1 training row" if counts[c] else "no training row"
+        name, rows = names[c] if names else str(c), "1 training row" if counts[c] else "no training row"
         raise InputError(
             f"class {name} has {rows}: a validation split needs at least 2 of each class, whatever val_fraction"
         )

@@ -47,8 +47,8 @@ def folder(
     return Case(f"folder: {name}", door, make, read, expected)
 
 
-def told(*lines: str) -> Callable[[Path], list[str]]:
-    return lambda root: [line.format(root=root) for line in lines]
+def lines(*texts: str) -> Callable[[Path], list[str]]:
+    return lambda root: [text.format(root=root) for text in texts]
 
 
 def cases() -> list[Case]:
@@ -70,7 +70,7 @@ def cases() -> list[Case]:
             "CMYK JPEG, told",
             rows(cmyk, "jpg"),
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "pictures converted from CMYK to RGB: 6 of 6",
             ),
@@ -86,7 +86,7 @@ def cases() -> list[Case]:
             "RGBA, told",
             rows(alpha),
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "pictures with transparency, composited over white: 6 of 6",
             ),
@@ -103,7 +103,7 @@ def cases() -> list[Case]:
             "one gray scan among colour, told",
             rows(one_gray),
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "gray pictures, read as colour with three equal channels: 1 of 6",
             ),
@@ -133,7 +133,7 @@ def cases() -> list[Case]:
             "JPEG turned by EXIF, told",
             turned,
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "pictures turned as their EXIF orientation says: 6 of 6",
             ),
@@ -145,7 +145,7 @@ def cases() -> list[Case]:
             "leftovers, told",
             with_leftovers,
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "files not read: 1 .txt, 1 beside the class folders, 2 hidden or left by the system",
             ),
@@ -157,7 +157,7 @@ def cases() -> list[Case]:
             "several frames, told",
             several_frames,
             notes,
-            told(
+            lines(
                 "validation part: the 2 pictures in val, whatever val_fraction",
                 "pictures with several frames or layers, of which the first is read: 6 of 6",
             ),
@@ -185,7 +185,7 @@ def cases() -> list[Case]:
             "class folders without train, told",
             class_folders,
             notes,
-            told("no train folder: the 2 folders of {root} are the classes"),
+            lines("no train folder: the 2 folders of {root} are the classes"),
         ),
         folder("test without train", {"test/a/0.png": COLOUR[0]}, learnt, "has no train folder: expected"),
         folder(

@@ -63,12 +63,12 @@ def command(*arguments: str) -> Callable[[Path], list[str]]:
     return read
 
 
-def given(make: Callable[[Path], Path], files: Mapping[str, Any], **options: Any) -> Callable[[Path], Path]:
+def with_files(make: Callable[[Path], Path], files: Mapping[str, Any], **options: Any) -> Callable[[Path], Path]:
     """A trained run with further files beside it."""
     return lambda root: write(make(root), files, **options)
 
 
-def given_array(make: Callable[[Path], Path], x: Any) -> Callable[[Path], Path]:
+def with_array(make: Callable[[Path], Path], x: Any) -> Callable[[Path], Path]:
     """A trained run with arrays beside it: ``x.npy``, or ``x.npz`` of several by name."""
 
     def written(root: Path) -> Path:
@@ -138,110 +138,112 @@ def cases() -> list[Case]:
         python("NaN", on_bytes, scores(np.full((1, 1, 1, 2), np.nan)), "row 0 holds NaN or infinity"),
         python(
             "16-bit gray, trained on 16 bits",
-            given(on_deep, {"x.png": DEEP[0]}),
+            with_files(on_deep, {"x.png": DEEP[0]}),
             scores("x.png"),
             DEEP[0] / 65535,
         ),
         python(
             "8-bit gray, trained on 16 bits",
-            given(on_deep, {"x.png": two[0, 0]}),
+            with_files(on_deep, {"x.png": two[0, 0]}),
             scores("x.png"),
             brightness[:1],
         ),
         python(
             "16-bit gray, trained on 8 bits",
-            given(on_gray, {"x.png": DEEP[1]}),
+            with_files(on_gray, {"x.png": DEEP[1]}),
             scores("x.png"),
             DEEP[1] / 65535,
         ),
-        python("transparent, over white", given(on_colour, behind), scores("x.png"), np.ones((1, 3))),
-        python("transparent, over black as in training", given(on_black, behind), scores("x.png"), np.zeros((1, 3))),
+        python("transparent, over white", with_files(on_colour, behind), scores("x.png"), np.ones((1, 3))),
+        python(
+            "transparent, over black as in training", with_files(on_black, behind), scores("x.png"), np.zeros((1, 3))
+        ),
         python(
             "turned by EXIF",
-            given(on_gray, {"x.png": gray[0]}, exif=turned()),
+            with_files(on_gray, {"x.png": gray[0]}, exif=turned()),
             scores("x.png"),
             gray[0, :, ::-1] / 255,
         ),
         python(
             "gray, trained on colour",
-            given(on_colour, {"x.png": gray[0, :, :1]}),
+            with_files(on_colour, {"x.png": gray[0, :, :1]}),
             scores("x.png"),
             np.full((1, 3), gray[0, 0, 0] / 255),
         ),
         python(
             "colour, trained on gray",
-            given(on_gray, {"x.png": np.tile(colour[0], (1, 2, 1))}),
+            with_files(on_gray, {"x.png": np.tile(colour[0], (1, 2, 1))}),
             scores("x.png"),
             np.asarray(Image.fromarray(np.tile(colour[0], (1, 2, 1))).convert("L")) / 255,
         ),
         python(
             "another size",
-            given(on_gray, {"x.png": np.zeros((2, 2), np.uint8)}),
+            with_files(on_gray, {"x.png": np.zeros((2, 2), np.uint8)}),
             scores("x.png"),
             "x.png is 2x2 pixels but a picture in training is 2x1",
         ),
-        python("a float TIFF", given(on_gray, {"x.tif": np.zeros((1, 2), np.float32)}), scores("x.tif"), "mode F"),
+        python("a float TIFF", with_files(on_gray, {"x.tif": np.zeros((1, 2), np.float32)}), scores("x.tif"), "mode F"),
         python(
             "a picture, trained on a table",
-            given(lambda root: trained(root, RNG.random((12, 2))), {"x.png": gray[0]}),
+            with_files(lambda root: trained(root, RNG.random((12, 2))), {"x.png": gray[0]}),
             scores("x.png"),
             "x.png is a file for pictures, and this model was trained on examples of (2)",
         ),
-        python("a .npy file", given_array(on_bytes, two), scores("x.npy"), brightness),
-        python("x of a .npz file", given_array(on_bytes, {"x": two, "z": [1]}), scores("x.npz"), brightness),
+        python("a .npy file", with_array(on_bytes, two), scores("x.npy"), brightness),
+        python("x of a .npz file", with_array(on_bytes, {"x": two, "z": [1]}), scores("x.npz"), brightness),
         python(
             "a .npz file without x",
-            given_array(on_bytes, {"a": two, "b": two}),
+            with_array(on_bytes, {"a": two, "b": two}),
             scores("x.npz"),
             "holds a, b: expected an array x",
         ),
         typed(
             "a folder",
-            given(on_colour, {f"new/{n}.png": np.uint8([[c]]) for n, c in (("r", [9, 0, 0]), ("s/b", [0, 0, 9]))}),
+            with_files(on_colour, {f"new/{n}.png": np.uint8([[c]]) for n, c in (("r", [9, 0, 0]), ("s/b", [0, 0, 9]))}),
             command("{root}/new"),
             ["r.png\ta", "s/b.png\tc"],
         ),
         typed(
             "a picture of a class with a name",
-            given(on_colour, {"x.webp": np.uint8([[[0, 255, 0]]])}, lossless=True),
+            with_files(on_colour, {"x.webp": np.uint8([[[0, 255, 0]]])}, lossless=True),
             command("{root}/x.webp"),
             ["b"],
         ),
         typed(
             "a colour picture, trained on gray",
-            given(on_gray, {"x.png": np.uint8([[[9, 9, 9], [99, 99, 99]]])}),
+            with_files(on_gray, {"x.png": np.uint8([[[9, 9, 9], [99, 99, 99]]])}),
             command("{root}/x.png"),
             ["b", "note: colour pictures, read as gray as in training: 1 of 1"],
         ),
         typed(
             "a picture with what was white, trained on floats",
-            given(on_wide, {"x.png": gray[0]}),
+            with_files(on_wide, {"x.png": gray[0]}),
             command("{root}/x.png", "--input-scale", "255"),
             [str(gray[0, 0].argmax())],
         ),
         typed(
             "a picture without it",
-            given(on_wide, {"x.png": gray[0]}),
+            with_files(on_wide, {"x.png": gray[0]}),
             command("{root}/x.png"),
             "give values as in training, with --input-scale",
         ),
         typed(
             "floats far outside of the range in training",
-            given_array(on_floats, two * 1e3),
+            with_array(on_floats, two * 1e3),
             command("{root}/x.npy"),
             [*map(str, two.reshape(2, 2).argmax(1)), far],
         ),
         typed("no such file", on_gray, command("{root}/none.png"), "no such file"),
         typed(
             "a folder without pictures",
-            given(on_gray, {"new/a.txt": b""}),
+            with_files(on_gray, {"new/a.txt": b""}),
             command("{root}/new"),
             "holds no picture, but 1 .txt",
         ),
         Case(
             "predict: a folder with the classes in another order",
             "evaluate",
-            given(
+            with_files(
                 on_colour,
                 {
                     **{f"more/train/{name}/0.png": colour[0] for name in "bc"},
@@ -252,9 +254,22 @@ def cases() -> list[Case]:
             lambda root: evaluate(bpfree.load(root / "run"), f"folder:{root / 'more'}", {})["test"],
             lambda root: 0.5,
         ),
+        Case(
+            "predict: transparent test pictures, over black as in training",
+            "evaluate",
+            with_files(
+                on_pictures(gray, background="black"),
+                {
+                    **{f"more/train/{name}/0.png": gray[0] for name in "ab"},
+                    "more/test/b/0.png": Image.frombytes("LA", (2, 1), bytes([50, 0, 50, 255])),
+                },
+            ),
+            lambda root: evaluate(bpfree.load(root / "run"), f"folder:{root / 'more'}", {})["test"],
+            lambda root: 1.0,  # 0 and 50: the second is the larger; over white it would be the first
+        ),
         typed(
             "a class that the model does not know",
-            given(on_colour, {f"more/{part}/{name}/0.png": colour[0] for part in ("train", "test") for name in "cd"}),
+            with_files(on_colour, {f"more/{part}/{c}/0.png": colour[0] for part in ("train", "test") for c in "cd"}),
             command("--data", "folder:{root}/more"),
             "the model was not trained on the classes d of folder:",
         ),

@@ -51,7 +51,7 @@ def test_another_shape_is_refused():
         normalised(torch.zeros(5, 7), (6,), None)
 
 
-@pytest.mark.parametrize("low", [-0.51, -1.0])
+@pytest.mark.parametrize("low", [-0.51, -1.5])
 def test_floats_below_0_are_refused_where_bytes_were_trained_on(low):
     with pytest.raises(InputError, match=f"x holds {low}, and this model was trained on bytes"):
         normalised(torch.full((2, 1), low), (1,), BYTES)
@@ -76,7 +76,7 @@ def test_bytes_are_refused_where_floats_were_no_brightness(shape, training):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "shape", "training", "told"),
+    ("low", "high", "shape", "training", "noted"),
     [
         (0.0, 1.0, PIXEL, FLOATS, False),
         (-1.0, 2.0, PIXEL, FLOATS, False),  # one range beyond, on either side
@@ -88,9 +88,9 @@ def test_bytes_are_refused_where_floats_were_no_brightness(shape, training):
         (0.0, 99.0, PIXEL, {}, False),
     ],
 )
-def test_values_far_outside_are_told(low, high, shape, training, told):
+def test_values_far_outside_are_told(low, high, shape, training, noted):
     note = far_outside(low, high, shape, training)
-    assert (note is not None) == told
+    assert (note is not None) == noted
     if note:
         assert note.startswith(f"x holds values from {low:.3g} to {high:.3g}, and training saw floats from ")
 

@@ -93,8 +93,8 @@ def facts(image: Image.Image, name: object) -> Facts:
         f"converted from {mode} to RGB": mode in _CONVERTED,
     }
     size = image.size[::-1] if turned else image.size
-    told = tuple(remark for remark, holds in remarks.items() if holds)
-    return Facts(size, mode not in _GRAY and not deep, deep, told)
+    words = tuple(remark for remark, holds in remarks.items() if holds)
+    return Facts(size, mode not in _GRAY and not deep, deep, words)
 
 
 def _cut(image: Image.Image) -> bool:

@@ -85,6 +85,27 @@ def test_the_hash_does_not_depend_on_where_the_folder_is(root):
     assert load(f"folder:{moved}").spec.sha256 == before
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_the_folder_val_is_the_validation_part(root, name):
+    write(root / name / "cat", CATS[3:5])
+    write(root / name / "dog", DOGS[3:5])
+    data = load(f"folder:{root}", {"val_fraction": 0.5})
+    batch = next(data.val.batches(9))
+    expected = np.concatenate([CATS[3:5], DOGS[3:5]]).transpose(0, 3, 1, 2) / np.float32(255)
+    np.testing.assert_array_equal(batch.x.numpy(), expected)
+    assert batch.y.tolist() == [0, 0, 1, 1]
+    assert (len(data.train), len(data.test)) == (12, 4)
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(root):
+    write(root / "elsewhere" / "more", CATS[:2])
+    (root / "train" / "cat" / "link").symlink_to(root / "elsewhere", target_is_directory=True)
+    (root / "elsewhere" / "back").symlink_to(root / "train" / "cat", target_is_directory=True)
+    data = load(f"folder:{root}")
+    assert len(data.train) + len(data.val) == 14
+    assert data.notes == ("folders not read: elsewhere",)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a folder"):
         load(f"folder:{tmp_path / 'nowhere'}")
