@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from PIL import Image
 
 from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.data import verification
-from bpfree.data.images.files import PictureSettings
+from bpfree.data.images.files import Facts, Form, PictureSettings, facts, pixels
 from bpfree.data.images.layout import counted, pictures
 from bpfree.data.images.sets import FileRows, changes, common_form, look
 from bpfree.data.npz import read_arrays
@@ -50,6 +52,26 @@ def read_examples(path: Path, shape: tuple[int, ...], values: Mapping[str, Any])
     return ArrayRows(verification.examples(array, f"x of {path}")), None
 
 
+def images_in(x: Any) -> list[Image.Image]:
+    """Pictures of Pillow's that ``x`` is, or is a list of; empty: it is something else."""
+    images = [x] if isinstance(x, Image.Image) else x
+    same = isinstance(images, list | tuple) and all(isinstance(image, Image.Image) for image in images)
+    return list(images) if same else []
+
+
+def rows_of_images(images: list[Image.Image], shape: tuple[int, ...], values: Mapping[str, Any]) -> Rows:
+    """Raw examples from pictures in memory, as `read_examples` has them from files."""
+    settings = build(PictureSettings, values)
+    _refuse_pictures("x", shape)
+    seen = [facts(image, f"picture {number} of x") for number, image in enumerate(images)]
+    for number, picture in enumerate(seen):
+        if settings.size is None and picture.size != shape[:0:-1]:
+            (width, height), (x, y) = picture.size, shape[:0:-1]
+            raise InputError(f"picture {number} of x is {width}x{height} pixels but a picture in training is {x}x{y}")
+    form = _form(seen, shape, settings)
+    return ArrayRows(torch.from_numpy(np.stack([pixels(image, form) for image in images])).permute(0, 3, 1, 2))
+
+
 def _array(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
@@ -72,13 +94,23 @@ def _examples_of(path: Path) -> Any:
 
 
 def _pictures(files: list[Path], shape: tuple[int, ...], settings: PictureSettings) -> FileRows:
-    """Rows of pictures, in the channels of the training."""
-    if len(shape) != 3 or shape[0] not in (1, 3):
-        expected = ", ".join(map(str, shape))
-        raise InputError(f"{files[0]} is a file for pictures, and this model was trained on examples of ({expected})")
+    """Rows of picture files."""
+    _refuse_pictures(files[0], shape)
     size = shape[2], shape[1]
     seen = [look(file, None if settings.size else size, "a picture in training")[0] for file in files]
+    return FileRows(files, size, _form(seen, shape, settings))
+
+
+def _refuse_pictures(name: object, shape: tuple[int, ...]) -> None:
+    """Refuse pictures where training saw something else."""
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        expected = ", ".join(map(str, shape))
+        raise InputError(f"{name} is a picture, and this model was trained on examples of ({expected})")
+
+
+def _form(seen: list[Facts], shape: tuple[int, ...], settings: PictureSettings) -> Form:
+    """Form of pictures in the channels of the training; what they are changed in is told."""
     form = replace(common_form(seen, settings), channels=shape[0])
     for note in changes(seen, form):
         tell(note)
-    return FileRows(files, size, form)
+    return form

@@ -26,7 +26,7 @@ from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
 from bpfree.runs import record as records
-from bpfree.runs.example_files import PICTURE_SETTINGS, read_examples
+from bpfree.runs.example_files import PICTURE_SETTINGS, images_in, read_examples, rows_of_images
 from bpfree.runs.inputs import far_outside, normalised
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.training.data import Spec
@@ -59,9 +59,10 @@ class Model:
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
                 raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
-                images may come without their channel axis and colour images with it last. Or the path of a picture, of
-                a folder of pictures, or of a ``.npy`` or ``.npz`` file. Bytes count as 0..255, floats as in training:
-                0..1 when the training data were bytes. Normalised here as in training.
+                images may come without their channel axis and colour images with it last. Or a picture of Pillow's, a
+                list of them, or the path of a picture, a folder of pictures, or a ``.npy`` or ``.npz`` file. Bytes
+                count as 0..255, floats as in training: 0..1 when the training data were bytes. Normalised here as in
+                training.
             transform: from a batch of the examples as they were given to values as in training, where those were
                 scaled before bpfree saw them: ``lambda x: x / 127.5 - 1`` if bytes became -1..1.
 
@@ -155,6 +156,8 @@ class Model:
     def _rows(self, x: Any) -> Rows:
         if isinstance(x, str | os.PathLike):
             return self.read(Path(x))[0]
+        if images := images_in(x):
+            return rows_of_images(images, self.trainer.spec.shape, self._picture_settings())
         return x if isinstance(x, Rows) else ArrayRows(verification.examples(x, "x"))
 
     def _normalised(self, x: Tensor) -> Tensor:
@@ -173,8 +176,11 @@ class Model:
         Raises:
             InputError: a file that cannot be read, or a setting that is not about pictures.
         """
-        then = {name: self.config[name] for name in PICTURE_SETTINGS if name in self.config}
-        return read_examples(path, self.trainer.spec.shape, {**then, **(settings or {})})
+        return read_examples(path, self.trainer.spec.shape, {**self._picture_settings(), **(settings or {})})
+
+    def _picture_settings(self) -> dict[str, Any]:
+        """Settings of pictures in training, where it had them."""
+        return {name: self.config[name] for name in PICTURE_SETTINGS if name in self.config}
 
 
 def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, **overrides: Any) -> Model:
@@ -243,13 +249,16 @@ def _weights(path: Path, sha256: str | None) -> dict[str, Tensor]:
         raise InputError(f"{path} is damaged ({error}): restore the file or train again") from error
 
 
-def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate(
+    model: Model, name: str, settings: Mapping[str, Any], transform: Transform | None = None
+) -> dict[str, Any]:
     """The metric of a model on the test part of a data set, normalised as in the model's training.
 
     Args:
         model: the trained model.
         name: of the data set, as for `bpfree.train`.
         settings: of the data set, instead of those of the model's training.
+        transform: of the examples, as for `Model.predict`; unused on a graph.
 
     Returns:
         ``data`` (the name), ``rows``, ``metric``, ``test`` (its value) and ``sha256`` of the data.
@@ -277,9 +286,11 @@ def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, 
     for note in raw.notes:
         tell(note)
     x, channels = raw.x_test, model.trainer.spec.shape[0]
-    if isinstance(x, FileRows):
+    if isinstance(x, FileRows) and channels in (1, 3) and x.form.channels != channels:
         x = FileRows(x.files, x.size, dataclasses.replace(x.form, channels=channels))
-    value = METRICS[metric](model.predict(x), model.targets(x, _as_trained(model, raw))).item()
+        tell(f"test pictures, read as {'gray' if channels == 1 else 'colour'} as in training: {len(x):,}")
+    predictions, targets = model.predict(x, transform), model.targets(x, _as_trained(model, raw), transform)
+    value = METRICS[metric](predictions, targets).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}
 
 

@@ -187,8 +187,17 @@ def cases() -> list[Case]:
             "a picture, trained on a table",
             with_files(lambda root: trained(root, RNG.random((12, 2))), {"x.png": gray[0]}),
             scores("x.png"),
-            "x.png is a file for pictures, and this model was trained on examples of (2)",
+            "x.png is a picture, and this model was trained on examples of (2)",
         ),
+        python(
+            "pictures of Pillow's, one with a palette",
+            on_colour,
+            scores(
+                [Image.fromarray(colour[0]), Image.fromarray(colour[0]).convert("P", palette=Image.Palette.ADAPTIVE)]
+            ),
+            np.tile(colour[0].reshape(1, 3) / 255, (2, 1)),
+        ),
+        python("a picture of Pillow's, of another size", on_gray, scores(Image.new("L", (3, 1))), "is 3x1 pixels but"),
         python("a .npy file", with_array(on_bytes, two), scores("x.npy"), brightness),
         python("x of a .npz file", with_array(on_bytes, {"x": two, "z": [1]}), scores("x.npz"), brightness),
         python(

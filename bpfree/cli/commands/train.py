@@ -85,11 +85,9 @@ def predict(
         raise InputError("give one of FILE and --data")
     overrides: dict[str, Any] = {k: v for k, v in (("readout", readout), ("device", device)) if v is not None}
     loaded = model.load(run, **overrides)
+    transform = None if input_scale is None else scale_of_pictures(input_scale)
     if file is not None:
         rows, names = loaded.read(file, flags.pairs(set_ or ()))
-        transform = None if input_scale is None else scale_of_pictures(input_scale)
         closing.print_predictions(loaded.predictions(rows, transform), as_json, names)
         return
-    if input_scale is not None:
-        raise InputError("--input-scale is for FILE: a data set is scaled as in training")
-    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ())), as_json)
+    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ()), transform), as_json)

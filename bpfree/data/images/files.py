@@ -22,7 +22,7 @@ _TURNED = range(5, 9)  # EXIF orientations that exchange width and height
 
 @settings
 class PictureSettings:
-    """How picture files become arrays."""
+    """Settings by which picture files become arrays."""
 
     background: Literal["white", "black", "gray"] = setting("white", "colour behind transparent pictures")
     size: int | None = setting(
@@ -31,13 +31,13 @@ class PictureSettings:
 
 
 class Facts(NamedTuple):
-    """What the header of a picture says.
+    """Facts from the header of a picture.
 
     Attributes:
         size: width and height, as it is to be viewed.
         colour: colour, not gray.
         deep: gray of 16 bits.
-        remarks: what reading changes, in words.
+        remarks: changes that reading makes, in words.
     """
 
     size: tuple[int, int]
