@@ -33,9 +33,9 @@ def split(y: Tensor, fraction: float, seed: int, names: Sequence[str] | None = N
     held_out = round(n * fraction)
     if counts.min() < 2:
         c = int(counts.argmin())
-        name, rows = names[c] if names else str(c), "1 training row" if counts[c] else "no training row"
+        name, number = names[c] if names else str(c), "1 training row" if counts[c] else "no training row"
         raise InputError(
-            f"class {name} has {rows}: a validation split needs at least 2 of each class, whatever val_fraction"
+            f"class {name} has {number}: a validation split needs at least 2 of each class, whatever val_fraction"
         )
     if held_out < classes or n - held_out < classes:
         part, rows = ("validation", held_out) if held_out < classes else ("training", n - held_out)
