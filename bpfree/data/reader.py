@@ -281,7 +281,8 @@ def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]
         val = raw.held_out
         train = torch.arange(len(raw.y))[~torch.isin(torch.arange(len(raw.y)), val)]
     elif raw.groups is None:
-        train, val = split(raw.y if raw.strata is None else raw.strata, settings.val_fraction, seed)
+        y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
+        train, val = split(y, settings.val_fraction, seed, names)
     else:
         train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)
     if settings.subset is not None:

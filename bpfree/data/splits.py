@@ -1,12 +1,14 @@
 """Splits: seeded, stratified choices of rows."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from bpfree.errors import InputError
 
 
-def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def split(y: Tensor, fraction: float, seed: int, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
     """Hold out a stratified part of the rows.
 
     Of a class with n rows, n·fraction rounded up or down are held out, but at least one and at most n - 1. The classes
@@ -16,6 +18,7 @@ def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
         y: labels ``(N,)`` int64, 0..C-1.
         fraction: share to hold out, between 0 and 1.
         seed: of the choice.
+        names: of the classes, for messages; None: their numbers.
 
     Returns:
         Rows kept and rows held out, each ascending int64.
@@ -28,16 +31,30 @@ def split(y: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     if not 0 < fraction < 1:
         raise InputError(f"val_fraction = {fraction} is not valid: expected > 0, < 1")
     held_out = round(n * fraction)
+    if counts.min() < 2:
+        c = int(counts.argmin())
+        name, number = names[c] if names else str(c), "1 training row" if counts[c] else "no training row"
+        raise InputError(
+            f"class {name} has {number}: a validation split needs at least 2 of each class, whatever val_fraction"
+        )
     if held_out < classes or n - held_out < classes:
         part, rows = ("validation", held_out) if held_out < classes else ("training", n - held_out)
         raise InputError(
             f"val_fraction = {fraction:g} of {n} rows leaves {rows} {part} rows, fewer than the {classes} classes: "
-            f"each class needs a row in both parts"
+            f"each class needs a row in both parts, as with --val-fraction {_feasible(n, classes, fraction)}"
         )
-    if counts.min() < 2:
-        c = int(counts.argmin())
-        raise InputError(f"class {c} has {int(counts[c])} training row(s): a validation split needs at least 2 of each")
     return _choose(y, _apportion(counts, held_out).clamp(min=1).minimum(counts - 1), seed)
+
+
+def _feasible(n: int, classes: int, fraction: float) -> float:
+    """The shortest decimal near ``fraction`` that leaves at least ``classes`` of ``n`` rows in both parts."""
+    low, high = classes / n, (n - classes) / n
+    for digits in range(1, 17):
+        near = round(min(max(fraction, low), high), digits)
+        for candidate in (near, round(near + 10**-digits, digits), round(near - 10**-digits, digits)):
+            if classes <= round(n * candidate) <= n - classes:
+                return candidate
+    return 1 / 2
 
 
 def hold_out_groups(groups: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -1,27 +1,30 @@
 """Trained models: `load` brings one back from the folder of its run, to predict and to be evaluated on other data."""
 
 import dataclasses
+import math
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.config.user_files import file_and_object
 from bpfree.data import reader_of, verification
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
-from bpfree.data.images.folder import opened
-from bpfree.data.verification import DAMAGED
+from bpfree.data.images.sets import FileRows
+from bpfree.data.reader import Raw
+from bpfree.data.rows import ArrayRows, Rows
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
 from bpfree.runs import record as records
-from bpfree.runs.inputs import normalised
+from bpfree.runs.example_files import PICTURE_SETTINGS, images_in, read_examples, rows_of_images
+from bpfree.runs.inputs import far_outside, normalised
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.runs.weights import read_weights
 from bpfree.training.data import Spec
@@ -31,6 +34,7 @@ from bpfree.training.random_streams import Streams
 from bpfree.training.run_folder import MODEL, RECORD
 from bpfree.training.trainer import Batch, Trainer
 
+Transform = Callable[[Tensor], Tensor]
 OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # settings of prediction, not of training
 
 
@@ -47,68 +51,134 @@ class Model:
     def __init__(self, trainer: Trainer, record: Mapping[str, Any], config: Mapping[str, Any], device: torch.device):
         self.trainer, self.record, self.config, self.device = trainer, record, config, device
 
-    def predict(self, x: Any) -> Tensor:
+    def predict(self, x: Any, transform: Transform | None = None) -> Tensor:
         """Class scores ``(N, C)`` on the CPU, or the outputs of another task.
 
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
                 raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
-                images may come without their channel axis and colour images with it last. Bytes count as 0..255,
-                floats as in training: 0..1 when the training data were bytes. Normalised here as in training.
+                images may come without their channel axis and colour images with it last. Or a picture of Pillow's, a
+                list of them, or the path of a picture, a folder of pictures, or a ``.npy`` or ``.npz`` file. Bytes
+                count as 0..255, floats as in training: 0..1 when the training data were bytes. Normalised here as in
+                training.
+            transform: from a batch of the examples as they were given to values as in training, where those were
+                scaled before bpfree saw them: ``lambda x: x / 127.5 - 1`` if bytes became -1..1.
 
         Raises:
-            InputError: another shape or type, NaN or infinity.
+            InputError: another shape or type, NaN or infinity, a file that cannot be read, or bytes where training saw
+                floats of another range than 0..1.
         """
-        rows, precision, spec = self.config["eval_batch_size"], self.config["precision"], self.trainer.spec
+        spec = self.trainer.spec
         if spec.nodes and not (isinstance(x, GraphSource) and tuple(x.x.shape) == (spec.nodes, *spec.shape)):
             raise InputError(
                 f"this model was trained on a graph of {spec.nodes} rows with {spec.shape[0]} features each: give a "
                 f"part of one, such as bpfree.data.load(…).test"
             )
         if isinstance(x, GraphSource):
-            batches: Iterable[Batch] = x.to(self.device, 0).batches(rows)
-        else:
-            parts = self._normalised(x).split(rows)
-            batches = (Batch(part.to(self.device)) for part in parts)
-        with evaluating(self.trainer, self.device, precision):
-            return torch.cat(
-                [self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches]
-            )
+            return self._outputs(x.to(self.device, 0).batches(self.config["eval_batch_size"]))
+        low, high = math.inf, -math.inf
 
-    def classes(self, x: Any) -> list[str]:
+        def batches() -> Iterator[Batch]:
+            nonlocal low, high
+            for raw in self._raw(x, transform):
+                if raw.is_floating_point():  # bytes have the range of their type
+                    low, high = min(low, raw.min().item()), max(high, raw.max().item())
+                yield Batch(self._normalised(raw).to(self.device))
+
+        outputs = self._outputs(batches())
+        training = self.record["data"]["input"] or {}
+        if low <= high and (note := far_outside(low, high, spec.shape, training)):
+            tell(note)
+        if target := training.get("target"):  # numbers that were scaled for the training
+            return outputs * torch.tensor(target["scale"]) + torch.tensor(target["offset"])
+        return outputs
+
+    def classes(self, x: Any, transform: Transform | None = None) -> list[str]:
         """The name of the most likely class of every row.
 
         Args:
             x: as for `predict`.
+            transform: as for `predict`.
 
         Raises:
             InputError: the readout gives the scores of several nets.
         """
-        names, scores = self.record["data"]["class_names"], self.predict(x)
+        names, scores = self.record["data"]["class_names"], self.predict(x, transform)
         if scores.dim() > 2:
             raise InputError(f"this run holds {scores.shape[1]} nets: choose one of them, for example with readout = 0")
         return [names[c] if names else str(c) for c in scores.argmax(1).tolist()]
 
-    def errors(self, x: Any) -> list[float]:
+    def errors(self, x: Any, transform: Transform | None = None) -> list[float]:
         """Mean squared error of every row's reconstruction, in normalised units."""
-        residuals = self.predict(x) - self.targets(x)
+        rows = self._rows(x)
+        residuals = self.predict(rows, transform) - self.targets(rows, transform=transform)
         return residuals.square().flatten(1).mean(1, dtype=torch.float64).tolist()
 
-    def predictions(self, x: Any) -> list[str] | list[float]:
-        """One value for every row: `errors` of a net that reconstructs, `classes` of one that classifies."""
-        return self.errors(x) if self.trainer.spec.task == "reconstruction" else self.classes(x)
+    def predictions(self, x: Any, transform: Transform | None = None) -> list[str] | list[float]:
+        """One value for every row: the class, the error of a reconstruction, or the number or numbers of a regression.
 
-    def targets(self, x: Any, y: Any = None) -> Tensor:
+        Args:
+            x: as for `predict`.
+            transform: as for `predict`.
+        """
+        if self.trainer.spec.task == "regression":
+            return self.predict(x, transform).squeeze(1).tolist()
+        return (self.errors if self.trainer.spec.task == "reconstruction" else self.classes)(x, transform)
+
+    def targets(self, x: Any, y: Any = None, transform: Transform | None = None) -> Tensor:
         """Targets of `predict`: the normalised examples of a net that reconstructs, else the labels.
 
         Args:
             x: as for `predict`.
             y: labels of the examples.
+            transform: as for `predict`.
         """
-        return self._normalised(x) if self.trainer.spec.task == "reconstruction" else y
+        if self.trainer.spec.task != "reconstruction":
+            return y
+        return torch.cat([self._normalised(raw) for raw in self._raw(x, transform)])
 
-    def _normalised(self, x: Any) -> Tensor:
-        return normalised(verification.examples(x, "x"), self.trainer.spec.shape, self.record["data"]["input"])
+    def _outputs(self, batches: Iterable[Batch]) -> Tensor:
+        precision = self.config["precision"]
+        with evaluating(self.trainer, self.device, precision):
+            return torch.cat(
+                [self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches]
+            )
+
+    def _raw(self, x: Any, transform: Transform | None) -> Iterator[Tensor]:
+        """Raw examples in batches."""
+        rows = self._rows(x)
+        for index in torch.arange(len(rows)).split(self.config["eval_batch_size"]):
+            raw = rows.gather(index)
+            yield raw if transform is None else verification.examples(transform(raw), "transform(x)")
+
+    def _rows(self, x: Any) -> Rows:
+        if isinstance(x, str | os.PathLike):
+            return self.read(Path(x))[0]
+        if images := images_in(x):
+            return rows_of_images(images, self.trainer.spec.shape, self._picture_settings())
+        return x if isinstance(x, Rows) else ArrayRows(verification.examples(x, "x"))
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        return normalised(x, self.trainer.spec.shape, self.record["data"]["input"])
+
+    def read(self, path: Path, settings: Mapping[str, Any] | None = None) -> tuple[Rows, list[str] | None]:
+        """Raw examples from a file or folder, read as in training.
+
+        Args:
+            path: as for `bpfree.runs.example_files.read_examples`.
+            settings: ``background`` and ``size`` of pictures, instead of those of the training.
+
+        Returns:
+            The examples as `predict` takes them, and the name of each where they are the pictures of a folder.
+
+        Raises:
+            InputError: a file that cannot be read, or a setting that is not about pictures.
+        """
+        return read_examples(path, self.trainer.spec.shape, {**self._picture_settings(), **(settings or {})})
+
+    def _picture_settings(self) -> dict[str, Any]:
+        """Settings of pictures in training, where it had them."""
+        return {name: self.config[name] for name in PICTURE_SETTINGS if name in self.config}
 
 
 def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, **overrides: Any) -> Model:
@@ -167,37 +237,16 @@ def _spec(data: Mapping[str, Any]) -> Spec:
     return Spec(**{**fields, "shape": tuple(fields["shape"]), "class_names": names, "sha256": fields["sha256"] or ""})
 
 
-def read_examples(path: Path, model: Model) -> Any:
-    """Raw examples from a file.
-
-    Args:
-        path: of a ``.npy`` array ``(N, …)``, or of one image.
-        model: for its channels: an image is read as gray or as colour.
-
-    Returns:
-        An array ``(N, …)`` as `Model.predict` takes it.
-
-    Raises:
-        InputError: no such file, or not one of these.
-    """
-    if not path.is_file():
-        raise InputError(f"no such file: {path}")
-    try:
-        if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        with opened(path) as (image, _):
-            return np.asarray(image.convert("L" if model.trainer.spec.shape[0] == 1 else "RGB"))[None]
-    except DAMAGED as error:
-        raise InputError(f"cannot read {path}: expected a .npy array or a PNG or JPEG image ({error})") from None
-
-
-def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def evaluate(
+    model: Model, name: str, settings: Mapping[str, Any], transform: Transform | None = None
+) -> dict[str, Any]:
     """The metric of a model on the test part of a data set, normalised as in the model's training.
 
     Args:
         model: the trained model.
         name: of the data set, as for `bpfree.train`.
         settings: of the data set, instead of those of the model's training.
+        transform: of the examples, as for `Model.predict`; unused on a graph.
 
     Returns:
         ``data`` (the name), ``rows``, ``metric``, ``test`` (its value) and ``sha256`` of the data.
@@ -222,14 +271,29 @@ def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, 
     _refuse_other_split(model, raw.sha256, now, reader.resolve_settings(then, seed))
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part to evaluate the model on")
-    x = raw.x_test
-    predictions, targets = [], []
-    for part in x.chunks(1 << 24):
-        rows = x.gather(torch.arange(part.start, part.stop))
-        predictions.append(model.predict(rows))
-        targets.append(model.targets(rows, raw.y_test[part]))
-    value = METRICS[metric](torch.cat(predictions), torch.cat(targets)).item()
+    for note in raw.notes:
+        tell(note)
+    x, channels = raw.x_test, model.trainer.spec.shape[0]
+    if isinstance(x, FileRows) and channels in (1, 3) and x.form.channels != channels:
+        x = FileRows(x.files, x.size, dataclasses.replace(x.form, channels=channels))
+        tell(f"test pictures, read as {'gray' if channels == 1 else 'colour'} as in training: {len(x):,}")
+    predictions, targets = model.predict(x, transform), model.targets(x, _as_trained(model, raw), transform)
+    value = METRICS[metric](predictions, targets).item()
     return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}
+
+
+def _as_trained(model: Model, raw: Raw) -> Tensor:
+    """Labels of the test part in the numbers of the model's classes: by name where both have names."""
+    y, names = cast(Tensor, raw.y_test), model.record["data"]["class_names"]
+    if model.trainer.spec.task != "classification":
+        return y
+    if names and raw.class_names and list(names) != list(raw.class_names):
+        if unknown_names := sorted(set(raw.class_names) - set(names)):
+            raise InputError(f"the model was not trained on the classes {', '.join(unknown_names)} of {raw.name}")
+        return torch.tensor([names.index(name) for name in raw.class_names])[y]
+    if int(y.max()) >= model.trainer.spec.classes:
+        raise InputError(f"{raw.name} has a class {int(y.max())}: the model knows 0..{model.trainer.spec.classes - 1}")
+    return y
 
 
 def _refuse_other_split(model: Model, sha256: str, now: Any, before: Any) -> None:

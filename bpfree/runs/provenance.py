@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from bpfree.config.resolve import PACKAGE
+from bpfree.runs.inputs import value_range
 from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.external import External
 from bpfree.training.random_streams import Streams, derive
@@ -160,12 +161,13 @@ def data(loaded: "Data") -> dict[str, Any]:
 
 
 def _input(source: Any) -> dict[str, Any] | None:
-    """Type of the raw values and the constants of (raw - offset) / scale; None: the net gets values as they are."""
+    """Type and range of raw values, constants of (raw - offset) / scale; None: the net gets values as they are."""
     source = getattr(source, "inputs", source)
     if not hasattr(source, "normalise"):
         return None
     constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
-    return {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts, **constants}
+    kind = {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts}
+    return {**kind, **value_range(source.rows), **constants}
 
 
 def operations(loop: "Loop") -> dict[str, Any] | None:

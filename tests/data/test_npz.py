@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bpfree.data import load
 from bpfree.errors import InputError
 from bpfree.nets.measured import read_pairs
-from bpfree.runs.model import read_examples
+from bpfree.runs.example_files import read_examples
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -149,7 +149,7 @@ def test_so_it_is_in_examples_to_predict_and_in_measured_pairs(tmp_path, shape):
         for name in ("x.npy", "y.npy"):
             file.writestr(name, array_of_shape(shape))
     with pytest.raises(InputError, match=r"cannot read .*a\.npy: expected a \.npy array"):
-        read_examples(tmp_path / "a.npy", None)
+        read_examples(tmp_path / "a.npy", (1,), {})
     with pytest.raises(InputError, match="does not hold arrays x and y of numbers"):
         read_pairs(str(tmp_path / "pairs.npz"))
 

@@ -109,3 +109,19 @@ def test_subset_is_stratified_within_one_row(extra, seed):
 def test_subset_of_too_few_or_too_many_rows_is_refused(rows):
     with pytest.raises(InputError, match=r"expected between 10 .* and 100"):
         subset(torch.arange(100) % 10, rows, 0)
+
+
+@given(st.lists(st.integers(2, 9), min_size=2, max_size=6), st.floats(1e-6, 1 - 1e-6), seeds)
+def test_refusal_names_a_fraction_that_works(counts, fraction, seed):
+    y = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    if feasible(y, fraction):
+        return
+    with pytest.raises(InputError, match="as with --val-fraction ") as refused:
+        split(y, fraction, seed)
+    kept, held = split(y, float(str(refused.value).rpartition(" ")[2]), seed)
+    assert set(y[kept].tolist()) == set(y[held].tolist()) == set(range(len(counts)))
+
+
+def test_a_class_of_one_row_is_named():
+    with pytest.raises(InputError, match="class eel has 1 training row: a validation split needs at least 2"):
+        split(torch.tensor([0, 0, 0, 1]), 0.5, 0, ("cat", "eel"))

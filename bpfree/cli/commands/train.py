@@ -54,23 +54,40 @@ def train(
 
 def predict(
     run: Annotated[Path, typer.Argument(help="folder of a run")],
-    file: Annotated[Path | None, typer.Argument(help="examples: a .npy array (N, …), or one image")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="examples: a picture, a folder of pictures, a .npy array (N, …), or x of a .npz file"),
+    ] = None,
     data: Annotated[str | None, typer.Option(help="evaluate on the test part of this data set instead")] = None,
     readout: Annotated[str | None, typer.Option(help="another readout of the same net")] = None,
     device: Annotated[str | None, typer.Option(help="where to compute  [default: as in training]")] = None,
+    input_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHITE|BLACK:WHITE",
+            help="for pictures or bytes, where training saw other floats: the value that white had, such as 255, or "
+            "those of black and white, such as -1:1",
+        ),
+    ] = None,
     set_: options.Set = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Predict with a trained run: a class or an error a line for FILE, or the metric on a data set."""
+    """Predict with a trained run: a class or a number a line for FILE, or the metric on a data set.
+
+    Pictures are read as in training; --set background=… and --set size=… change that.
+    """
     from bpfree.cli.output import closing, tables
     from bpfree.config import flags
     from bpfree.runs import model
+    from bpfree.runs.inputs import scale_of_pictures
 
     if (file is None) == (data is None):
         raise InputError("give one of FILE and --data")
     overrides: dict[str, Any] = {k: v for k, v in (("readout", readout), ("device", device)) if v is not None}
     loaded = model.load(run, **overrides)
+    transform = None if input_scale is None else scale_of_pictures(input_scale)
     if file is not None:
-        closing.print_predictions(loaded.predictions(model.read_examples(file, loaded)), as_json)
+        rows, names = loaded.read(file, flags.pairs(set_ or ()))
+        closing.print_predictions(loaded.predictions(rows, transform), as_json, names)
         return
-    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ())), as_json)
+    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ()), transform), as_json)

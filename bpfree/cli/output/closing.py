@@ -74,14 +74,21 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def print_predictions(predictions: Sequence[str] | Sequence[float], as_json: bool) -> None:
-    """Print a prediction a line, or all as a JSON list.
+def print_predictions(
+    predictions: Sequence[str] | Sequence[float], as_json: bool, names: Sequence[str] | None = None
+) -> None:
+    """Print a prediction a line, or all as JSON: a list, or an object by name.
 
     Args:
         predictions: class names, or numbers where the task has no classes.
         as_json: print JSON.
+        names: of the examples, which stand before the predictions; None: they have none.
     """
-    print(json.dumps(list(predictions)) if as_json else "\n".join(map(text, predictions)))
+    if as_json:
+        print(json.dumps(dict(zip(names, predictions, strict=True)) if names else list(predictions)))
+        return
+    lines = map(text, predictions)
+    print("\n".join(map("\t".join, zip(names, lines, strict=True)) if names else lines))
 
 
 def print_recipe(summary: Mapping[str, Any]) -> None:

@@ -11,8 +11,10 @@ import torch
 
 from bpfree.data import locations
 from bpfree.data.fetching import Remote
-from bpfree.data.images import folder
 from bpfree.data.images.cifar import Cifar
+from bpfree.data.images.files import Form
+from bpfree.data.images.layout import classes_in, listing
+from bpfree.data.images.sets import FileRows
 from bpfree.data.npz import read_npz
 from bpfree.data.reader import Raw, from_arrays
 from bpfree.data.settings import DataSettings
@@ -61,10 +63,10 @@ class Cifar10(Cifar):
         for part, count in self.pictures.items():
             if not (root / part).is_dir():
                 raise InputError(f"{root} has no {part} folder: expected train and test")
-            if (names := folder.classes_in(root / part)) != list(self.names):
+            if (names := classes_in(root / part)) != list(self.names):
                 classes = ", ".join(names) or "none"
                 raise InputError(f"{root / part} holds the classes {classes}: expected {', '.join(self.names)}")
-            _, labels = parts[part] = folder.listing(root / part, names)
+            _, labels = parts[part] = listing(root / part, names)[:2]
             for number, name in enumerate(names):
                 if (pictures := labels.count(number)) != count:
                     raise InputError(f"{root / part / name} holds {pictures:,} pictures: expected {count:,}")
@@ -96,7 +98,7 @@ def _decode(parts: dict[str, tuple[list[Path], list[int]]], file: Path) -> dict[
     arrays: dict[str, np.ndarray] = {}
     formats: set[str] = set()
     for part, (files, labels) in parts.items():
-        rows = folder.FileRows(files, (32, 32), "RGB")
+        rows = FileRows(files, (32, 32), Form())
         arrays |= {f"x_{part}": rows.gather(torch.arange(len(rows))).numpy(), f"y_{part}": np.array(labels, np.int64)}
         formats |= rows.formats
     arrays["formats"] = np.array(sorted(formats))

@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 
 from bpfree.data import describe, load
+from bpfree.data.images.files import Form
+from bpfree.data.images.sets import FileRows
 from bpfree.errors import InputError
 
 CIFAR = Path(__file__).parents[4] / "shared" / "data" / "cifar10_images.tar.xz"
@@ -56,10 +58,12 @@ def test_gray_images_have_one_channel(tmp_path):
     assert data.test is None
 
 
-def test_all_images_take_the_kind_of_the_first(tmp_path):
+def test_one_colour_picture_makes_the_set_colour(tmp_path):
     write(tmp_path / "train" / "a", CATS[..., 0])
-    write(tmp_path / "train" / "b", DOGS)
-    assert load(f"folder:{tmp_path}").spec.shape == (1, 5, 4)
+    write(tmp_path / "train" / "b", [DOGS[0], *DOGS[1:, ..., 0]])
+    data = load(f"folder:{tmp_path}")
+    assert data.spec.shape == (3, 5, 4)
+    assert data.notes == ("gray pictures, read as colour with three equal channels: 11 of 12",)
 
 
 def test_jpeg_and_png_are_read_and_other_files_are_not(tmp_path):
@@ -79,6 +83,27 @@ def test_the_hash_does_not_depend_on_where_the_folder_is(root):
     before = load(f"folder:{root}").spec.sha256
     moved = root.rename(root.with_name("moved"))
     assert load(f"folder:{moved}").spec.sha256 == before
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_the_folder_val_is_the_validation_part(root, name):
+    write(root / name / "cat", CATS[3:5])
+    write(root / name / "dog", DOGS[3:5])
+    data = load(f"folder:{root}", {"val_fraction": 0.5})
+    batch = next(data.val.batches(9))
+    expected = np.concatenate([CATS[3:5], DOGS[3:5]]).transpose(0, 3, 1, 2) / np.float32(255)
+    np.testing.assert_array_equal(batch.x.numpy(), expected)
+    assert batch.y.tolist() == [0, 0, 1, 1]
+    assert (len(data.train), len(data.test)) == (12, 4)
+
+
+def test_links_to_folders_are_followed_but_not_in_a_circle(root):
+    write(root / "elsewhere" / "more", CATS[:2])
+    (root / "train" / "cat" / "link").symlink_to(root / "elsewhere", target_is_directory=True)
+    (root / "elsewhere" / "back").symlink_to(root / "train" / "cat", target_is_directory=True)
+    data = load(f"folder:{root}")
+    assert len(data.train) + len(data.val) == 14
+    assert data.notes == ("folders not read: elsewhere",)
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -117,7 +142,7 @@ def test_a_class_that_only_test_has_is_named(root):
 
 def test_an_image_of_another_size_is_named(root):
     Image.fromarray(CATS[0][:3]).save(root / "train" / "dog" / "3.png")
-    with pytest.raises(InputError, match=r"dog/3\.png is 4x3 pixels but the first image is 4x5"):
+    with pytest.raises(InputError, match=r"dog/3\.png is 4x3 pixels but the first picture is 4x5"):
         load(f"folder:{root}")
 
 
@@ -127,24 +152,20 @@ def test_a_file_that_is_no_image_is_named(root):
         load(f"folder:{root}")
 
 
-@pytest.mark.parametrize("resident_mb", [0, 1])
 @pytest.mark.parametrize("kept", [0.5, 0.8])
-def test_an_image_cut_short_is_named(tmp_path, resident_mb, kept):
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_an_image_cut_short_is_named(tmp_path, suffix, kept):
     """Damage behind a whole header shows when the pixels are decoded."""
     big = RNG.integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
-    write(tmp_path / "train" / "cat", big, "jpg")
-    write(tmp_path / "train" / "dog", big, "png")
-    for file in (tmp_path / "train" / "dog" / "3.png", tmp_path / "train" / "cat" / "3.jpg"):
-        file.write_bytes(file.read_bytes()[: int(file.stat().st_size * kept)])
-    data = load(f"folder:{tmp_path}", {"val_fraction": 0.2})
-    with pytest.raises(InputError, match=r"cannot read image .*/3\.(png|jpg)"):
-        [list(source.to("cpu", resident_mb).batches(2)) for source in (data.train, data.val)]
-
-
-def test_a_folder_named_like_an_image_is_named(root):
-    (root / "train" / "cat" / "z.png").mkdir()
-    with pytest.raises(InputError, match=r"cannot read image .*z\.png: expected a complete PNG or JPEG"):
-        load(f"folder:{root}")
+    write(tmp_path / "train" / "cat", big, suffix)
+    write(tmp_path / "train" / "dog", big, suffix)
+    files = [tmp_path / "train" / "dog" / f"{number}.{suffix}" for number in range(6)]
+    rows = FileRows(files, (40, 40), Form())
+    files[3].write_bytes(files[3].read_bytes()[: int(files[3].stat().st_size * kept)])
+    with pytest.raises(InputError, match=r"cannot read image .*/dog/3\.(png|jpg)"):
+        load(f"folder:{tmp_path}", {"val_fraction": 0.2})
+    with pytest.raises(InputError, match=r"cannot read image .*/dog/3\.(png|jpg)"):
+        rows.gather(torch.arange(6))
 
 
 def test_a_test_folder_without_classes_is_refused(root):
@@ -169,11 +190,15 @@ def test_no_other_program_is_started_to_decode(root, monkeypatch):
         load(f"folder:{root}")
 
 
-def test_sixteen_bit_images_are_refused(tmp_path):
-    write(tmp_path / "train" / "a", CATS[..., 0].astype(np.uint16))
-    write(tmp_path / "train" / "b", CATS[..., 0].astype(np.uint16))
-    with pytest.raises(InputError, match="expected 8-bit gray or colour"):
-        load(f"folder:{tmp_path}")
+def test_sixteen_bit_gray_keeps_its_values(tmp_path):
+    values = RNG.integers(0, 65536, (6, 5, 4), dtype=np.uint16)
+    write(tmp_path / "train" / "a", values)
+    write(tmp_path / "train" / "b", CATS[..., 0])
+    data = load(f"folder:{tmp_path}")
+    x = torch.cat([next(part.to("cpu", 1).batches(12)).x for part in (data.train, data.val)]).numpy()
+    expected = np.concatenate([values / 65535, CATS[..., 0] / 255]).astype(np.float32)
+    np.testing.assert_array_equal(np.sort(x.reshape(12, -1), 0), np.sort(expected.reshape(12, -1), 0))
+    assert data.notes == ("pictures of 16-bit gray, their values divided by 65535 (8-bit ones by 255): 6 of 12",)
 
 
 def test_real_images_of_cifar_are_read(tmp_path):
