@@ -11,67 +11,18 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
+from energy.clocks import boot_id, since_boot_s
 from energy.labels import EnergyError
-from energy.readings import Reading, add, component, compose
+from energy.readings import Reading, add, at_boot
 from energy.sources import rapl
 from energy.sources.find import complete, find
 from energy.sources.source import Point, Source
+from energy.windows import Edge, Stretch, Window
 
 _ALIGN_TICKS = 5
 _SPIN_S = 0.0002
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One moment, read once: time and CPU time in s, and a point of every source."""
-
-    time_s: float
-    cpu_s: float
-    points: Mapping[str, Point]
-
-
-@dataclass
-class Window:
-    """Joules and faults of every source, gathered under one name over one or more stretches of time."""
-
-    within: str | None = None
-    edges: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    joules: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def reading(self, sources: Sequence[Source]) -> Reading:
-        parts = {s.name: component(s, self.joules.get(s.name), self.faults.get(s.name, "")) for s in sources}
-        return compose(self.seconds, self.cpu_seconds, self.edges, parts, self.within)
-
-
-@dataclass
-class Stretch:
-    """A window that is open, from its last edge on, with the faults seen since."""
-
-    name: str
-    start: Edge
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def end(self, window: Window, end: Edge) -> None:
-        """Add the time and the joules between the two edges to the window."""
-        window.seconds += end.time_s - self.start.time_s
-        window.cpu_seconds += end.cpu_s - self.start.cpu_s
-        for name, last in end.points.items():
-            first = self.start.points[name]
-            fault = self.faults.get(name, "")
-            if first.joules is None or last.joules is None:
-                fault = fault or last.fault or first.fault
-            elif last.joules < first.joules:
-                fault = fault or "the value went back within the window"
-            else:
-                window.joules[name] = window.joules.get(name, 0.0) + last.joules - first.joules
-            if fault:
-                window.faults.setdefault(name, fault)
 
 
 class Meter:
@@ -112,7 +63,8 @@ class Meter:
         began_s = time.perf_counter()
         self.backend = backend
         self._sync = sync or _nothing
-        self._earlier = dict(earlier or {})
+        self._boot = boot_id()
+        self._earlier = {name: at_boot(reading, self._boot) for name, reading in (earlier or {}).items()}
         self._origin = dict(origin or {})
         if sources is None:
             self._sources, self._notes = find(backend, gpus, rapl_root, nvml)
@@ -175,7 +127,7 @@ class Meter:
     def readings(self) -> dict[str, Reading]:
         """Readings by name of window (see ``energy.readings``); an open one counts up to its last edge."""
         with self._lock:
-            now = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
+            now = {name: w.reading(self._sources, self._boot) for name, w in self._windows.items() if w.seconds > 0}
         names = [*self._earlier, *(name for name in now if name not in self._earlier)]
         both = {name: [part[name] for part in (self._earlier, now) if name in part] for name in names}
         return {name: parts[0] if len(parts) == 1 else add(*parts) for name, parts in both.items()}
@@ -185,6 +137,7 @@ class Meter:
         return {
             "backend": self.backend,
             "origin": self._origin,
+            "boot": self._boot,
             "start_s": self.start_s,
             "model_start_s": next((source.start_s for source in self._sources if source.start_s is not None), None),
             "fake": any(source.fake for source in self._sources),
@@ -195,6 +148,7 @@ class Meter:
                     "source": source.source,
                     "boundary": source.boundary,
                     "uncertainty": source.sensor,
+                    "devices": list(source.devices),
                     "tick_ms": source.tick_ms,
                     "reason": source.reason,
                     "refused": source.refused,
@@ -233,7 +187,12 @@ class Meter:
         with self._lock:
             children = os.times()  # in ticks of the kernel, 10 ms; of this process there is better
             cpu_s = time.process_time() + children.children_user + children.children_system
-            return Edge(time.perf_counter(), cpu_s, {source.name: self._read(source) for source in self._sources})
+            return Edge(
+                time.perf_counter(),
+                cpu_s,
+                since_boot_s(),
+                {source.name: self._read(source) for source in self._sources},
+            )
 
     def _read(self, source: Source) -> Point:
         """Read one source; a fault falls on every open window."""

@@ -47,6 +47,7 @@ class GpuSource(Source):
         self._end: dict[str, Any] | None = None
         self._seen: dict[str, Any] = {"looks": 0, "hottest_c": None, "throttling": set(), "other_pids": set()}
         self._next_look_s = 0.0
+        self.devices = (board.uuid,)
         self.uuid_sha256 = hashlib.sha256(board.uuid.encode()).hexdigest()[:12]
         others = [pid for pid in self._start["pids"] or () if pid != os.getpid()]
         self.boundary = "GPU board" + (f", shared: other processes on it at the start: {len(others)}" if others else "")

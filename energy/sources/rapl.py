@@ -27,7 +27,8 @@ class Zone:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.label = (folder / "name").read_text(encoding="utf-8").strip()
+        self.label = _label(folder)
+        self.device = self.label if folder.name.count(":") == 1 else f"{_label(folder.parent)} {self.label}"
         limit = folder / "max_energy_range_uj"
         self._range_uj = int(limit.read_text(encoding="utf-8")) if limit.exists() else 0
         self.raw_uj = self.raw()
@@ -61,6 +62,7 @@ class RaplSource(Source):
         super().__init__(name)
         self.source = "RAPL " + ", ".join(f"{zone.label} ({zone.folder.name})" for zone in zones)
         self.boundary, self.fake = _BOUNDARY[name], fake
+        self.devices = tuple(zone.device for zone in zones)
         self._zones = zones
         self._mirrors: dict[int, int] = {}
         for k in range(1, len(zones)):
@@ -126,9 +128,13 @@ def sources(root: str | Path = ROOT) -> Iterator[Source]:
             yield RaplSource(component, readable, fake)
 
 
+def _label(folder: Path) -> str:
+    return (folder / "name").read_text(encoding="utf-8").strip()
+
+
 def _component(folder: Path) -> str | None:
     try:
-        label = (folder / "name").read_text(encoding="utf-8").strip()
+        label = _label(folder)
     except OSError:
         return None
     return "cpu" if label.startswith("package") else "ram" if label == "dram" else None

@@ -27,6 +27,7 @@ class Source:
         tick_ms: time between two changes of the value; None: continuous or unknown.
         period_s: longest time between two reads; None: edges suffice.
         start_s: seconds that its detection took, where they are many.
+        devices: identities of the hardware that is read, such as the UUID of a board, or the name of a package.
         fake: True for a test double.
         refused: better sources that were tried, each with the reason against it.
     """
@@ -39,6 +40,7 @@ class Source:
     tick_ms: float | None = None
     period_s: float | None = None
     start_s: float | None = None
+    devices: tuple[str, ...] = ()
     fake: bool = False
 
     def __init__(self, name: str) -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.labels import METHODS
-from energy.meter import Edge, Stretch, Window
 from energy.readings import add, component, compose, whole
 from energy.sources.source import Point
+from energy.windows import Edge, Stretch, Window
 
 parts = st.dictionaries(
     st.sampled_from(["gpu0", "gpu1", "cpu", "ram"]),
@@ -77,7 +77,7 @@ def test_the_error_bound_holds_and_is_reached_in_simulation(stretches):
     source = Scripted("gpu0", [], tick_ms=1e3 * tick_s)
 
     def edge(time_s: float) -> Edge:
-        return Edge(time_s, 0.0, {"gpu0": Point(power_w * tick_s * math.floor(time_s / tick_s))})
+        return Edge(time_s, 0.0, time_s, {"gpu0": Point(power_w * tick_s * math.floor(time_s / tick_s))})
 
     worst_share = 0.0
     for _ in range(3000 // stretches):
@@ -87,7 +87,7 @@ def test_the_error_bound_holds_and_is_reached_in_simulation(stretches):
             window.edges += 2
             Stretch("train", edge(now_s)).end(window, edge(now_s + length_s))
             now_s += length_s + draw.random()
-        made = window.reading([source])
+        made = window.reading([source], "boot")
         error = abs(made["total_j"] / (power_w * made["seconds"]) - 1)
         assert error <= made["err_bound"]
         assert made["err_bound"] == pytest.approx(tick_s * stretches / made["seconds"])
