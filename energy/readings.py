@@ -18,6 +18,7 @@ from energy.labels import UNAVAILABLE, is_measured, worst
 Reading = dict[str, Any]
 Intervals = Sequence[Sequence[float]]
 WARN_ERR_BOUND = 0.05
+LEAST_J = 1e-6  # no counter moves by less
 TOUCH_S = 0.001  # stretches so close are one interval: no other run can fit in between
 
 
@@ -37,6 +38,7 @@ def component(source: Any, energy_j: float | None, fault: str) -> Reading:
         "uncertainty": source.sensor,
         "devices": list(source.devices),
         "tick_ms": source.tick_ms,
+        "highest_w": source.highest_w,
         "reason": fault,
         "fake": source.fake,
     }
@@ -55,10 +57,11 @@ def compose(
 ) -> Reading:
     """Compose a window's reading from its parts: parts too short to resolve are voided, bounds and labels are set.
 
-    A measured component moves in ticks, so a stretch between two edges is off by less than one tick (its edges err in
-    opposite senses), and ``edges`` edges by less than edges/2 ticks: err_bound = tick x edges / 2 / seconds. A window
-    shorter than a tick is not resolved: unavailable, not zero. The difference of its edges stays as ``unresolved_j``:
-    in the sum of adjacent windows their shared edges cancel.
+    A measured component moves in ticks: an edge misses what was drawn since the last one, less than a tick at the
+    highest power that the component can draw. The two edges of a stretch err in opposite senses, so ``edges`` edges err
+    by less than edges/2 of that: err_bound = tick x highest power x edges / 2 / joules, whatever the power did. A window
+    shorter than a tick, or in which the counter did not move, is not resolved: unavailable, not zero. The difference of
+    its edges stays as ``unresolved_j``: in the sum of adjacent windows their shared edges cancel.
 
     Args:
         seconds: length of the window.
@@ -169,7 +172,7 @@ def lacking(reading: Mapping[str, Any], name: str, reason: str, *, void: bool = 
         void: the other components do not count either, as when the meter saw the simulation of another machine.
     """
     missing = {"energy_j": None, "method": UNAVAILABLE, "tick_ms": None, "reason": reason, "fake": False}
-    blank = {"source": "", "boundary": "", "uncertainty": "", "devices": []}
+    blank = {"source": "", "boundary": "", "uncertainty": "", "devices": [], "highest_w": None}
     parts = {key: {**part, **missing} if void else part for key, part in reading["components"].items()}
     edges = reading["edges"], {**parts, name: {**blank, **missing}}
     moments = {key: reading[key] for key in ("boot", "intervals", "earlier_boots")}
@@ -185,6 +188,7 @@ def _add_parts(first: Reading, second: Reading) -> Reading:
         **{key: _joined(first[key], second[key]) for key in ("source", "boundary", "uncertainty", "reason")},
         "devices": list(dict.fromkeys([*first.get("devices", ()), *second["devices"]])),
         "tick_ms": max(ticks, default=None),
+        "highest_w": _highest(first, second),
         "fake": first["fake"] or second["fake"],
     }
 
@@ -208,6 +212,30 @@ def whole(readings: Iterable[Reading]) -> dict[str, Any]:
     return {"energy_j": total_j if methods else None, "method": worst(methods)}
 
 
+def _highest(*parts: Reading) -> float | None:
+    """Highest power of components that are added; None where it is not known of one that moves in ticks."""
+    known = [part.get("highest_w") for part in parts if part["tick_ms"] is not None]
+    return None if None in known else max(known, default=None)
+
+
+def ratio_bound(first: float | None, second: float | None) -> float | None:
+    """Bound of the relative error of a quotient of two readings: about the sum of theirs, (a + b) / (1 - b).
+
+    Args:
+        first: ``err_bound`` of the reading above the line.
+        second: ``err_bound`` of the reading below it.
+
+    Returns:
+        None where a bound is not known, or the reading below the line may be nothing but error.
+
+    >>> round(ratio_bound(0.02, 0.02), 4)
+    0.0408
+    """
+    if first is None or second is None or second >= 1:
+        return None
+    return (first + second) / (1 - second)
+
+
 def _joined_boots(first: Mapping[str, Intervals], second: Mapping[str, Intervals]) -> dict[str, Intervals]:
     boots = dict.fromkeys([*first, *second])
     return {boot: merged([*first.get(boot, ()), *second.get(boot, ())]) for boot in boots}
@@ -218,15 +246,17 @@ def _joined(*texts: str) -> str:
 
 
 def _bounded(part: Reading, seconds: float, edges: int) -> Reading:
-    """The part with its ``err_bound``; voided when the window is shorter than a tick."""
-    tick_s = (part["tick_ms"] or 0.0) / 1e3
+    """The part with its ``err_bound``; voided when the counter's ticks do not resolve the window."""
+    tick_s, energy_j, highest_w = (part["tick_ms"] or 0.0) / 1e3, part["energy_j"], part.get("highest_w")
     if not is_measured(part["method"]) or not tick_s:
         return {**part, "err_bound": None}
-    if seconds < tick_s:
-        why = f"not resolved: a window of {1e3 * seconds:.3g} ms is shorter than one tick ({part['tick_ms']:.3g} ms)"
+    if seconds < tick_s or energy_j < LEAST_J:
+        shorter = f"a window of {1e3 * seconds:.3g} ms is shorter than one tick ({part['tick_ms']:.3g} ms)"
+        still = f"the counter did not move in {seconds:.3g} s"
+        why = f"not resolved: {shorter if seconds < tick_s else still}"
         lost = {"energy_j": None, "method": UNAVAILABLE, "reason": why, "err_bound": None}
-        return {**part, **lost, "unresolved_j": part["energy_j"]}
-    return {**part, "err_bound": tick_s * edges / 2 / seconds}
+        return {**part, **lost, "unresolved_j": energy_j}
+    return {**part, "err_bound": highest_w and tick_s * highest_w * edges / 2 / energy_j}
 
 
 def _warnings(name: str, part: Reading) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """Stretches of every window on the machine's clock, so that a report can see what was metered at the same time."""
 
+import itertools
 import time
 from pathlib import Path
 
@@ -51,15 +52,15 @@ def test_the_clock_and_the_boot_are_the_machines(scripted):
     if not (uptime.exists() and boot.exists()):
         pytest.skip("this system has no /proc")
     scripted(Scripted("gpu0", [0.0]))
-    before_s = float(uptime.read_text().split()[0])
+    before_s = float(uptime.read_text(encoding="utf-8").split()[0])
     with Meter() as meter:
         meter.enter("train")
         time.sleep(0.02)
-    after_s = float(uptime.read_text().split()[0])
+    after_s = float(uptime.read_text(encoding="utf-8").split()[0])
     train = meter.readings()["train"]
     ((start_s, end_s),) = train["intervals"]
     assert before_s - 0.01 <= start_s < end_s <= after_s + 0.01
-    assert train["boot"] == meter.describe()["boot"] == boot.read_text().strip()
+    assert train["boot"] == meter.describe()["boot"] == boot.read_text(encoding="utf-8").strip()
 
 
 def test_readings_and_description_name_the_devices(tree):
@@ -120,4 +121,4 @@ def test_merged_intervals_cover_the_same_moments_and_are_apart(intervals):
 
     made = merged(intervals)
     assert covered(made) == covered(intervals)
-    assert all(two[0] - one[1] > TOUCH_S for one, two in zip(made, made[1:], strict=False))
+    assert all(two[0] - one[1] > TOUCH_S for one, two in itertools.pairwise(made))
