@@ -58,10 +58,10 @@ def compose(
     """Compose a window's reading from its parts: parts too short to resolve are voided, bounds and labels are set.
 
     A measured component moves in ticks: an edge misses what was drawn since the last one, less than a tick at the
-    highest power that the component can draw. The two edges of a stretch err in opposite senses, so ``edges`` edges err
-    by less than edges/2 of that: err_bound = tick x highest power x edges / 2 / joules, whatever the power did. A window
-    shorter than a tick, or in which the counter did not move, is not resolved: unavailable, not zero. The difference of
-    its edges stays as ``unresolved_j``: in the sum of adjacent windows their shared edges cancel.
+    highest power that the component can draw. The two edges of a stretch err in opposite senses, so ``edges`` edges
+    err by less than edges/2 of that: err_bound = tick x highest power x edges / 2 / joules, whatever the power did. A
+    window shorter than a tick, or in which the counter did not move, is not resolved: unavailable, not zero. The
+    difference of its edges stays as ``unresolved_j``: in the sum of adjacent windows their shared edges cancel.
 
     Args:
         seconds: length of the window.

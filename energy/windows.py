@@ -64,9 +64,11 @@ class Stretch:
             fault = self.faults.get(name, "")
             if first.joules is None or last.joules is None:
                 fault = fault or last.fault or first.fault
-            elif not 0 <= (step_j := last.joules - first.joules) < math.inf:
+            elif not math.isfinite(last.joules - first.joules):
+                fault = fault or "the value is no number"
+            elif last.joules < first.joules:
                 fault = fault or "the value went back within the window"
             else:
-                window.joules[name] = window.joules.get(name, 0.0) + step_j
+                window.joules[name] = window.joules.get(name, 0.0) + last.joules - first.joules
             if fault:
                 window.faults.setdefault(name, fault)

@@ -99,6 +99,10 @@ class NVMLLibraryMismatchError(Exception):
     """Error of the module pynvml for a call that the library lacks; not an NVMLError."""
 
 
+def hundred_watts(now_s: float) -> float:
+    return 100.0 * now_s
+
+
 @dataclass
 class FakeBoard:
     """One board of the double below; ``answers`` holds further values, and exceptions to be raised, by call.
@@ -108,7 +112,7 @@ class FakeBoard:
 
     uuid: str = "GPU-0"
     name: str | bytes = "Board"
-    energy_j: Callable[[float], float] = staticmethod(lambda now_s: 100.0 * now_s)
+    energy_j: Callable[[float], float] = hundred_watts
     tick_s: float = 0.001
     answers: dict[str, Any] = field(default_factory=dict)
 
