@@ -154,7 +154,7 @@ def merged(intervals: Intervals) -> list[list[float]]:
     [[0.0, 1.5], [2.0, 3.0]]
     """
     apart: list[list[float]] = []
-    for start_s, end_s in sorted(intervals):
+    for start_s, end_s in sorted(map(list, intervals)):
         if apart and start_s - apart[-1][1] <= TOUCH_S:
             apart[-1][1] = max(apart[-1][1], end_s)
         else:
@@ -172,7 +172,7 @@ def lacking(reading: Mapping[str, Any], name: str, reason: str, *, void: bool = 
         void: the other components do not count either, as when the meter saw the simulation of another machine.
     """
     missing = {"energy_j": None, "method": UNAVAILABLE, "tick_ms": None, "reason": reason, "fake": False}
-    blank = {"source": "", "boundary": "", "uncertainty": "", "devices": [], "highest_w": None}
+    blank: Reading = {"source": "", "boundary": "", "uncertainty": "", "devices": [], "highest_w": None}
     parts = {key: {**part, **missing} if void else part for key, part in reading["components"].items()}
     edges = reading["edges"], {**parts, name: {**blank, **missing}}
     moments = {key: reading[key] for key in ("boot", "intervals", "earlier_boots")}
@@ -214,8 +214,9 @@ def whole(readings: Iterable[Reading]) -> dict[str, Any]:
 
 def _highest(*parts: Reading) -> float | None:
     """Highest power of components that are added; None where it is not known of one that moves in ticks."""
-    known = [part.get("highest_w") for part in parts if part["tick_ms"] is not None]
-    return None if None in known else max(known, default=None)
+    stated = [part.get("highest_w") for part in parts if part["tick_ms"] is not None]
+    known = [watts for watts in stated if watts is not None]
+    return max(known, default=None) if len(known) == len(stated) else None
 
 
 def ratio_bound(first: float | None, second: float | None) -> float | None:

@@ -43,11 +43,11 @@ class GpuSource(Source):
     """
 
     sensor = _SENSOR
+    highest_w: float = 0.0
 
     def __init__(self, name: str, board: Board, session: Session, run: Run, fake: bool) -> None:
         super().__init__(name)
         self.board, self.session, self._run = board, session, run
-        self.highest_w = 0.0
         self.fake = fake or board.name.startswith("FAKE") or (session.driver or "").endswith("-fake")
         self._start = session.snapshot(board.handle)
         self._end: dict[str, Any] | None = None

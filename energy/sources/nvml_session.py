@@ -158,8 +158,8 @@ def _words(error: Exception) -> str:
     if type(error).__name__ == "NVMLLibraryMismatchError":
         return f"NVML: {_WORDS[_NO_FUNCTION]}"
     value = getattr(error, "value", None)
-    named = value if isinstance(value, int) else None
-    return f"NVML: {_WORDS.get(named, str(error) or type(error).__name__)}"
+    named = _WORDS.get(value) if isinstance(value, int) else None
+    return f"NVML: {named or str(error) or type(error).__name__}"
 
 
 def _text(value: str | bytes | None) -> str | None:

@@ -1,6 +1,6 @@
 """NVML's counter on a real GPU: against sampled power, and its error bounds. Target: no window outside its bound.
 
-    python tests/bench/gpu_meters.py [--seconds 60] [--compare] [--json]
+    python tests/bench/gpu_meters.py [--seconds 60] [--compare] [--no-load] [--json]
 
 Three phases of so many seconds each: idle, matrix products at full load, and a square wave of the two. In every phase
 adjacent windows are metered by the counter and, at the same time, by power samples. The bounds are judged by the
@@ -9,7 +9,8 @@ times the mean power, and so does one of whole periods of the wave. ``--compare`
 --meter nvml`` and prints the bound of every run's training window. With 60 s it takes about 6 minutes. Exits 1 when a
 window is outside of its bound, or has none.
 
-Without a GPU the load is a sleep, so that the script can be tried on the library of ``tests/energy/fake_nvml.c``.
+With ``--no-load`` it sleeps instead of computing: a try of the script itself, on the library of
+``tests/energy/fake_nvml.c``.
 """
 
 import functools
@@ -33,11 +34,9 @@ COMPARE = ["compare", "--quick", "--algos", "mono-forward", "--data", "digits", 
 
 
 def gemm() -> Callable[[float], object]:
-    """A function that keeps the GPU busy for so many seconds; it sleeps where there is none."""
+    """A function that keeps the GPU busy for so many seconds."""
     import torch
 
-    if not torch.cuda.is_available():
-        return time.sleep
     a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
     out = torch.empty_like(a)
 
@@ -145,9 +144,10 @@ def _bound(train: dict[str, Any]) -> dict[str, Any]:
 def main(
     seconds: Annotated[float, typer.Option(min=2.0, help="length of each phase")] = 60.0,
     compare: Annotated[bool, typer.Option("--compare", help="run bpfree compare --quick afterwards")] = False,
+    no_load: Annotated[bool, typer.Option("--no-load", help="sleep instead of computing")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    load = gemm()
+    load = time.sleep if no_load else gemm()
 
     def wave(periods: int) -> None:
         for _ in range(periods):

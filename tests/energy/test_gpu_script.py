@@ -49,7 +49,7 @@ def test_a_void_window_is_no_success(script):
 @pytest.mark.real_time
 def test_all_phases_on_the_fake_library(fake_nvml):
     """100 W by counter and by samples in every phase; with a wave of the script's own period, too."""
-    done = fake_nvml([str(SCRIPT), "--seconds", "2", "--json"], tick_ms=20, instant=1)
+    done = fake_nvml([str(SCRIPT), "--no-load", "--seconds", "2", "--json"], tick_ms=20, instant=1)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(done.stdout)["phases"]
     assert [row["phase"] for row in rows] == ["idle", "full load", "square wave"]
@@ -59,7 +59,7 @@ def test_all_phases_on_the_fake_library(fake_nvml):
 
 
 def test_a_board_that_is_lost_in_the_middle_is_reported(fake_nvml):
-    done = fake_nvml([str(SCRIPT), "--seconds", "2"], tick_ms=20, lost_ms=1500)
+    done = fake_nvml([str(SCRIPT), "--no-load", "--seconds", "2"], tick_ms=20, lost_ms=1500)
     assert (done.returncode, done.stderr) == (1, "")
     assert "THE BOUNDS DO NOT HOLD" in done.stdout
     assert "the GPU is lost" in done.stdout
