@@ -6,72 +6,27 @@ counter's tick (only ``align`` does, for micro-benchmarks and ``python -m energy
 """
 
 import os
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any
 
-from energy.labels import EnergyError
-from energy.readings import Reading, add, component, compose
+from energy.clocks import boot_id, since_boot_s, suspended_s
+from energy.labels import EnergyError, is_measured
+from energy.readings import Reading, add, at_boot
 from energy.sources import rapl
-from energy.sources.find import complete, find
+from energy.sources.find import complete, find, why_not, with_lacking
 from energy.sources.source import Point, Source
+from energy.windows import Edge, Stretch, Window
 
 _ALIGN_TICKS = 5
 _SPIN_S = 0.0002
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One moment, read once: time and CPU time in s, and a point of every source."""
-
-    time_s: float
-    cpu_s: float
-    points: Mapping[str, Point]
-
-
-@dataclass
-class Window:
-    """Joules and faults of every source, gathered under one name over one or more stretches of time."""
-
-    within: str | None = None
-    edges: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    joules: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def reading(self, sources: Sequence[Source]) -> Reading:
-        parts = {s.name: component(s, self.joules.get(s.name), self.faults.get(s.name, "")) for s in sources}
-        return compose(self.seconds, self.cpu_seconds, self.edges, parts, self.within)
-
-
-@dataclass
-class Stretch:
-    """A window that is open, from its last edge on, with the faults seen since."""
-
-    name: str
-    start: Edge
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def end(self, window: Window, end: Edge) -> None:
-        """Add the time and the joules between the two edges to the window."""
-        window.seconds += end.time_s - self.start.time_s
-        window.cpu_seconds += end.cpu_s - self.start.cpu_s
-        for name, last in end.points.items():
-            first = self.start.points[name]
-            fault = self.faults.get(name, "")
-            if first.joules is None or last.joules is None:
-                fault = fault or last.fault or first.fault
-            elif last.joules < first.joules:
-                fault = fault or "the value went back within the window"
-            else:
-                window.joules[name] = window.joules.get(name, 0.0) + last.joules - first.joules
-            if fault:
-                window.faults.setdefault(name, fault)
+_SUSPENDED_S = 0.1  # far above what two reads of the clocks lie apart
+_around: ContextVar[tuple[Stretch, ...]] = ContextVar("windows around", default=())  # of this thread or task
 
 
 class Meter:
@@ -87,11 +42,14 @@ class Meter:
             ``codecarbon`` or ``none``.
         sync: called before every edge, e.g. ``torch.cuda.synchronize``, so that queued work falls into its window.
         earlier: ``readings()`` of the run that this one resumes; they are added in.
-        gpus: NVML indices or UUIDs; None: those that CUDA_VISIBLE_DEVICES names, else all.
+        gpus: NVML indices or UUIDs; none: no GPU; None: those that CUDA_VISIBLE_DEVICES names, else all.
         rapl_root: the powercap folder, which containers may mount elsewhere.
         nvml: a double for the ``pynvml`` module in tests; readings are then marked fake.
         sources: read these, one a component, instead of looking for any; ``backend`` is then only their name.
         origin: facts about where ``sources`` come from, for `describe`.
+        lacks: components beside CPU and RAM that take part in the work, such as ``gpu``, with the reason why they are
+            unavailable when no source reads them.
+        processes: PIDs on this machine that work together with this one: no co-tenants of its GPUs.
 
     Raises:
         EnergyError: unknown backend or GPU, or a backend other than ``auto`` that can read nothing here.
@@ -108,19 +66,24 @@ class Meter:
         nvml: Any = None,
         sources: Sequence[Source] | None = None,
         origin: Mapping[str, str] | None = None,
+        lacks: Mapping[str, str] | None = None,
+        processes: Collection[int] = (),
     ) -> None:
         began_s = time.perf_counter()
         self.backend = backend
         self._sync = sync or _nothing
-        self._earlier = dict(earlier or {})
+        self._boot = boot_id()
+        self._earlier = {name: at_boot(reading, self._boot) for name, reading in (earlier or {}).items()}
         self._origin = dict(origin or {})
         if sources is None:
-            self._sources, self._notes = find(backend, gpus, rapl_root, nvml)
+            components, self._notes = find(backend, gpus, rapl_root, nvml, processes)
         else:
-            self._sources, self._notes = complete(sources, f"{backend} does not read it"), {}
+            components, self._notes = complete(sources, why_not(backend)), {}
+        self._sources = with_lacking(components, lacks or {})
         self._windows: dict[str, Window] = {}
         self._current: Stretch | None = None
         self._nested: list[Stretch] = []
+        self._suspended_s = dict.fromkeys((source.name for source in self._sources), suspended_s())
         self._lock = threading.Lock()
         self._stop = threading.Event()
         periods = {source.name: source.period_s for source in self._sources if source.period_s is not None}
@@ -129,53 +92,78 @@ class Meter:
         self.start_s = time.perf_counter() - began_s
 
     def enter(self, name: str) -> None:
-        """End the current window and start ``name`` with one shared reading. A name that returns gathers on."""
-        self._refuse_open(name, self._nested)
-        edge = self._edge()
+        """End the current window and start ``name`` with one shared reading. A name that returns gathers on.
+
+        Raises:
+            EnergyError: the meter is closed, or the name is that of an open nested window.
+            Exception: that of ``sync``; the current window has then ended, and none is begun.
+        """
+        self._refuse_closed()
+        error = self._synchronise()
         with self._lock:
+            self._refuse_open(name, self._nested)
+            edge = self._edge()
             again = self._current is not None and self._current.name == name
             self._end_current(edge)
-            self._current = self._begin(name, edge, None, again)
+            if error is None:
+                self._current = self._begin(name, edge, None, again)
+        if error is not None:
+            raise error
 
     @contextmanager
     def window(self, name: str) -> Iterator[None]:
         """A window inside (or without) the current one, as a context manager or a decorator; it may nest.
 
-        Its joules are also counted in the windows around it: ``within`` names the next one.
+        Its joules are also counted in the windows around it: ``within`` names the next one. Windows of other threads
+        and tasks are not around it, though the joules of a machine are those of all of them.
+
+        Raises:
+            EnergyError: the meter is closed, or a window of this name is open.
+            Exception: that of ``sync``, unless the window ends by another error, which comes first.
         """
-        around = [*([self._current] if self._current else []), *self._nested]
-        self._refuse_open(name, around)
-        edge = self._edge()
+        self._refuse_closed()
+        if (error := self._synchronise()) is not None:
+            raise error
         with self._lock:
-            stretch = self._begin(name, edge, around[-1].name if around else None, again=False)
+            self._refuse_open(name, self._open())
+            mine = [stretch for stretch in _around.get() if stretch in self._nested]
+            around = mine[-1] if mine else self._current
+            stretch = self._begin(name, self._edge(), around.name if around else None, again=False)
             self._nested.append(stretch)
+        _around.set((*_around.get(), stretch))
         try:
             yield
-        finally:
-            if stretch in self._nested:  # else the meter was closed inside, and the window with it
-                edge = self._edge()
-                with self._lock:
-                    self._nested.remove(stretch)
-                    stretch.end(self._windows[name], edge)
+        except BaseException:
+            self._leave(stretch)
+            raise
+        if (error := self._leave(stretch)) is not None:
+            raise error
 
     def close(self) -> None:
-        """End every open window, stop the background reads and let the hardware go. May be called again."""
+        """End every open window, stop the background reads and let the hardware go. May be called again.
+
+        Raises:
+            Exception: that of ``sync``, once all is done; not while another error is on its way.
+        """
         if self._stop.is_set():
             return
-        edge = self._edge()
-        self._stop.set()
+        error = self._synchronise()
         with self._lock:
+            edge = self._edge()
+            self._stop.set()
             self._end_current(edge)
             for stretch in self._nested:
                 stretch.end(self._windows[stretch.name], edge)
             self._nested.clear()
             for source in self._sources:
                 source.close()
+        if error is not None and sys.exception() is None:
+            raise error
 
     def readings(self) -> dict[str, Reading]:
         """Readings by name of window (see ``energy.readings``); an open one counts up to its last edge."""
         with self._lock:
-            now = {name: w.reading(self._sources) for name, w in self._windows.items() if w.seconds > 0}
+            now = {name: w.reading(self._sources, self._boot) for name, w in self._windows.items() if w.seconds > 0}
         names = [*self._earlier, *(name for name in now if name not in self._earlier)]
         both = {name: [part[name] for part in (self._earlier, now) if name in part] for name in names}
         return {name: parts[0] if len(parts) == 1 else add(*parts) for name, parts in both.items()}
@@ -185,6 +173,7 @@ class Meter:
         return {
             "backend": self.backend,
             "origin": self._origin,
+            "boot": self._boot,
             "start_s": self.start_s,
             "model_start_s": next((source.start_s for source in self._sources if source.start_s is not None), None),
             "fake": any(source.fake for source in self._sources),
@@ -195,6 +184,7 @@ class Meter:
                     "source": source.source,
                     "boundary": source.boundary,
                     "uncertainty": source.sensor,
+                    "devices": list(source.devices),
                     "tick_ms": source.tick_ms,
                     "reason": source.reason,
                     "refused": source.refused,
@@ -226,22 +216,52 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _edge(self) -> Edge:
+    def _refuse_closed(self) -> None:
         if self._stop.is_set():
             raise EnergyError("the meter is closed: make a new one")
-        self._sync()
-        with self._lock:
-            children = os.times()  # in ticks of the kernel, 10 ms; of this process there is better
-            cpu_s = time.process_time() + children.children_user + children.children_system
-            return Edge(time.perf_counter(), cpu_s, {source.name: self._read(source) for source in self._sources})
+
+    def _synchronise(self) -> Exception | None:
+        """Wait for queued work; returns its error, which must cost no reading."""
+        try:
+            self._sync()
+        except Exception as error:  # whatever the work was
+            return error
+        return None
+
+    def _edge(self) -> Edge:
+        children = os.times()  # in ticks of the kernel, 10 ms; of this process there is better
+        cpu_s = time.process_time() + children.children_user + children.children_system
+        time_s, clock_s = time.perf_counter(), since_boot_s()
+        return Edge(time_s, cpu_s, clock_s, {source.name: self._read(source) for source in self._sources})
 
     def _read(self, source: Source) -> Point:
         """Read one source; a fault falls on every open window."""
-        point = source.read()
+        try:
+            point = source.read()
+        except Exception as error:  # somebody's own source may fail in any way
+            point = Point(None, f"it cannot be read: {type(error).__name__}: {error}")
+        before_s = self._suspended_s[source.name]
+        now_s = self._suspended_s[source.name] = suspended_s()
+        if is_measured(source.method) and now_s - before_s > _SUSPENDED_S and not point.fault:
+            slept = f"the machine was suspended for {now_s - before_s:.1f} s"
+            point = Point(point.joules, f"{slept}: what its counters did meanwhile is not known")
         if point.fault:
             for stretch in self._open():
                 stretch.faults.setdefault(source.name, point.fault)
         return point
+
+    def _leave(self, stretch: Stretch) -> Exception | None:
+        """End a nested window, unless the meter was closed inside, and the window with it; returns sync's error."""
+        _around.set(tuple(other for other in _around.get() if other is not stretch))
+        if stretch not in self._nested:
+            return None
+        error = self._synchronise()
+        with self._lock:
+            if stretch in self._nested:
+                edge = self._edge()
+                self._nested.remove(stretch)
+                stretch.end(self._windows[stretch.name], edge)
+        return error
 
     def _open(self) -> list[Stretch]:
         return [*([self._current] if self._current else []), *self._nested]
@@ -265,7 +285,8 @@ class Meter:
             if not self._stop.is_set():
                 source = next(source for source in self._sources if source.name == name)
                 self._read(source)
-                source.watch()
+                with suppress(Exception):  # what colours the energy must not end the reads in the background
+                    source.watch()
 
 
 def _nothing() -> None:

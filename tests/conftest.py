@@ -85,7 +85,7 @@ def _build(folder: Path, *flags: str) -> Path:
 def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """fake_nvml(arguments, old_driver=False, **knobs): run this Python on the fake library. Knobs: see fake_nvml.c."""
     new = _build(tmp_path_factory.mktemp("nvml"))
-    old = _build(tmp_path_factory.mktemp("nvml-old"), "-DNO_ENERGY")
+    old = _build(tmp_path_factory.mktemp("nvml-old"), "-DNO_ENERGY", "-DNO_V3")
 
     def run(arguments: Sequence[str], old_driver: bool = False, **knobs: object) -> subprocess.CompletedProcess[str]:
         environ = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}

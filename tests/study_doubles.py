@@ -25,6 +25,7 @@ def window(seconds: float, watts: Mapping[str, float], parts: Sequence[tuple] = 
             "boundary": f"{name} of a test",
             "uncertainty": "none",
             "tick_ms": tick_ms,
+            "highest_w": watts[name],
             "reason": "",
             "fake": fake,
         }

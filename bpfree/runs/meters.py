@@ -19,15 +19,16 @@ sources. Other packages offer theirs as entry points in the group ``bpfree.meter
             return Point(joules_so_far())
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bpfree.config.resolve import Kind
 from bpfree.config.user_files import absolute, file_and_object
 from bpfree.errors import InputError
+from bpfree.runs.hardware import Hardware, hardware
 from energy import EnergyError, Meter, Source
-from energy.sources.find import BACKENDS, find
-from energy.sources.source import Absent
+from energy.sources.find import BACKENDS, why_not
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +40,7 @@ def make_meter(
     name: str,
     sync: Callable[[], object] | None = None,
     earlier: Mapping[str, Any] | None = None,
-    gpus: Sequence[int | str] | None = None,
+    used: Hardware | None = None,
 ) -> Meter:
     """The meter called ``name``.
 
@@ -47,28 +48,32 @@ def make_meter(
         name: a backend of `energy.Meter`, ``FILE.py:Class``, ``FILE.py:function``, or a plug-in.
         sync: called before every reading.
         earlier: readings of the run that this one resumes.
-        gpus: NVML indices or UUIDs of the GPUs to read, for a backend; None: all visible ones.
+        used: hardware of the run, of which a backend reads the GPUs; None: no run, and all GPUs that are visible.
 
     Raises:
         InputError: a file that holds no meter, or a meter that cannot be made.
         EnergyError: an unknown backend, or one that can read nothing here.
     """
+    used = used or Hardware(gpus=None)
+    lacks = {component: why or why_not(name) for component, why in used.lacks.items()}
     if name in BACKENDS or not (file_and_object(name) or name in METERS.plugins()):
-        return Meter(name, sync, earlier, gpus=gpus)
+        return Meter(name, sync, earlier, gpus=used.gpus, lacks=lacks, processes=used.processes)
     loaded = METERS.load(name)
     sources = _sources(loaded, name)
     name = absolute(name)
     sha256 = METERS.source_hash(name, loaded)
     origin = {"file": name, "sha256": sha256} if sha256 else {"plugin": METERS.plugins()[name].value}
-    return Meter(name, sync, earlier, sources=sources, origin=origin)
+    return Meter(name, sync, earlier, sources=sources, origin=origin, lacks=lacks)
 
 
 def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | None, earlier: Any) -> Meter:
-    """The meter of a run on ``device``, which counts no other GPU.
+    """The meter of a run on ``device``: it counts the GPUs of the run's processes, all of them and no others.
+
+    To be called by all processes of the run. What takes part in the run and is not read is a component without a value.
 
     Args:
         name: as for `make_meter`.
-        device: on which the run computes.
+        device: on which this process computes.
         sync: called before every reading.
         earlier: readings of the run that this one resumes.
 
@@ -76,17 +81,14 @@ def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | No
         InputError: as `make_meter` does.
         EnergyError: as `make_meter` does, except that ``auto`` goes without a GPU that cannot be read, and says why.
     """
+    used = hardware(device)
     try:
-        return make_meter(name, sync, earlier, _gpus(device))
+        return make_meter(name, sync, earlier, used)
     except EnergyError as error:
         if name != "auto":
             raise
-        reason = str(error)
-    try:
-        sources, _ = find(name, gpus=[])
-    except EnergyError:  # no NVML: this meter counts no GPU and says why
-        return Meter(name, sync, earlier)
-    return Meter(name, sync, earlier, sources=[*sources, Absent("gpu", reason)])  # NVML does not know this GPU
+        without = replace(used, gpus=(), lacks={**used.lacks, "gpu": str(error)})
+        return make_meter(name, sync, earlier, without)
 
 
 def _sources(loaded: Callable[[], Any], name: str) -> list[Source]:
@@ -99,14 +101,3 @@ def _sources(loaded: Callable[[], Any], name: str) -> list[Source]:
     if not sources or not all(isinstance(source, Source) for source in sources):
         raise InputError(f"the meter {name} must give an energy.Source or a list of them, not {made!r}")
     return sources
-
-
-def _gpus(device: "torch.device") -> list[str] | None:
-    """UUIDs of the GPUs that the run computes on; None, all visible ones, when it is spread over several."""
-    import torch  # here, as bpfree list names the meters without it
-
-    from bpfree.training.distributed import world
-
-    if device.type != "cuda":
-        return []
-    return None if world()[1] > 1 else [f"GPU-{torch.cuda.get_device_properties(device).uuid}"]

@@ -1,7 +1,7 @@
 """Choice of the source for each component: the best that a backend has here, and why there is no better one."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -26,22 +26,26 @@ def find(
     gpus: Sequence[int | str] | None = None,
     rapl_root: str | os.PathLike[str] = rapl.ROOT,
     nvml_module: Any = None,
+    processes: Collection[int] = (),
 ) -> tuple[list[Source], dict[str, str]]:
     """Find the sources of a backend, one a component, and notes on GPUs that are not there.
 
     Args:
         backend: a key of `BACKENDS`.
-        gpus: NVML indices or UUIDs; None: what CUDA_VISIBLE_DEVICES says, else all.
+        gpus: NVML indices or UUIDs; none: NVML is not asked; None: what CUDA_VISIBLE_DEVICES says, else all.
         rapl_root: the powercap folder.
         nvml_module: a double for the ``pynvml`` module in tests.
+        processes: PIDs that train together with this one, which are no co-tenants of its GPUs.
 
     Raises:
         EnergyError: an unknown backend, a GPU named that is not there, or a backend named that can read nothing.
     """
 
     def gpu(sampled: bool = False) -> Iterator[Source]:
+        if gpus is not None and not gpus:
+            return
         try:
-            yield from nvml.sources(gpus, nvml_module, sampled)
+            yield from nvml.sources(gpus, nvml_module, sampled, processes)
         except EnergyError as error:
             if gpus is not None:
                 raise
@@ -81,8 +85,12 @@ def find(
         raise EnergyError(
             f"the energy backend {backend} can read nothing here: {'; '.join(reasons) or 'no GPU in use'}"
         )
-    why = "metering is off" if backend == "none" else f"the backend {backend} does not read it"
-    return complete(best.values(), why), notes
+    return complete(best.values(), why_not(backend)), notes
+
+
+def why_not(backend: str) -> str:
+    """Reason for which a backend does not read a component that it does not look for."""
+    return "metering is off" if backend == "none" else f"{backend} does not read it"
 
 
 def complete(sources: Iterable[Source], why: str) -> list[Source]:
@@ -103,9 +111,19 @@ def complete(sources: Iterable[Source], why: str) -> list[Source]:
             labels = ", ".join(METHODS[:-1])
             raise EnergyError(f"the source of {source.name!r} has method {source.method!r}: choose from {labels}")
         by_name[source.name] = source
-    for name in HOST:
-        by_name.setdefault(name, Absent(name, why))
-    return list(by_name.values())
+    return with_lacking(by_name.values(), dict.fromkeys(HOST, why))
+
+
+def with_lacking(sources: Iterable[Source], reasons: Mapping[str, str]) -> list[Source]:
+    """The sources, with a null object for every further component that none of them reads.
+
+    Args:
+        sources: one a component; ``gpu0`` reads a ``gpu``.
+        reasons: component -> the reason why it has no value when it is not read.
+    """
+    sources = list(sources)
+    read = {name for source in sources for name in (source.name.rstrip("0123456789"), *source.contains)}
+    return [*sources, *(Absent(name, reason) for name, reason in reasons.items() if name not in read)]
 
 
 def _keep_better(best: dict[str, Source], source: Source) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from energy.labels import EnergyError
-from energy.sources.visible import Board
+from energy.sources.visible import WHOLE_BOARDS, Board
 
 _FIELD_INSTANT_POWER = 186
 _WORDS = {
@@ -27,7 +27,7 @@ _THROTTLE = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
-_NO_LIBRARY = 12
+_NO_LIBRARY, _NO_FUNCTION = 12, 13
 _DRIVER = "/proc/driver/nvidia"
 
 
@@ -48,57 +48,56 @@ class Session:
 
     def __init__(self, nvml: Any) -> None:
         self.nvml = nvml
-        self.error: type[Exception] = nvml.NVMLError
         try:
             nvml.nvmlInit()
-        except self.error as error:
+        except Exception as error:
             bare = getattr(error, "value", None) == _NO_LIBRARY and not os.path.exists(_DRIVER)
-            raise (NoGpu if bare else EnergyError)(self.words(error)) from error
-        self.driver = _text(self.ask(nvml.nvmlSystemGetDriverVersion))
+            raise (NoGpu if bare else EnergyError)(_words(error)) from error
+        self.driver = _text(self.ask("nvmlSystemGetDriverVersion"))
 
-    def must(self, call: Callable[..., Any], *args: Any) -> Any:
+    def must(self, name: str, *args: Any) -> Any:
         """Call NVML.
 
         Args:
-            call: one of its functions.
+            name: of its function.
             args: its arguments.
 
         Raises:
             EnergyError: NVML refuses; says why in words.
         """
         try:
-            return call(*args)
-        except self.error as error:
-            raise EnergyError(self.words(error)) from error
+            return getattr(self.nvml, name)(*args)
+        except Exception as error:  # an old library or module raises others than NVMLError
+            raise EnergyError(_words(error)) from error
 
-    def ask(self, call: Callable[..., Any], *args: Any) -> Any:
+    def ask(self, name: str, *args: Any) -> Any:
         """Call NVML; returns None when it refuses.
 
         Args:
-            call: one of its functions.
+            name: of its function.
             args: its arguments.
         """
         try:
-            return call(*args)
-        except self.error:
+            return self.must(name, *args)
+        except EnergyError:
             return None
 
-    @staticmethod
-    def words(error: Exception) -> str:
-        """An NVML error in plain words."""
-        return f"NVML: {_WORDS.get(getattr(error, 'value', -1), str(error))}"
-
     def boards(self) -> list[Board]:
-        """Every board, in NVML's (PCI bus) order."""
-        boards = []
-        for index in range(self.must(self.nvml.nvmlDeviceGetCount)):
-            handle = self.must(self.nvml.nvmlDeviceGetHandleByIndex, index)
-            name, uuid = (
-                _text(self.ask(call, handle)) for call in (self.nvml.nvmlDeviceGetName, self.nvml.nvmlDeviceGetUUID)
-            )
-            mig = self.ask(self.nvml.nvmlDeviceGetMigMode, handle)
-            boards.append(Board(index, handle, name or "", uuid or "", bool(mig and mig[0])))
-        return boards
+        """Every board, in NVML's (PCI bus) order; one that is lost or forbidden says so."""
+        return [self._board(index) for index in range(self.must("nvmlDeviceGetCount"))]
+
+    def _board(self, index: int) -> Board:
+        try:
+            handle = self.must("nvmlDeviceGetHandleByIndex", index)
+        except EnergyError as error:
+            return Board(index, None, "", "", str(error))
+        name, uuid = (_text(self.ask(call, handle)) or "" for call in ("nvmlDeviceGetName", "nvmlDeviceGetUUID"))
+        mig = self.ask("nvmlDeviceGetMigMode", handle)
+        return Board(index, handle, name, uuid, f"a board cut into MIG slices {WHOLE_BOARDS}" if mig and mig[0] else "")
+
+    def is_module(self, handle: Any) -> bool:
+        """True for a GPU that shares a module with a CPU (Grace-Hopper), whose counter is that of the whole module."""
+        return bool(getattr(self.ask("nvmlDeviceGetC2cModeInfoV", handle), "isC2cEnabled", False))
 
     def power(self, handle: Any) -> Callable[[], float]:
         """Function that reads the board's power in W.
@@ -108,27 +107,28 @@ class Session:
         """
 
         def instant() -> float:
-            field = self.must(self.nvml.nvmlDeviceGetFieldValues, handle, [_FIELD_INSTANT_POWER])[0]
+            field = self.must("nvmlDeviceGetFieldValues", handle, [_FIELD_INSTANT_POWER])[0]
             if field.nvmlReturn != 0:
                 raise EnergyError(f"NVML: {_WORDS.get(field.nvmlReturn, 'the power field is refused')}")
             return field.value.uiVal / 1e3
 
         def plain() -> float:
-            return self.must(self.nvml.nvmlDeviceGetPowerUsage, handle) / 1e3
+            return self.must("nvmlDeviceGetPowerUsage", handle) / 1e3
 
-        fields = self.ask(self.nvml.nvmlDeviceGetFieldValues, handle, [_FIELD_INSTANT_POWER])
+        fields = self.ask("nvmlDeviceGetFieldValues", handle, [_FIELD_INSTANT_POWER])
         return instant if fields and fields[0].nvmlReturn == 0 else plain
 
     def snapshot(self, handle: Any) -> dict[str, Any]:
         """State of a board that colours its energy: temperature, clocks, limits, throttling, processes on it."""
-        nvml = self.nvml
-        reasons = self.ask(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
-        limit_mw = self.ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-        persistence = self.ask(nvml.nvmlDeviceGetPersistenceMode, handle)
-        processes = self.ask(nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        reasons = self.ask("nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+        limit_mw = self.ask("nvmlDeviceGetEnforcedPowerLimit", handle)
+        persistence = self.ask("nvmlDeviceGetPersistenceMode", handle)
+        processes = self.ask("nvmlDeviceGetComputeRunningProcesses", handle)
+        if processes is None:  # before driver 510
+            processes = self.ask("nvmlDeviceGetComputeRunningProcesses_v2", handle)
         return {
-            "temperature_c": self.ask(nvml.nvmlDeviceGetTemperature, handle, 0),
-            "sm_clock_mhz": self.ask(nvml.nvmlDeviceGetClockInfo, handle, 1),
+            "temperature_c": self.ask("nvmlDeviceGetTemperature", handle, 0),
+            "sm_clock_mhz": self.ask("nvmlDeviceGetClockInfo", handle, 1),
             "power_limit_w": None if limit_mw is None else limit_mw / 1e3,
             "persistence_mode": None if persistence is None else bool(persistence),
             "throttling": None if reasons is None else [word for bit, word in _THROTTLE.items() if reasons & bit],
@@ -153,5 +153,14 @@ def module() -> Any:
     return pynvml
 
 
+def _words(error: Exception) -> str:
+    """An error of NVML in plain words."""
+    if type(error).__name__ == "NVMLLibraryMismatchError":
+        return f"NVML: {_WORDS[_NO_FUNCTION]}"
+    value = getattr(error, "value", None)
+    named = _WORDS.get(value) if isinstance(value, int) else None
+    return f"NVML: {named or str(error) or type(error).__name__}"
+
+
 def _text(value: str | bytes | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -1,93 +1,98 @@
 """RAPL: the energy counters of CPU packages and their DRAM, as Linux shows them under /sys/class/powercap.
 
 Zones are told apart by their ``name`` file. Packages add up to ``cpu``, dram zones to ``ram``. ``core`` and ``uncore``
-lie inside the package and ``psys`` overlaps it, so they are never added. Values are microjoules that wrap at
-``max_energy_range_uj``; one wrap between two reads is made good, so each zone is read at least once a minute (262 kJ
-last 11 minutes at 400 W). Some multi-die CPUs show one counter several times: such mirrors count once.
+lie inside the package and ``psys`` overlaps it, so they are never added. A counter turns every few minutes, so each
+zone is read at least once a minute. Some multi-die CPUs show one counter several times: whether two zones are one
+counter is decided by several reads at the start, and such mirrors count once. Two that part later void every window in
+which they do.
 """
 
-from collections.abc import Iterator
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from energy.labels import COUNTER
+from energy.labels import COUNTER, EnergyError
+from energy.sources.plausible import MARGIN
+from energy.sources.rapl_zone import TICK_S, Zone, label
 from energy.sources.source import Absent, Point, Source
 
 ROOT = "/sys/class/powercap"
+LONGEST_PERIOD_S = 60.0
+VOTES = 9
 _BOUNDARY = {"cpu": "CPU packages: cores, caches, memory controller", "ram": "DRAM on the CPU packages' channels"}
 
 
-class Zone:
-    """One counter, unwrapped: ``joules`` since the zone was opened.
+class RaplSource(Source):
+    """The zones of one component.
 
-    Raises:
-        OSError: a file cannot be read.
-        ValueError: a file holds no number.
+    Args:
+        name: of the component.
+        zones: its counters.
+        mirrors: zones that show the counter of another one, which is theirs here; they are watched and not added.
+        fake: True for a test double.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.label = (folder / "name").read_text(encoding="utf-8").strip()
-        limit = folder / "max_energy_range_uj"
-        self._range_uj = int(limit.read_text(encoding="utf-8")) if limit.exists() else 0
-        self.raw_uj = self.raw()
-        self.joules = 0.0
-
-    def raw(self) -> int:
-        """Read the counter, in microjoules."""
-        return int((self.folder / "energy_uj").read_text(encoding="utf-8"))
-
-    def advance(self) -> str:
-        """Read, and add the step since the last read to ``joules``; returns a fault in words, or an empty text."""
-        before_uj, self.raw_uj = self.raw_uj, self.raw()
-        step_uj = self.raw_uj - before_uj
-        if step_uj < 0 and self._range_uj >= before_uj:
-            step_uj += self._range_uj
-        if step_uj < 0:
-            return f"{self.folder.name} ran backwards and states no range: the energy since then is not known"
-        self.joules += step_uj / 1e6
-        return ""
-
-
-class RaplSource(Source):
-    """The zones of one component. A zone that equals an earlier one at every read is its mirror and is not added."""
-
     method = COUNTER
-    tick_ms = 1.0
-    period_s = 60.0
+    tick_ms = 1e3 * TICK_S
     sensor = "resolution about 1 ms; the counter's own error is not stated by the vendor"
 
-    def __init__(self, name: str, zones: list[Zone], fake: bool) -> None:
+    def __init__(self, name: str, zones: Sequence[Zone], mirrors: Mapping[Zone, Zone], fake: bool) -> None:
         super().__init__(name)
         self.source = "RAPL " + ", ".join(f"{zone.label} ({zone.folder.name})" for zone in zones)
         self.boundary, self.fake = _BOUNDARY[name], fake
-        self._zones = zones
-        self._mirrors: dict[int, int] = {}
-        for k in range(1, len(zones)):
-            twin = next((j for j in range(k) if self._equal(zones[j], zones[k])), None)
-            if twin is not None:
-                self._mirrors[k] = twin
-
-    @staticmethod
-    def _equal(first: Zone, second: Zone) -> bool:
-        """True when two counters show one value; the first is read on both sides of the second, as it may move."""
-        low_uj, mid_uj, high_uj = first.raw(), second.raw(), first.raw()
-        return low_uj <= mid_uj <= high_uj or (high_uj < low_uj and (mid_uj >= low_uj or mid_uj <= high_uj))
+        self.devices = tuple(zone.device for zone in zones)
+        self._mirrors, self._counted = mirrors, [zone for zone in zones if zone not in mirrors]
+        self._joules = 0.0
+        self.highest_w = sum(zone.highest_w for zone in self._counted)
+        # a third of the time in which a zone can turn once: a read that comes late must not miss a turn
+        self.period_s = min(LONGEST_PERIOD_S, *(z.range_j / (3 * MARGIN * z.highest_w) for z in self._counted))
 
     def read(self) -> Point:
         try:
-            faults = [zone.advance() for zone in self._zones]
-            self._mirrors = {k: j for k, j in self._mirrors.items() if self._equal(self._zones[j], self._zones[k])}
+            steps = [zone.step() for zone in self._counted]
+            parted = [(twin, zone) for zone, twin in self._mirrors.items() if not _agree(twin, zone)]
         except (OSError, ValueError) as error:
             return Point(None, f"a RAPL zone cannot be read any more: {error}")
-        joules = sum(zone.joules for k, zone in enumerate(self._zones) if k not in self._mirrors)
-        return Point(joules, "; ".join(filter(None, faults)))
+        faults = [fault for _, fault in steps if fault]
+        faults += [f"{twin.folder.name} and {zone.folder.name} no longer show one counter" for twin, zone in parted]
+        if not faults:
+            self._joules += sum(joules for joules, _ in steps)
+        return Point(self._joules, "; ".join(faults))
 
     def detail(self) -> dict[str, Any]:
         return {
-            "zones": [zone.folder.name for zone in self._zones],
-            "mirrors": [self._zones[k].folder.name for k in self._mirrors],
+            "zones": [zone.folder.name for zone in (*self._counted, *self._mirrors)],
+            "mirrors": [zone.folder.name for zone in self._mirrors],
         }
+
+
+def _agree(first: Zone, second: Zone) -> bool:
+    """True when two zones show one counter: at once, else in most of several reads."""
+    return first.agrees(second) or 2 * sum(first.agrees(second) for _ in range(VOTES)) > VOTES
+
+
+def _mirrors(zones: Sequence[Zone]) -> dict[Zone, Zone]:
+    """Zones that show the counter of an earlier one, with that one.
+
+    Raises:
+        EnergyError: two zones agree in some reads and not in most.
+    """
+    mirrors: dict[Zone, Zone] = {}
+    for first, second in itertools.combinations(zones, 2):
+        if first in mirrors or second in mirrors:
+            continue
+        agreed = 0
+        for _ in range(VOTES):
+            agreed += first.agrees(second)
+            time.sleep(TICK_S)
+        if 2 * agreed > VOTES:
+            mirrors[second] = first
+        elif agreed:
+            pair = f"{first.folder.name} and {second.folder.name}"
+            raise EnergyError(f"{pair} agree in {agreed} of {VOTES} reads: they may be one counter or two")
+    return mirrors
 
 
 def sources(root: str | Path = ROOT) -> Iterator[Source]:
@@ -120,18 +125,22 @@ def sources(root: str | Path = ROOT) -> Iterator[Source]:
         except (OSError, ValueError) as error:
             faults[component] = f"RAPL zone {folder.name} cannot be read: {error}"
     for component, readable in zones.items():
+        try:
+            mirrors = _mirrors(readable)
+        except (EnergyError, OSError, ValueError) as error:
+            faults.setdefault(component, f"RAPL: {error}")
         if component in faults or not readable:
             yield Absent(component, faults.get(component, f"RAPL here has no zone for {component}"))
         else:
-            yield RaplSource(component, readable, fake)
+            yield RaplSource(component, readable, mirrors, fake)
 
 
 def _component(folder: Path) -> str | None:
     try:
-        label = (folder / "name").read_text(encoding="utf-8").strip()
-    except OSError:
+        name = label(folder)
+    except (OSError, ValueError):
         return None
-    return "cpu" if label.startswith("package") else "ram" if label == "dram" else None
+    return "cpu" if name.startswith("package") else "ram" if name == "dram" else None
 
 
 def _on_sysfs(root: Path) -> bool:

@@ -25,8 +25,11 @@ class Source:
         sensor: the sensor's own error, as far as it is known.
         reason: for having no value.
         tick_ms: time between two changes of the value; None: continuous or unknown.
+        highest_w: highest power in W that the component can draw, for the bound of a window's error; None: unknown.
         period_s: longest time between two reads; None: edges suffice.
         start_s: seconds that its detection took, where they are many.
+        contains: components whose energy is part of this one's, such as ``("cpu", "gpu", "ram")`` of a wall plug.
+        devices: identities of the hardware that is read, such as the UUID of a board, or the name of a package.
         fake: True for a test double.
         refused: better sources that were tried, each with the reason against it.
     """
@@ -37,8 +40,11 @@ class Source:
     sensor: str = ""
     reason: str = ""
     tick_ms: float | None = None
+    highest_w: float | None = None
     period_s: float | None = None
     start_s: float | None = None
+    contains: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     fake: bool = False
 
     def __init__(self, name: str) -> None:

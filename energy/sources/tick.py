@@ -20,7 +20,8 @@ def ticks(readers: Sequence[Callable[[], float]], timeout_s: float = PROBE_S) ->
         timeout_s: longest time for all, in s.
 
     Yields:
-        For each reader the median time between two changes of its value in s, or the reason for which it has none.
+        For each reader the median time between two changes of its value in s, with the step of the watch, by which it
+        may be too short; or the reason for which it has none.
     """
     changes: list[list[float]] = [[] for _ in readers]
     last: list[float | None] = [None] * len(readers)
@@ -46,4 +47,4 @@ def ticks(readers: Sequence[Callable[[], float]], timeout_s: float = PROBE_S) ->
         elif len(times) < 2:
             yield f"the value moved {len(times)} times in {timeout_s:.1f} s: frozen"
         else:
-            yield statistics.median(b - a for a, b in itertools.pairwise(times))
+            yield statistics.median(b - a for a, b in itertools.pairwise(times)) + _STEP_S

@@ -11,18 +11,18 @@ from typing import Any
 
 from energy.labels import EnergyError
 
-_MIG = "is a MIG slice: NVML reports energy for whole boards only, and a share of it would be a guess"
+WHOLE_BOARDS = "has no energy of its own: NVML reports that of whole boards only, and a share of it would be a guess"
 
 
 @dataclass(frozen=True)
 class Board:
-    """One board: NVML index, handle, name, UUID; ``mig``: it is cut into MIG slices."""
+    """One board: NVML index, handle, name, UUID; ``fault``: the reason for which it cannot be metered, or ""."""
 
     index: int
     handle: Any
     name: str
     uuid: str
-    mig: bool
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def choose(
 
 def _find(boards: Sequence[Board], entry: str) -> Board | Missing | None:
     if entry.startswith("MIG-"):
-        return Missing(f"{entry} {_MIG}")
+        return Missing(f"the MIG slice {entry} {WHOLE_BOARDS}")
     if entry.lstrip("-").isdigit():
         return next((_whole(board) for board in boards if board.index == int(entry)), None)
     matches = [board for board in boards if board.uuid.startswith(entry)]
@@ -75,4 +75,4 @@ def _find(boards: Sequence[Board], entry: str) -> Board | Missing | None:
 
 
 def _whole(board: Board) -> Board | Missing:
-    return Missing(f"GPU {board.index} {_MIG}") if board.mig else board
+    return Missing(f"GPU {board.index}: {board.fault}") if board.fault else board

@@ -7,7 +7,9 @@
  * FAKE_COUNT, FAKE_POWER_MW, FAKE_TICK_MS, FAKE_ARCH; FAKE_INIT_CODE, FAKE_ENERGY_CODE, FAKE_POWER_CODE (returned by
  * those calls); FAKE_FREEZE_MS, FAKE_BACK_MS, FAKE_LOST_MS (from then on); FAKE_SQUARE_MS (half period of a wave of
  * 0.5 and 1.5 x power); FAKE_INSTANT (1: power fields 185 and 186 exist); FAKE_MIG (1: MIG mode is on);
- * FAKE_PIDS (other processes); -DNO_ENERGY leaves the counter's symbol out, as in an old driver. */
+ * FAKE_PIDS (other processes); FAKE_JUMP_MS (from then on the counter is 1.3e10 J higher); FAKE_FORBIDDEN (index of a
+ * board that may not be opened); FAKE_MODULE (1: GPU and CPU share a module). -DNO_ENERGY and -DNO_V3 leave out the
+ * symbols of the counter and of the third list of processes, as old drivers do. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,7 @@ typedef struct { u64 total, free, used; } Memory;
 typedef struct { u32 gpu, memory; } Rates;
 typedef struct { u32 pid; u64 bytes; u32 instance, compute; } Process;
 
-enum { OK = 0, UNINITIALISED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15 };
+enum { OK = 0, UNINITIALISED = 1, INVALID = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, TOO_SMALL = 7, LOST = 15 };
 
 static Device devices[16];
 static int users = 0;
@@ -71,6 +73,7 @@ int nvmlDeviceGetCount_v2(u32 *n) { if (!users) return UNINITIALISED; *n = count
 int nvmlDeviceGetHandleByIndex_v2(u32 i, Device **d) {
     if (!users) return UNINITIALISED;
     if (i >= count()) return INVALID;
+    if (i == knob("FAKE_FORBIDDEN", -1)) return NO_PERMISSION;
     *d = &devices[i];
     return OK;
 }
@@ -105,7 +108,7 @@ int nvmlDeviceGetTotalEnergyConsumption(Device *d, u64 *mj) {
         area += 0.5 * (phase < half ? phase : 2 * half - phase);
     }
     if (passed("FAKE_BACK_MS")) area -= began_ms;  /* as if it began anew with nvmlInit: never below zero */
-    *mj = (u64)(power_mw(d) * area / 1e3);
+    *mj = (u64)(power_mw(d) * area / 1e3) + (passed("FAKE_JUMP_MS") ? 13000000000000ULL : 0);
     return OK;
 }
 #endif
@@ -134,13 +137,23 @@ int nvmlDeviceGetMigMode(Device *d, u32 *now, u32 *later) {
     *now = *later = 1;
     return OK;
 }
-int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, u32 *n, Process *p) {
+static int processes(Device *d, u32 *n, Process *p) {
     u32 have = (u32)knob("FAKE_PIDS", 0), room = *n;
     (void)d;
     *n = have;
     if (!have) return OK;
     if (!p || room < have) return TOO_SMALL;
     for (u32 i = 0; i < have; i++) { p[i].pid = 4000000 + i; p[i].bytes = 1 << 20; p[i].instance = p[i].compute = 0; }
+    return OK;
+}
+#ifndef NO_V3
+int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, u32 *n, Process *p) { return processes(d, n, p); }
+#endif
+int nvmlDeviceGetComputeRunningProcesses_v2(Device *d, u32 *n, Process *p) { return processes(d, n, p); }
+int nvmlDeviceGetC2cModeInfoV(Device *d, u32 *enabled) {
+    (void)d;
+    if (!knob("FAKE_MODULE", 0)) return NOT_SUPPORTED;
+    *enabled = 1;
     return OK;
 }
 int nvmlDeviceGetGraphicsRunningProcesses_v3(Device *d, u32 *n, Process *p) { (void)d; (void)p; *n = 0; return OK; }

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-import time
 
 import pytest
+from energy_doubles import FakeBoard, FakeNvml
 
 from energy import EnergyError, Meter
 
@@ -24,7 +24,7 @@ def test_joules_are_power_times_time_within_the_stated_bound(metered):
     assert abs(part["energy_j"] / (100 * train["seconds"]) - 1) <= part["err_bound"]
     assert part["method"] == "measured:counter"
     assert part["tick_ms"] == pytest.approx(20, rel=0.2)
-    assert part["err_bound"] == pytest.approx(part["tick_ms"] / 1e3 / train["seconds"])
+    assert part["err_bound"] == pytest.approx(part["tick_ms"] / 1e3 * 300 / part["energy_j"])  # its limit is 300 W
 
 
 @pytest.mark.parametrize("tick_ms", [10, 50])
@@ -180,58 +180,29 @@ def test_heat_and_co_tenants_that_come_and_go_are_noted(metered):
     assert part["during"]["throttling"] == ["software power cap", "software thermal slowdown"]
 
 
+def test_processes_are_known_to_drivers_before_510(metered):
+    """Their list has an older name; the third version of the call is missing in the library."""
+    found = metered(SLEEP.format(0.1), old_driver=True, pids=2)["describe"]["components"]["gpu0"]
+    assert found["start"]["pids"] == [4000000, 4000001]
+
+
 def test_a_fake_device_is_marked_in_reading_and_description(metered):
     found = metered(SLEEP.format(0.1), **FAST)
     assert found["readings"]["train"]["fake"] is True
     assert found["describe"]["fake"] is True
 
 
-class Refusal(Exception):
-    """NVMLError of the double below."""
-
-    value = 3
-
-
-class Module:
-    """A double for the pynvml module: 100 W, a counter that moves every millisecond; what it lacks is refused."""
-
-    NVMLError = Refusal
-
-    def __init__(self, name: str | bytes) -> None:
-        self._name = name
-
-    def __getattr__(self, call: str):
-        answers = {
-            "nvmlInit": None,
-            "nvmlShutdown": None,
-            "nvmlDeviceGetCount": 1,
-            "nvmlDeviceGetHandleByIndex": "handle",
-            "nvmlDeviceGetName": self._name,
-            "nvmlDeviceGetUUID": self._name,
-            "nvmlSystemGetDriverVersion": self._name,
-        }
-
-        def answer(*_):
-            if call == "nvmlDeviceGetTotalEnergyConsumption":
-                return 100 * int(1e3 * time.monotonic())
-            if call not in answers:
-                raise Refusal(call)
-            return answers[call]
-
-        return answer
-
-
 @pytest.mark.parametrize("name", ["Board", b"Board"])
 def test_names_may_be_text_or_bytes(name, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with Meter("nvml", nvml=Module(name)) as meter:
+    with Meter("nvml", nvml=FakeNvml(FakeBoard(name=name), nvmlSystemGetDriverVersion=name)) as meter:
         found = json.loads(json.dumps(meter.describe()))
     assert found["components"]["gpu0"]["device"] == found["components"]["gpu0"]["driver"] == "Board"
     assert found["components"]["gpu0"]["fake"] is True
 
 
 def test_gpus_can_be_named_and_one_that_is_not_there_is_refused():
-    with Meter("nvml", gpus=[0], nvml=Module("Board")) as meter:
+    with Meter("nvml", gpus=[0], nvml=FakeNvml()) as meter:
         assert "gpu0" in meter.describe()["components"]
     with pytest.raises(EnergyError, match="no GPU 3 here"):
-        Meter("auto", gpus=[3], nvml=Module("Board"))
+        Meter("auto", gpus=[3], nvml=FakeNvml())

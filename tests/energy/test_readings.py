@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.labels import METHODS
-from energy.meter import Edge, Stretch, Window
-from energy.readings import add, component, compose, whole
+from energy.readings import add, component, compose, ratio_bound, whole
 from energy.sources.source import Point
+from energy.windows import Edge, Stretch, Window
 
 parts = st.dictionaries(
     st.sampled_from(["gpu0", "gpu1", "cpu", "ram"]),
-    st.tuples(st.sampled_from(METHODS), st.floats(0, 1e6)),
+    st.tuples(st.sampled_from(METHODS), st.floats(1e-3, 1e6)),
     min_size=1,
 )
 
@@ -25,8 +25,9 @@ def reading(found: dict[str, tuple[str, float]], seconds: float = 10.0, edges: i
     made = {}
     for name, (method, joules) in found.items():
         tick_ms = 1.0 if method.startswith("measured") else None
+        highest_w = 10.0 if method.startswith("measured") else None
         fault = "why" if method == "unavailable" else ""
-        made[name] = component(Scripted(name, [], method, tick_ms), joules, fault)
+        made[name] = component(Scripted(name, [], method, tick_ms, highest_w), joules, fault)
     return compose(seconds, seconds, edges, made, None)
 
 
@@ -69,15 +70,15 @@ def test_adding_keeps_the_sources_of_both_parts():
 
 @pytest.mark.parametrize("stretches", [1, 3, 20])
 def test_the_error_bound_holds_and_is_reached_in_simulation(stretches):
-    """A staircase counter of a constant 100 W, random phases: bound = tick x edges/2 / window (notes 2.3).
+    """A staircase counter of a constant 100 W, all that it can draw, at random phases (notes 2.3).
 
     The largest of many errors of one stretch comes close to a whole tick, so the bound must not be much wider.
     """
     draw, tick_s, power_w = random.Random(0), 0.1, 100.0
-    source = Scripted("gpu0", [], tick_ms=1e3 * tick_s)
+    source = Scripted("gpu0", [], tick_ms=1e3 * tick_s, highest_w=power_w)
 
     def edge(time_s: float) -> Edge:
-        return Edge(time_s, 0.0, {"gpu0": Point(power_w * tick_s * math.floor(time_s / tick_s))})
+        return Edge(time_s, 0.0, time_s, {"gpu0": Point(power_w * tick_s * math.floor(time_s / tick_s))})
 
     worst_share = 0.0
     for _ in range(3000 // stretches):
@@ -87,12 +88,44 @@ def test_the_error_bound_holds_and_is_reached_in_simulation(stretches):
             window.edges += 2
             Stretch("train", edge(now_s)).end(window, edge(now_s + length_s))
             now_s += length_s + draw.random()
-        made = window.reading([source])
-        error = abs(made["total_j"] / (power_w * made["seconds"]) - 1)
-        assert error <= made["err_bound"]
-        assert made["err_bound"] == pytest.approx(tick_s * stretches / made["seconds"])
+        made = window.reading([source], "boot")
+        error = abs(made["total_j"] - power_w * made["seconds"]) / made["total_j"]
+        assert error <= made["err_bound"] + 1e-9
+        assert made["err_bound"] == pytest.approx(tick_s * power_w * stretches / made["total_j"])
         worst_share = max(worst_share, error / made["err_bound"])
     assert stretches > 1 or worst_share > 0.9
+
+
+def test_the_bound_is_that_of_the_highest_power_not_of_the_mean():
+    """A burst of 300 W in the last tick before the end is missed whole: 30 J of 130 J at 100 ms, not 10 J."""
+    part = component(Scripted("gpu0", [], tick_ms=100.0, highest_w=300.0), 100.0, "")
+    made = compose(1.0, 0, 2, {"gpu0": part}, None)
+    assert made["err_bound"] == pytest.approx(30 / 100)
+    assert abs(130.0 - made["total_j"]) <= made["err_bound"] * made["total_j"]
+
+
+def test_without_the_highest_power_there_is_no_bound():
+    part = component(Scripted("wall", [], tick_ms=100.0), 100.0, "")
+    assert compose(1.0, 0, 2, {"wall": part}, None)["err_bound"] is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.02, 0.05), (0.3, 0.3), (0.0, 0.1), (0.5, 0.0)])
+def test_the_bound_of_a_ratio_is_that_of_its_worst_case(first, second):
+    """True values anywhere in reading x (1 ± bound): the quotient is furthest off at (1 + a) / (1 - b)."""
+    steps = [k / 50 - 1 for k in range(101)]
+    worst = max(abs((1 + a * first) / (1 + b * second) - 1) for a in steps for b in steps)
+    assert ratio_bound(first, second) == pytest.approx(worst)
+
+
+def test_a_ratio_by_a_reading_that_may_be_nothing_has_no_bound():
+    assert ratio_bound(0.1, 1.0) is ratio_bound(0.1, None) is ratio_bound(None, 0.1) is None
+
+
+@pytest.mark.parametrize("energy_j", [0.0, 1e-300])
+def test_a_counter_that_did_not_move_is_not_zero_energy(energy_j):
+    part = component(Scripted("cpu", [], tick_ms=1.0, highest_w=100.0), energy_j, "")
+    made = compose(5.0, 0, 2, {"cpu": part}, None)["components"]["cpu"]
+    assert (made["energy_j"], made["reason"]) == (None, "not resolved: the counter did not move in 5 s")
 
 
 def test_a_window_shorter_than_a_tick_is_not_resolved():
@@ -106,9 +139,9 @@ def test_a_window_shorter_than_a_tick_is_not_resolved():
 
 
 def test_a_window_too_short_for_its_claim_warns():
-    """0.5 s at 100 ms: up to 20 %. 10 s: 1 %."""
-    sources = {"gpu0": component(Scripted("gpu0", [], tick_ms=100.0), 50.0, "")}
-    short, long = compose(0.5, 0, 2, sources, None), compose(10.0, 0, 2, sources, None)
+    """100 W: 0.5 s at 100 ms: up to 20 %. 10 s: 1 %."""
+    source = Scripted("gpu0", [], tick_ms=100.0, highest_w=100.0)
+    short, long = (compose(s, 0, 2, {"gpu0": component(source, 100 * s, "")}, None) for s in (0.5, 10.0))
     assert short["err_bound"] == pytest.approx(0.2)
     assert "20%" in short["warnings"][0]
     assert long["err_bound"] == pytest.approx(0.01)

@@ -1,11 +1,13 @@
 """energy.sources.visible: which boards a process uses."""
 
 import pytest
+from energy_doubles import FakeBoard, FakeNvml
 
 from energy import EnergyError
+from energy.sources.nvml_session import Session
 from energy.sources.visible import Board, Missing, choose
 
-BOARDS = [Board(0, None, "a", "GPU-aaaa-1", False), Board(1, None, "b", "GPU-aabb-2", False)]
+BOARDS = [Board(0, None, "a", "GPU-aaaa-1"), Board(1, None, "b", "GPU-aabb-2")]
 
 
 def used(visible: str | None) -> list[int | str]:
@@ -43,9 +45,16 @@ def test_a_mig_slice_is_refused_in_words():
 
 
 def test_a_board_cut_into_slices_is_refused_in_words():
-    (found,) = choose([Board(0, None, "a", "GPU-a", True)], None, {})
-    assert isinstance(found, Missing)
-    assert "MIG" in found.reason
+    session = Session(FakeNvml(FakeBoard(answers={"nvmlDeviceGetMigMode": (1, 1)})))
+    (made,) = choose(session.boards(), None, {})
+    assert isinstance(made, Missing)
+    assert made.reason.startswith("GPU 0: a board cut into MIG slices has no energy of its own")
+
+
+def test_a_lost_board_keeps_its_place_and_the_others():
+    lost = Board(1, None, "", "", "NVML: the GPU is lost")
+    assert choose([BOARDS[0], lost], None, {}) == [BOARDS[0], Missing("GPU 1: NVML: the GPU is lost")]
+    assert choose([BOARDS[0], lost], ["GPU-aaaa-1"], {}) == [BOARDS[0]]
 
 
 def test_an_explicit_gpu_that_is_not_there_is_an_error_that_lists_those_that_are():

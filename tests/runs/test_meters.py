@@ -3,17 +3,19 @@
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from energy_doubles import FakeBoard, FakeNvml, Refusal
 from small import tiny
 
 import bpfree
 from bpfree.runs import meters
-from energy import EnergyError
-from energy.sources import nvml
+from energy import EnergyError, Meter
+from energy.sources import nvml, rapl
 
 PLUG = """
 from energy import Point, Source
@@ -115,48 +117,112 @@ def test_two_sources_of_one_component_are_refused(file: Path):
         meters.make_meter(f"{file}:twice")
 
 
-class Refusal(Exception):
-    """NVMLError of the double below."""
-
-    value = 3
+GPU = torch.device("cuda:0")
 
 
-class TwoBoards:
-    """A double for the pynvml module: two boards, each with a counter of 100 W."""
+@pytest.fixture
+def boards(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """boards(uuid, …, trains=uuid): NVML sees these, and torch computes on one of them."""
 
-    NVMLError = Refusal
+    def use(*uuids: str, trains: str, **answers: object) -> None:
+        double = FakeNvml(*(FakeBoard(f"GPU-{uuid}", f"Board {uuid}") for uuid in uuids), **answers)
+        monkeypatch.setattr(nvml, "module", lambda: double)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=trains))
 
-    def __getattr__(self, call: str):
-        def board(*arguments):
-            values = {
-                "nvmlInit": None,
-                "nvmlShutdown": None,
-                "nvmlDeviceGetCount": 2,
-                "nvmlDeviceGetHandleByIndex": arguments[0] if arguments else None,
-                "nvmlDeviceGetName": f"Board {arguments[0]}" if arguments else "",
-                "nvmlDeviceGetUUID": f"GPU-{arguments[0]}" if arguments else "",
-                "nvmlSystemGetDriverVersion": "1",
-                "nvmlDeviceGetTotalEnergyConsumption": 100 * int(1e3 * time.monotonic()),
-            }
-            if call not in values:
-                raise Refusal(call)
-            return values[call]
+    return use
 
-        return board
+
+def gpus(meter: Meter) -> dict[str, dict]:
+    return {name: part for name, part in meter.describe()["components"].items() if name.startswith("gpu")}
 
 
 @pytest.mark.parametrize(("uuid", "known"), [("1", True), ("of-a-slice", False)])
-def test_boards_of_others_are_never_counted(monkeypatch: pytest.MonkeyPatch, uuid: str, known: bool):
-    monkeypatch.setattr(nvml, "module", TwoBoards)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))
-    with meters.meter_for("auto", torch.device("cuda:0"), None, None) as meter:
-        components = meter.describe()["components"]
-    gpus = {name: part for name, part in components.items() if name.startswith("gpu")}
+def test_boards_of_others_are_never_counted(boards, uuid: str, known: bool):
+    boards("0", "1", trains=uuid)
+    with meters.meter_for("auto", GPU, None, None) as meter:
+        parts = gpus(meter)
     if known:
-        assert [(part["device"], part["method"]) for part in gpus.values()] == [("Board 1", "measured:counter")]
+        assert [(part["device"], part["method"]) for part in parts.values()] == [("Board 1", "measured:counter")]
     else:
-        assert [part["method"] for part in gpus.values()] == ["unavailable"]
-        assert "no GPU 'GPU-of-a-slice' here; NVML sees: 0 (GPU-0), 1 (GPU-1)" in gpus["gpu"]["reason"]
+        assert [part["method"] for part in parts.values()] == ["unavailable"]
+        assert "no GPU 'GPU-of-a-slice' here; NVML sees: 0 (GPU-0), 1 (GPU-1)" in parts["gpu"]["reason"]
+
+
+def test_a_lost_board_that_does_not_train_takes_nothing_from_the_one_that_does(boards, monkeypatch):
+    boards("0", "1", trains="1")
+    monkeypatch.setitem(nvml.module().boards[0].answers, "nvmlDeviceGetHandleByIndex", Refusal(15))
+    with meters.meter_for("nvml", GPU, None, None) as meter:
+        meter.enter("train")
+        time.sleep(0.02)
+    assert [part["device"] for part in gpus(meter).values()] == ["Board 1"]
+    train = meter.readings()["train"]
+    assert (train["includes"], train["lacks"]) == (["gpu0"], ["cpu", "ram"])
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "reason"),
+    [
+        ("auto", Refusal(12), "libnvidia-ml.so.1 was not found"),  # as with ROCm
+        ("rapl", None, "rapl does not read it"),
+        ("none", None, "metering is off"),
+    ],
+)
+def test_a_gpu_that_trains_and_is_not_metered_is_lacking(boards, monkeypatch, tree, name, error, reason):
+    """Else the energy of the CPU would stand for that of the run."""
+    tree.zone("0", "package-0")
+    plain = rapl.sources
+    monkeypatch.setattr(rapl, "sources", lambda root: plain(tree.root))
+    boards("0", trains="0", **({"nvmlInit": error} if error else {}))
+    with meters.meter_for(name, GPU, None, None) as meter:
+        meter.enter("train")
+        time.sleep(0.01)
+    train = meter.readings()["train"]
+    assert "gpu" in train["lacks"]
+    assert reason in train["components"]["gpu"]["reason"]
+
+
+@pytest.mark.parametrize("name", ["auto", "none"])
+def test_a_run_on_the_cpu_lacks_no_gpu(boards, name):
+    boards("0", trains="0")
+    with meters.meter_for(name, torch.device("cpu"), None, None) as meter:
+        assert gpus(meter) == {}
+
+
+def test_a_gpu_of_another_kind_is_lacking():
+    with meters.meter_for("none", torch.device("mps"), None, None) as meter:
+        assert gpus(meter)["gpu"]["reason"] == "metering is off"
+
+
+def test_a_wall_meter_says_that_the_gpu_is_in_it(boards, file: Path):
+    boards("0", trains="0")
+    with meters.meter_for(f"{file}:Plug", GPU, None, None) as meter:
+        assert list(gpus(meter)) == ["gpu"]
+    file.write_text(f"{PLUG}\nclass Wall(Plug):\n    contains = ('cpu', 'gpu', 'ram')\n", encoding="utf-8")
+    with meters.meter_for(f"{file}:Wall", GPU, None, None) as meter:
+        assert list(meter.describe()["components"]) == ["wall"]
+
+
+def test_a_run_of_several_processes_meters_their_boards_all_and_no_others(boards, monkeypatch):
+    """Four boards; two processes here compute on 2 and 1, one on another machine on its own."""
+    boards("0", "1", "2", "3", trains="2")
+
+    def gathered(own: tuple) -> list[tuple]:
+        machine, host, _, uuid = own
+        assert uuid == "GPU-2"
+        return [own, (machine, host, 4001, "GPU-1"), ("another boot", "far", 17, "GPU-2")]
+
+    monkeypatch.setattr("bpfree.training.distributed.gathered", gathered)
+    processes = [SimpleNamespace(pid=4001), SimpleNamespace(pid=2**22 + 1)]
+    for board in nvml.module().boards:
+        board.answers["nvmlDeviceGetComputeRunningProcesses"] = processes
+    with meters.meter_for("nvml", GPU, None, None) as meter:
+        meter.enter("train")
+        time.sleep(0.02)
+    assert [part["devices"] for part in gpus(meter).values()] == [["GPU-2"], ["GPU-1"]]
+    assert all("other processes on it at the start: 1" in part["boundary"] for part in gpus(meter).values())
+    train = meter.readings()["train"]
+    assert train["lacks"] == ["cpu", "host far", "ram"]
+    assert "another machine" in train["components"]["host far"]["reason"]
 
 
 def test_an_unknown_meter_is_answered_with_the_backends():
