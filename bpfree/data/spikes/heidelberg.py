@@ -13,7 +13,8 @@ from bpfree.data import fetching, locations
 from bpfree.data.reader import Raw
 from bpfree.data.settings import DataSettings
 from bpfree.data.spikes.reader import SpikeReader
-from bpfree.data.spikes.spike_file import SpikeFileSettings, read_parts
+from bpfree.data.spikes.settings import UnitSettings
+from bpfree.data.spikes.spike_file import read_parts
 from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError
 from bpfree.training.files import write_atomically
@@ -30,7 +31,7 @@ MD5 = {  # of the archives that can be fetched; for those of SSC none was publis
 class Heidelberg(SpikeReader):
     """Reader of spoken digits in German and English (20 classes), or commands (35)."""
 
-    Settings = SpikeFileSettings
+    Settings = UnitSettings
     as_trained = (*SpikeReader.as_trained, "units")
 
     def read(self, settings: DataSettings) -> Raw:
@@ -48,7 +49,7 @@ class Heidelberg(SpikeReader):
             place = self._fetch(folders, list(names.values()))
         files = {part: _unpacked(place / name) for part, name in names.items()}
         source = f"{TITLES[self.name]}, B. Cramer and others, CC BY 4.0; read from {place}"
-        return read_parts(self.name, source, files, settings)
+        return read_parts(self.name, source, files, settings, time_unit="s")
 
     def _fetch(self, folders: list[Path], names: list[str]) -> Path:
         """Fetch the archives and return their folder."""
