@@ -18,13 +18,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
+from scipy import sparse
 from torch import Tensor
 
 from bpfree.data import locations
 from bpfree.data.graphs import matrices
 from bpfree.data.graphs.cleaning import node_pairs
-from bpfree.data.graphs.nodes import MASKS, UNLABELLED, node_features, node_labels, node_masks
+from bpfree.data.graphs.nodes import MASKS, no_labels, node_features, node_labels, node_masks
 from bpfree.data.graphs.raw import GraphSettings, RawGraph
 from bpfree.data.graphs.reader import GraphReader
 from bpfree.data.npz import read_arrays
@@ -82,7 +82,7 @@ def read_graph(name: str, source: str, path: Path, labels: bool = True) -> RawGr
     x = _features(arrays, path, None if y is None else len(np.atleast_1d(y)))
     edges, notes = _edges(arrays, path, len(x))
     names = None if "class_names" not in arrays else [str(text) for text in arrays["class_names"].ravel()]
-    classes, class_names, told = torch.full((len(x),), UNLABELLED), None, ()
+    classes, class_names, told = no_labels(len(x))
     if y is not None and labels:
         classes, class_names, told = node_labels(y, len(x), f"labels of {path}", names)
     if ignored:
@@ -91,12 +91,12 @@ def read_graph(name: str, source: str, path: Path, labels: bool = True) -> RawGr
     return RawGraph(name, source, x, edges, classes, masks, class_names, True, (*told, *notes))
 
 
-def _keys(names: Collection[str], sparse: Sequence[str], dense: Sequence[str]) -> list[str]:
+def _keys(names: Collection[str], stems: Sequence[str], dense: Sequence[str]) -> list[str]:
     """Arrays that hold a matrix: a dense one, or the parts of a sparse one."""
-    for key in (*dense, *sparse):
+    for key in (*dense, *stems):
         if key in names:
             return [key]
-    for stem in sparse:
+    for stem in stems:
         if parts := [key for key in names if key in _parts(stem)]:
             return parts
     return []
@@ -107,7 +107,9 @@ def _parts(stem: str) -> dict[str, str]:
     return {f"{stem}{mark}{part}": part for part in matrices.PARTS for mark in "._"}
 
 
-def _matrix(arrays: dict[str, np.ndarray], stems: Sequence[str], path: Path, rows: int | None):
+def _matrix(
+    arrays: dict[str, np.ndarray], stems: Sequence[str], path: Path, rows: int | None
+) -> tuple[sparse.coo_array, str]:
     """The sparse matrix of one of the stems, and its name for messages."""
     for stem in stems:
         if parts := {part: arrays[key] for key, part in _parts(stem).items() if key in arrays}:
@@ -139,8 +141,8 @@ def _edges(arrays: dict[str, np.ndarray], path: Path, nodes: int) -> tuple[Tenso
     return matrices.edges_of(_square(matrix, name, nodes), name)
 
 
-def _square(matrix, name: str, nodes: int):
-    """A matrix ``(N, N)``."""
+def _square(matrix: np.ndarray | sparse.coo_array, name: str, nodes: int) -> sparse.coo_array:
+    """The matrix, which must be ``(N, N)``."""
     if matrix.shape != (nodes, nodes):
         raise InputError(f"{name} has shape {matrix.shape}: expected {nodes} rows and columns, one for each node")
     return matrices.from_dense(matrix, name) if isinstance(matrix, np.ndarray) else matrix

@@ -8,10 +8,8 @@ and ``test_mask (N,)`` are its split where it has them. Labels, features and edg
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from bpfree.data.graphs.cleaning import clean_graph, node_pairs
-from bpfree.data.graphs.nodes import UNLABELLED, node_features, node_labels, node_masks
+from bpfree.data.graphs.nodes import no_labels, node_features, node_labels, node_masks
 from bpfree.data.graphs.raw import GraphSettings, RawGraph
 from bpfree.data.graphs.reader import graph_settings, split_graph
 from bpfree.data.graphs.recognition import array_of, is_of
@@ -77,7 +75,7 @@ def raw_graph(name: str, source: str, graph: Any, labels: bool = True, masks_fir
         if needed and value is None:
             raise InputError(f"{name} has no {key}: expected x (nodes, features), edge_index (2, edges) and y (nodes)")
     x = node_features(x, f"x of {name}")
-    classes, names, notes = torch.full((len(x),), UNLABELLED), None, ()
+    classes, names, notes = no_labels(len(x))
     if labels:
         classes, names, notes = node_labels(y, len(x), f"y of {name}")
     notes += tuple(

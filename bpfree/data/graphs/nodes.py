@@ -17,9 +17,15 @@ MASKS = ("train_mask", "val_mask", "test_mask")
 UNLABELLED = -1
 
 
-def node_labels(
-    values: Any, nodes: int, name: str, names: Sequence[str] | None = None
-) -> tuple[Tensor, tuple[str, ...] | None, tuple[str, ...]]:
+NodeLabels = tuple[Tensor, tuple[str, ...] | None, tuple[str, ...]]  # classes (N,), names of the classes, notes
+
+
+def no_labels(nodes: int) -> NodeLabels:
+    """Labels of a graph that has none."""
+    return torch.full((nodes,), UNLABELLED), None, ()
+
+
+def node_labels(values: Any, nodes: int, name: str, names: Sequence[str] | None = None) -> NodeLabels:
     """Read the labels of nodes.
 
     Args:

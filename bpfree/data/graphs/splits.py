@@ -149,7 +149,8 @@ def link_data(raw: RawGraph, settings: GraphSettings, seed: int) -> Data:
         index, ends = part.edge_label_index.unique(return_inverse=True)
         graph = Graph(part.edge_index, len(raw.x), pairs=ends)
         sources.append(GraphSource(raw.x, part.edge_label.float(), index, graph))
-    return Data(_spec(raw, settings, 0, "roc-auc", len(raw.x)), *sources, notes=raw.notes)
+    train, val, test = sources
+    return Data(_spec(raw, settings, 0, "roc-auc", len(raw.x)), train, val, test, raw.notes)
 
 
 def _spec(raw: RawGraph, settings: GraphSettings, classes: int, metric: str, rows: int) -> Spec:

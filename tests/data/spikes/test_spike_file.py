@@ -326,6 +326,37 @@ def test_a_damaged_archive_is_refused(network, tmp_path):
         load("shd")
 
 
+def test_a_damaged_archive_is_not_passed_over_for_a_copy_in_the_cache(network, tmp_path):
+    files, _ = network
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    load("shd")
+    (tmp_path / "shd_train.h5.zip").write_bytes(files["shd_train.h5.zip"][:-50])
+    with pytest.raises(InputError, match=r"shd_train.h5.zip is not the published file"):
+        load("shd")
+
+
+def test_another_archive_is_unpacked_anew(network, tmp_path, monkeypatch):
+    """SSC has no checksum: what the cache holds must be what the user's archive holds."""
+    monkeypatch.setattr(heidelberg, "MD5", {})
+    for seed in (0, 5):
+        heidelberg_files(tmp_path / str(seed), "shd", ("train", "test"))
+        write(tmp_path / str(seed) / "shd_train.h5", *samples(20, units=700, seed=seed))
+        for part in ("train", "test"):
+            with zipfile.ZipFile(tmp_path / f"shd_{part}.h5.zip", "w") as out:
+                out.write(tmp_path / str(seed) / f"shd_{part}.h5", f"shd_{part}.h5")
+        raw = reader_of("shd").read(reader_of("shd").Settings())
+        expected = by_hand(*samples(20, units=700, seed=seed)[:2], bins=100, channels=140)
+        np.testing.assert_array_equal(raw.x.x.numpy(), expected)
+
+
+def test_a_folder_with_a_part_missing_is_not_passed_over(tmp_path, monkeypatch):
+    heidelberg_files(tmp_path / "mine", "shd", ("train",))
+    heidelberg_files(tmp_path / "system", "shd", ("train", "test"))
+    with pytest.raises(InputError, match=r"mine holds shd_train.h5 but lacks shd_test.h5"):
+        load("shd", {"data_dir": str(tmp_path / "mine")})
+
+
 def test_an_archive_with_a_wrong_byte_is_refused_where_no_checksum_is_known(network, tmp_path, monkeypatch):
     files, _ = network
     monkeypatch.setattr(heidelberg, "MD5", {})
