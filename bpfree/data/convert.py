@@ -21,7 +21,7 @@ hash. A DataLoader cannot be split without losing its order and batches: one for
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ def as_data(data: Any, settings: Mapping[str, Any] | DataSettings | None = None,
     if is_graph(data):
         from bpfree.data.graphs.graph_object import graph_data  # imports scipy, which other data do not need
 
-        return graph_data(data, cast(Any, settings), seed)
+        return graph_data(data, settings, seed)
     settings = as_settings(settings)
     parts = tuple(data) if isinstance(data, tuple | list) else (data,)
     if all(isinstance(part, DataLoader) for part in parts):

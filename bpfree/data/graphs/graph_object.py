@@ -5,6 +5,7 @@ and ``test_mask (N,)`` are its split where it has them. Labels, features and edg
 (`bpfree.data.graphs.graph_file`).
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,24 +21,36 @@ from bpfree.training.data import Data
 _WEIGHTS = ("edge_weight", "edge_attr")
 
 
-def graph_data(value: Any, settings: Mapping[str, Any] | GraphSettings | None = None, seed: int = 0) -> Data:
+def graph_data(value: Any, settings: Any = None, seed: int = 0) -> Data:
     """Check, clean and split a graph in memory.
 
     Args:
         value: a graph by `recognition.is_graph`.
-        settings: of graphs, or a mapping of some of them.
+        settings: of graphs, or a mapping of some of them; those of other data must be at their defaults.
         seed: of the run.
 
     Returns:
         The data, ready to train on.
 
     Raises:
-        InputError: several graphs, or an array that is missing or does not fit the others.
+        InputError: several graphs, a setting that graphs do not have, or an array that is missing or does not fit the
+            others.
     """
-    settings = graph_settings(settings)
+    settings = graph_settings(_of_graphs(settings))
     labels = settings.task == "node-classification"
     raw = raw_graph("graph", "given in memory", _one(value), labels=labels, masks_first=True)
     return split_graph(clean_graph(raw, settings), settings, seed)
+
+
+def _of_graphs(settings: Any) -> Mapping[str, Any] | GraphSettings | None:
+    """Settings of graphs. Those of arrays are there where a graph came by a door that could not know it for one."""
+    if settings is None or isinstance(settings, Mapping | GraphSettings):
+        return settings
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.name not in ("data_dir", "split_seed") and value != getattr(type(settings)(), field.name):
+            raise InputError(f"{field.name} = {value} has no effect on a graph: remove it")
+    return None
 
 
 def _one(value: Any) -> Any:

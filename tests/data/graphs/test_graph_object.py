@@ -12,6 +12,7 @@ from torch_geometric.utils import to_networkx
 import bpfree
 from bpfree.data import as_data
 from bpfree.data.graphs.recognition import is_graph
+from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
 
 N, F = 30, 6
@@ -108,6 +109,12 @@ def test_settings_of_graphs_are_settings_of_train(tmp_path):
     assert (record["config"]["features"], record["config"]["fold"]) == ("raw", 1)
     with pytest.raises(InputError, match="unknown setting 'shift'"):
         bpfree.train("backprop", geometric(), out=tmp_path / "other", meter="none", shift=1)
+
+
+def test_settings_of_arrays_do_not_pass_for_those_of_graphs():
+    assert same(as_data(geometric(), DataSettings()), as_data(geometric()))
+    with pytest.raises(InputError, match="subset = 3 has no effect on a graph: remove it"):
+        as_data(geometric(), DataSettings(subset=3))
 
 
 def test_links_need_no_labels():
