@@ -13,7 +13,7 @@ from torch import Tensor
 
 import bpfree.data
 from bpfree import rules
-from bpfree.data.graphs.reader import GraphSource
+from bpfree.data.graphs.source import GraphSource
 from bpfree.data.sources import TensorSource
 from bpfree.graphs.graph import Graph
 from bpfree.training.data import Data, Spec

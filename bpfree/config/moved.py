@@ -50,7 +50,7 @@ NAMES = {
     "bpfree.data.fetch": "bpfree.data.fetching",
     "bpfree.data.folder": "bpfree.data.images.folder",
     "bpfree.data.fsdd": "bpfree.data.spikes.fsdd",
-    "bpfree.data.graph": "bpfree.data.graphs.reader",
+    "bpfree.data.graph": ("bpfree.data.graphs.reader", "bpfree.data.graphs.raw", "bpfree.data.graphs.source"),
     "bpfree.data.graph_file": "bpfree.data.graphs.graph_file",
     "bpfree.data.hearing": "bpfree.data.spikes.cochlea",
     "bpfree.data.heidelberg": "bpfree.data.spikes.heidelberg",

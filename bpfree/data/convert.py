@@ -10,6 +10,7 @@ a map-style torch Dataset              as ``(x, y)``
 ``(train, test)`` Datasets             as the four arrays
 ``(train, val)`` DataLoaders           used as they are; no test part
 ``(train, val, test)`` DataLoaders     used as they are
+a graph with ``x, edge_index, y``      see `bpfree.data.graphs.graph_object`
 =====================================  ==============================================================================
 
 Arrays and tensors keep their shape ``(N, …)``, channels first: bytes are pixels 0..255 and become 0..1, floats are
@@ -28,6 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from bpfree.data import verification
+from bpfree.data.graphs.recognition import is_graph
 from bpfree.data.loader import DatasetRows, LoaderSource, known_labels, pair, read, stack
 from bpfree.data.reader import Raw, as_settings, from_arrays, prepare
 from bpfree.data.rows import ArrayRows
@@ -58,6 +60,10 @@ def as_data(data: Any, settings: Mapping[str, Any] | DataSettings | None = None,
     """
     if isinstance(data, Data):
         return data
+    if is_graph(data):
+        from bpfree.data.graphs.graph_object import graph_data  # imports scipy, which other data do not need
+
+        return graph_data(data, settings, seed)
     settings = as_settings(settings)
     parts = tuple(data) if isinstance(data, tuple | list) else (data,)
     if all(isinstance(part, DataLoader) for part in parts):

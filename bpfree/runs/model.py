@@ -15,7 +15,8 @@ from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.config.user_files import file_and_object
 from bpfree.data import reader_of, verification
-from bpfree.data.graphs.reader import GraphSettings, GraphSource
+from bpfree.data.graphs.raw import GraphSettings
+from bpfree.data.graphs.source import GraphSource
 from bpfree.data.images.sets import FileRows
 from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows, Rows
@@ -213,7 +214,9 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     if algo is None and (file := file_and_object(name)) and not file[0].is_file():
         call = f"bpfree.load(…, algo={file[1] or 'Class'})"
         raise InputError(f"the rule file {file[0]} does not exist: restore it, or give its class, {call}")
-    run = plan(algo or name, None if data.startswith(GIVEN) else data, net, values)
+    if data.startswith(GIVEN):  # of the same kind, for its settings
+        data = {"edge_index": ()} if record["data"].get("nodes") else None
+    run = plan(algo or name, data, net, values)
     hashes = record["algo_sha256"], RULES.source_hash(run.algo, run.cls)
     if None not in hashes and hashes[0] != hashes[1]:
         warnings.warn(f"the rule file {run.algo} has changed since {path} was trained with it", stacklevel=2)

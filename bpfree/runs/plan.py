@@ -15,6 +15,8 @@ from bpfree import nets
 from bpfree.config.settings import as_dict, resolve, setting, settings, with_absolute_paths
 from bpfree.config.user_files import absolute, short_name
 from bpfree.data import locations
+from bpfree.data.graphs.raw import GraphSettings
+from bpfree.data.graphs.recognition import is_graph
 from bpfree.data.settings import DataSettings
 from bpfree.errors import InputError
 from bpfree.rules import RULES
@@ -122,7 +124,8 @@ def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = N
     data = cls.data if data is None else data
     if isinstance(data, str) and data.startswith(GIVEN):
         raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
-    source = data_room.reader_of(data).Settings if isinstance(data, str) else DataSettings
+    in_memory = GraphSettings if is_graph(data) else DataSettings
+    source = data_room.reader_of(data).Settings if isinstance(data, str) else in_memory
     net = net or default_net(cls, data)
     return {"rule": cls.Settings, f"net {net}": nets.net(net)[1], "data": source, "run": RunSettings}
 
@@ -136,7 +139,7 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
     """
     cls = _class_of(algo)
     if not isinstance(data, str) or data.startswith(GIVEN):
-        return cls.net or "mlp"
+        return cls.net or ("gnn" if is_graph(data) else "mlp")
     reader = data_room.reader_of(data)
     return (reader.images and cls.image_net) or cls.net or reader.net
 

@@ -27,7 +27,7 @@ from small import ready  # noqa: E402
 
 import bpfree.data  # noqa: E402
 from bpfree import rules  # noqa: E402
-from bpfree.data.graphs.reader import GraphSource  # noqa: E402
+from bpfree.data.graphs.source import GraphSource  # noqa: E402
 from bpfree.graphs import sparse as graphs  # noqa: E402
 from bpfree.graphs.graph import Graph  # noqa: E402
 from bpfree.graphs.sparse import SPARSE  # noqa: E402

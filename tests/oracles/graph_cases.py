@@ -9,7 +9,7 @@ from plain import Array
 from small import loop_of, make
 from step import values_of
 
-from bpfree.data.graphs.reader import GraphSource
+from bpfree.data.graphs.source import GraphSource
 from bpfree.graphs.graph import Graph
 from bpfree.training.data import Data, Spec
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from graph_cases import TRAIN, data_of, trained
 
-from bpfree.data.graphs.reader import GraphSource
+from bpfree.data.graphs.source import GraphSource
 from bpfree.errors import InputError
 from bpfree.training.data import Data
 

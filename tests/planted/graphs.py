@@ -105,7 +105,7 @@ MUTANTS = {
         ["graphs/test_graph.py::test_sparse_form_is_made_once_and_made_anew_when_the_features_change"],
     ),
     "graphs: validation labels in training": Mutant(
-        "data/graphs/reader.py",
+        "data/graphs/splits.py",
         "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, labels,",
         "seen = Graph(raw.edges, len(raw.x), virtual, labels, labels, context,",
         ["data/graphs/test_graph_data.py::test_no_label_is_in_the_graph_that_may_not_be_seen"],

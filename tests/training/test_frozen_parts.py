@@ -9,7 +9,7 @@ from small import loop_of, make, on_graph, tiny
 from torch import nn
 
 from bpfree import InputError
-from bpfree.data.graphs.reader import GraphSource
+from bpfree.data.graphs.source import GraphSource
 from bpfree.functional import forward_forward as ff
 from bpfree.nets.delay_snn import Synapses
 from bpfree.rules.cafo import Cafo

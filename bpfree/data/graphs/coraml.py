@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import torch
-
+from bpfree.data.graphs.cleaning import with_reverse
 from bpfree.data.graphs.graph_file import read_graph
 from bpfree.data.graphs.network_graphs import fetch_graph
-from bpfree.data.graphs.reader import GraphReader, GraphSettings, RawGraph
+from bpfree.data.graphs.raw import GraphSettings, RawGraph
+from bpfree.data.graphs.reader import GraphReader
 from bpfree.data.locations import roots
 
 SOURCE = "CoraML, A. Bojchevski and S. Günnemann, arXiv 1707.03815"
@@ -22,6 +22,12 @@ class CoraMl(GraphReader):
                 break
         else:
             raw = fetch_graph(self.name, SOURCE, "CitationFull", "Cora_ML")
-        edges = raw.edges if settings.edges == "directed" else torch.cat([raw.edges, raw.edges.flip(0)], 1)
+        edges, notes = raw.edges, ["a word of a paper is present or not, whatever its weight"]
+        if settings.edges != "directed":
+            edges = with_reverse(edges, len(raw.x))
+            notes.append("citations go both ways")
         names = None if raw.class_names is None else tuple(name.rsplit("/", 1)[-1] for name in raw.class_names)
-        return dataclasses.replace(raw, x=(raw.x > 0).float(), edges=edges, class_names=names)
+        x = (raw.x > 0).float()
+        return dataclasses.replace(
+            raw, x=x, edges=edges, class_names=names, masks_first=False, notes=(*raw.notes, *notes)
+        )

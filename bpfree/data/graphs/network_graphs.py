@@ -1,8 +1,8 @@
 """Data ``amazon`` and ``github``: Amazon Photo and GitHub's developers (MUSAE), fetched by torch_geometric."""
 
-from typing import Any
-
-from bpfree.data.graphs.reader import GraphReader, GraphSettings, RawGraph
+from bpfree.data.graphs.graph_object import raw_graph
+from bpfree.data.graphs.raw import GraphSettings, RawGraph
+from bpfree.data.graphs.reader import GraphReader
 from bpfree.data.locations import OFFLINE, downloads, offline
 from bpfree.errors import InputError
 from bpfree.graphs.graph import geometric
@@ -48,18 +48,3 @@ def fetch_graph(name: str, source: str, kind: str, *title: str) -> RawGraph:
             f"data {name} is in no data folder and cannot be fetched ({reason}): set BPFREE_DATA_DIR to its folder"
         ) from None
     return raw_graph(name, source, graph)
-
-
-def raw_graph(name: str, source: str, graph: Any) -> RawGraph:
-    """Convert a graph of torch_geometric.
-
-    Args:
-        name: of the data.
-        source: origin of the data, in words.
-        graph: a ``Data`` of torch_geometric.
-
-    Returns:
-        The same graph.
-    """
-    masks = tuple(graph[key] for key in ("train_mask", "val_mask", "test_mask")) if "train_mask" in graph else None
-    return RawGraph(name, source, graph.x, graph.edge_index, graph.y, masks)  # type: ignore[arg-type]

@@ -9,8 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bpfree.data.graphs.network_graphs import fetch_graph, raw_graph
-from bpfree.data.graphs.reader import GraphReader, GraphSettings, RawGraph
+from bpfree.data.graphs.graph_object import raw_graph
+from bpfree.data.graphs.network_graphs import fetch_graph
+from bpfree.data.graphs.raw import GraphSettings, RawGraph
+from bpfree.data.graphs.reader import GraphReader
 from bpfree.data.locations import roots
 from bpfree.errors import InputError
 from bpfree.graphs.graph import geometric

@@ -25,8 +25,10 @@ from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows
 from bpfree.data.settings import DataSettings
 from bpfree.data.spikes import sounds
+from bpfree.data.spikes.bins import Cut, Trains, count, cut_notes, sum_notes, units_per_channel
 from bpfree.data.spikes.cochlea import STEPS_A_SECOND, VERSION, convert_sounds
-from bpfree.data.spikes.reader import SpikeReader, SpikeSettings, Trains, count, units_per_channel
+from bpfree.data.spikes.reader import SpikeReader
+from bpfree.data.spikes.settings import SpikeSettings
 from bpfree.errors import InputError
 from bpfree.functional.cochlea import MIDDLE_EAR_HZ
 
@@ -97,7 +99,7 @@ class Fsdd(SpikeReader):
         x, cut = self._spikes(recordings, files, settings)
         rates = sounds.rates_in_words(rate for _, rate in recordings)
         source = f"Free Spoken Digit Dataset, Z. Jackson and others, CC BY-SA 4.0; {len(y)} recordings at {rates}"
-        source += f", by a cochlea model (version {VERSION}); {cut} cut at {settings.crop_s:g} s"
+        source += f", by a cochlea model (version {VERSION})"
         arrays = {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}
         by_speaker = (settings.val_on or {"official": "samples", "speaker": "speakers"}[settings.split]) == "speakers"
         return Raw(
@@ -111,10 +113,11 @@ class Fsdd(SpikeReader):
             tuple(map(str, range(int(y.max()) + 1))),
             groups=speaker[train] if by_speaker else None,
             strata=None if by_speaker else (speaker * (int(y.max()) + 1) + y)[train].unique(return_inverse=True)[1],
+            notes=(*sum_notes(settings.units, settings.channels), *cut_notes(cut, len(y), settings)),
         )
 
-    def _spikes(self, recordings: list, files: Mapping[str, bytes], settings: FsddSettings) -> tuple[torch.Tensor, int]:
-        """Spike counts ``(N, T, channels)`` of all recordings, and the number that were cut."""
+    def _spikes(self, recordings: list, files: Mapping[str, bytes], settings: FsddSettings) -> tuple[torch.Tensor, Cut]:
+        """Spike counts ``(N, T, channels)`` of all recordings, and what was cut."""
         key = verification.sha256_of_files((f"{FOLDER}/{name}", content) for name, content in files.items())
         trains = convert_sounds(
             lambda: [sounds.resample(sound, rate) for sound, rate in recordings],

@@ -19,6 +19,7 @@ from bpfree.cli.commands import main
 from bpfree.data import describe, load, locations, picture, reader_of
 from bpfree.data.spikes import cochlea as hearing
 from bpfree.data.spikes import fsdd, sounds
+from bpfree.data.spikes.bins import Cut
 from bpfree.errors import InputError
 from bpfree.functional import cochlea
 from bpfree.runs.model import evaluate
@@ -217,7 +218,7 @@ def raw_of(files: dict[str, bytes], values: dict):
         patch.setattr(fsdd, "_recordings", lambda _: (Path("recordings"), dict(sorted(files.items()))))
         patch.setattr(sounds, "read_wav", lambda *_: (np.ones(2), 8000))
         who = torch.tensor(["abcdef".index(name.split("_")[1]) for name in sorted(files)], dtype=torch.uint8)
-        patch.setattr(fsdd.Fsdd, "_spikes", lambda *_: (who[:, None, None], 0))
+        patch.setattr(fsdd.Fsdd, "_spikes", lambda *_: (who[:, None, None], Cut(0, 0)))
         return fsdd.Fsdd("fsdd").read(fsdd.FsddSettings(**values))
 
 
@@ -432,7 +433,8 @@ def test_only_test_recordings_are_refused(tmp_path):
 
 
 def test_a_bin_that_a_byte_cannot_count_is_refused(tmp_path):
-    from bpfree.data.spikes.reader import SpikeSettings, Trains, count
+    from bpfree.data.spikes.bins import Trains, count
+    from bpfree.data.spikes.settings import SpikeSettings
 
     trains = Trains(np.array([0, 256]), np.zeros(256), np.zeros(256, int))
     with pytest.raises(InputError, match="a bin holds 256 spikes, at most 255 fit: use a smaller bin_ms"):
@@ -469,7 +471,7 @@ def test_the_real_recordings_are_found_and_read(monkeypatch):
         pytest.skip(f"{REAL} is not here")
     monkeypatch.setenv("BPFREE_DATA_DIR", str(REAL.parent))
     blank = torch.zeros(3000, 1, 1, dtype=torch.uint8)
-    monkeypatch.setattr(fsdd.Fsdd, "_spikes", lambda *_: (blank, 0))
+    monkeypatch.setattr(fsdd.Fsdd, "_spikes", lambda *_: (blank, Cut(0, 0)))
     reader = reader_of("fsdd")
     raw = reader.read(reader.Settings())
     assert (len(raw.y), len(raw.y_test), raw.classes) == (2700, 300, 10)

@@ -77,7 +77,12 @@ def test_counts_are_those_by_hand(tmp_path):
     np.testing.assert_array_equal(raw.x.x.numpy(), by_hand(times, units))
     np.testing.assert_array_equal(raw.x_test.x.numpy(), by_hand(*samples(seed=1)[:2]))
     assert raw.x.x.dtype == torch.uint8
-    assert "1 of 24 samples cut at 0.1 s" in raw.source
+    out = int((times[-1] - times[-1][0] >= 0.1).sum())
+    assert raw.notes == (
+        "24 of 24 samples begin with silence, which is left out: time 0 is the first spike",
+        "20 units are summed to 4 channels, 5 neighbours each",
+        f"1 of 24 samples are longer than crop_s = 0.1 s: {out} spikes after it are left out",
+    )
 
 
 def test_a_file_by_itself_has_no_test_part(tmp_path):
@@ -141,14 +146,12 @@ BAD = {
     "NaN": (put("times", np.full(30, np.nan)), "sample 5 has spikes out of order"),
     "past the window": (
         put("times", LINE * 2000),
-        r"sample 5 has a spike at 100 s: expected times in seconds, 0\.\.60",
+        r"sample 5 has a spike at 100 s: expected seconds, 0\.\.60, or state the unit of spikes/times, time_unit = s",
     ),
-    "before": (put("times", LINE - 1), "sample 5 has a spike at -1 s"),
+    "before": (put("times", LINE - 1), "sample 5 has a spike at -1: expected times from 0"),
     "unit": (put("units", np.full(30, 20)), r"sample 5 names unit 20: expected 0\.\.19 \(units = 20\)"),
     "negative unit": (put("units", np.full(30, -1)), "sample 5 names unit -1"),
     "lengths": (put("units", np.zeros(7, int)), "sample 5 has 30 times but 7 units: expected as many of each"),
-    "label": (put("labels", -1), "holds label -1"),
-    "label gap": (put("labels", 7), "holds labels up to 7 but none is 2"),
 }
 
 
@@ -163,7 +166,9 @@ def test_a_bad_sample_is_named(case: str, tmp_path):
 def test_labels_of_the_test_part_are_those_of_the_training_part(tmp_path):
     write(tmp_path / "mine_train.h5", *samples())
     write(tmp_path / "mine_test.h5", *samples(classes=3))
-    with pytest.raises(InputError, match=r"labels of .*mine_test.h5 holds label 2: expected 0..1"):
+    with pytest.raises(
+        InputError, match=r"labels of .*mine_test.h5 holds label 2, which no training row has: expected 0, 1"
+    ):
         load("spikes:mine_train.h5", SMALL)
 
 
@@ -319,6 +324,37 @@ def test_a_damaged_archive_is_refused(network, tmp_path):
         (tmp_path / name).write_bytes(content[:-50])
     with pytest.raises(InputError, match=r"shd_train.h5.zip is not the published file"):
         load("shd")
+
+
+def test_a_damaged_archive_is_not_passed_over_for_a_copy_in_the_cache(network, tmp_path):
+    files, _ = network
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    load("shd")
+    (tmp_path / "shd_train.h5.zip").write_bytes(files["shd_train.h5.zip"][:-50])
+    with pytest.raises(InputError, match=r"shd_train.h5.zip is not the published file"):
+        load("shd")
+
+
+def test_another_archive_is_unpacked_anew(network, tmp_path, monkeypatch):
+    """SSC has no checksum: what the cache holds must be what the user's archive holds."""
+    monkeypatch.setattr(heidelberg, "MD5", {})
+    for seed in (0, 5):
+        heidelberg_files(tmp_path / str(seed), "shd", ("train", "test"))
+        write(tmp_path / str(seed) / "shd_train.h5", *samples(20, units=700, seed=seed))
+        for part in ("train", "test"):
+            with zipfile.ZipFile(tmp_path / f"shd_{part}.h5.zip", "w") as out:
+                out.write(tmp_path / str(seed) / f"shd_{part}.h5", f"shd_{part}.h5")
+        raw = reader_of("shd").read(reader_of("shd").Settings())
+        expected = by_hand(*samples(20, units=700, seed=seed)[:2], bins=100, channels=140)
+        np.testing.assert_array_equal(raw.x.x.numpy(), expected)
+
+
+def test_a_folder_with_a_part_missing_is_not_passed_over(tmp_path, monkeypatch):
+    heidelberg_files(tmp_path / "mine", "shd", ("train",))
+    heidelberg_files(tmp_path / "system", "shd", ("train", "test"))
+    with pytest.raises(InputError, match=r"mine holds shd_train.h5 but lacks shd_test.h5"):
+        load("shd", {"data_dir": str(tmp_path / "mine")})
 
 
 def test_an_archive_with_a_wrong_byte_is_refused_where_no_checksum_is_known(network, tmp_path, monkeypatch):
