@@ -12,6 +12,7 @@ from torch import Tensor
 from bpfree.config.settings import build
 from bpfree.data import verification
 from bpfree.data.augment import Augment
+from bpfree.data.labels import check_rows, read_labels
 from bpfree.data.reconstruction import reconstruction
 from bpfree.data.rows import NORMALISE, ArrayRows, Normalise, Rows, statistics
 from bpfree.data.settings import DataSettings
@@ -202,7 +203,7 @@ def from_arrays(
         name: as in `Spec`.
         source: as in `Spec`.
         x: training examples ``(N, …)``, channels first.
-        y: training labels ``(N,)``.
+        y: training labels, as `read_labels` takes them.
         x_test: test examples, or None.
         y_test: test labels, or None.
         names: of the four arrays, for messages.
@@ -214,9 +215,9 @@ def from_arrays(
         InputError: an array that is not valid, or a test part of another shape or type.
     """
     x = verification.examples(x, names[0])
-    y = verification.labels(y, len(x), names[1])
-    classes = verification.classes(y, names[1])
-    arrays = {"x_train": x, "y_train": y}
+    labels = read_labels(y, names[1])
+    check_rows(labels.y, len(x), names[1])
+    arrays = {"x_train": x, "y_train": labels.y}
     if x_test is not None:
         x_test = verification.examples(x_test, names[2])
         if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
@@ -224,10 +225,21 @@ def from_arrays(
                 f"{names[2]} has {x_test.dtype} examples of {tuple(x_test.shape[1:])} but {names[0]} has {x.dtype} "
                 f"of {tuple(x.shape[1:])}: expected the same"
             )
-        y_test = verification.labels(y_test, len(x_test), names[3], classes)
+        y_test = read_labels(y_test, names[3], labels.classes).y
+        check_rows(y_test, len(x_test), names[3])
         arrays |= {"x_test": x_test, "y_test": y_test}
     test = None if x_test is None else ArrayRows(x_test)
-    return Raw(name, source, verification.sha256(arrays), ArrayRows(x), y, test, y_test)
+    return Raw(
+        name,
+        source,
+        verification.sha256(arrays),
+        ArrayRows(x),
+        labels.y,
+        test,
+        y_test,
+        labels.class_names,
+        notes=labels.notes,
+    )
 
 
 def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:

@@ -81,14 +81,11 @@ BAD = {
     "no y_test": ({"y_test": None}, "lacks y_test"),
     "nothing expected": ({"x_train": None, "y_train": None, "x_test": None, "y_test": None, "z": X}, "it holds z"),
     "row mismatch": ({"y_train": Y[:-1]}, "has 39 rows but there are 40 examples"),
-    "one-hot labels": ({"y_train": np.eye(4)[Y].astype(int)}, "expected one class number a row"),
-    "float labels": ({"y_train": Y + 0.5}, "expected integer class numbers"),
-    "negative label": ({"y_train": Y - 1}, "holds label -1"),
-    "labels from 1": ({"y_train": Y + 1}, "none is 0"),
-    "gap in labels": ({"y_train": np.where(Y == 2, 3, Y)}, "none is 2"),
-    "unknown test label": ({"y_test": Y[:8] + 4}, "expected 0..3"),
+    "labels for two": ({"y_train": np.eye(4)[Y].astype(int) + 1}, "expected one label a row, or one-hot rows"),
+    "float labels": ({"y_train": Y + 0.5}, "expected class numbers or names"),
+    "labels from 1": ({"y_train": Y + 1}, "holds label 0, which no training row has: expected 1, 2, 3, 4"),
+    "unknown test label": ({"y_test": Y[:8] + 4}, "which no training row has: expected 0, 1, 2, 3"),
     "one class": ({"y_train": Y * 0}, "one class only"),
-    "text labels": ({"y_train": Y.astype(str)}, "expected numbers"),
     "128-bit floats": ({"x_train": X.astype(np.longdouble)}, "expected numbers of at most 64 bits"),
     "object array": ({"x_train": np.array([{}] * 40)}, "pickled Python objects"),
     "NaN pixel": ({"x_train": nan(X), "x_test": X[:8].astype(np.float32)}, "row 3 holds NaN or infinity"),
@@ -101,6 +98,17 @@ BAD = {
     "other test shape": ({"x_test": X[:8, :, :4]}, "expected the same"),
     "other test type": ({"x_test": X[:8].astype(np.float32)}, "expected the same"),
 }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda y: y - 1, lambda y: y + 1, lambda y: y * 5, lambda y: np.array(["ant", "bee", "cat", "dog"])[y]],
+    ids=["from -1", "from 1", "gaps", "text"],
+)
+def test_labels_keep_their_text(tmp_path, change):
+    data = load(save(tmp_path / "a.npz", y_train=change(Y), y_test=change(Y[:8])))
+    assert data.spec.class_names == tuple(map(str, sorted(set(change(Y).tolist()))))
+    assert data.test.y.tolist() == Y[:8].tolist()
 
 
 @pytest.mark.parametrize("case", BAD)
