@@ -15,9 +15,8 @@ for folder in (str(HERE.parent), str(HERE.parents[1])):  # the shared helpers of
     if folder not in sys.path:
         sys.path.append(folder)
 
-from tests.inputs.case import Case  # noqa: E402
-
 from bpfree.errors import BpfreeError  # noqa: E402
+from tests.inputs.case import Case  # noqa: E402
 
 
 @dataclass(frozen=True)
