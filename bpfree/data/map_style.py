@@ -5,7 +5,7 @@ as they are needed. Rows that differ are drawn anew in every epoch: torch's, num
 are seeded by epoch and row around each read, so that the same run sees the same rows, whatever was read before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from bpfree.data.settings import OwnSettings
 from bpfree.errors import InputError
 
 TWICE = 1000  # rows that are read twice at most
+_CHUNK_BYTES = 1 << 20  # of examples that are read at a time
 
 
 class DatasetRows(Rows):
@@ -52,19 +53,15 @@ class DatasetRows(Rows):
         return self.draw(index, None)
 
     def draw(self, index: Tensor, seed: int | None) -> Tensor:
-        out = torch.empty((len(index), *self.shape), dtype=self.dtype)
-        rows = index.tolist()
+        out, rows = torch.empty((len(index), *self.shape), dtype=self.dtype), index.tolist()
         for place, (x, _) in enumerate(self.seeded(rows, seed or 0) if self.varies else map(self.read, rows)):
             out[place] = self._like(x, rows[place])
         return verification.examples(out, f"a batch of the {self.name}")
 
-    def seeded(self, rows: Sequence[int], seed: int) -> Iterator[tuple[Tensor, Any]]:
+    def seeded(self, rows: Sequence[int], seed: int) -> list[tuple[Tensor, Any]]:
         """Examples and labels of ``rows``, each read under random numbers of ``seed`` and row."""
-        for row in rows:
-            with borrowed() as reseed:
-                reseed(0 if self.freeze else seed, row)
-                item = self.read(row)
-            yield item
+        with borrowed() as reseed:
+            return [(reseed(0 if self.freeze else seed, row), self.read(row))[1] for row in rows]
 
     def read(self, row: int) -> tuple[Tensor, Any]:
         """Example and label of one row."""
@@ -74,10 +71,16 @@ class DatasetRows(Rows):
     def all(self) -> tuple[Tensor, Any]:
         """Examples ``(N, …)`` and labels of all rows, each as it is read under seed 0."""
         xs, ys = torch.empty((len(self), *self.shape), dtype=self.dtype), []
-        for row, (x, y) in enumerate(self.seeded(range(len(self)), 0)):
-            xs[row] = self._like(x, row)
-            ys.append(y)
+        for part in self.chunks(_CHUNK_BYTES):
+            for x, y in self.seeded(range(part.start, part.stop), 0):
+                xs[len(ys)] = self._like(x, len(ys))
+                ys.append(y)
         return xs, ys
+
+    def labels(self, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """Row and label of each of ``rows``."""
+        for few in _groups(rows):
+            yield from zip(few, (y for _, y in self.seeded(few, 0)))
 
     def _like(self, x: Tensor, row: int) -> Tensor:
         if tuple(x.shape) != self.shape or x.dtype != self.dtype:
@@ -182,8 +185,7 @@ def read(rows: DatasetRows, settings: OwnSettings, in_memory: bool) -> Part:
         return Part(None if in_memory else rows, x, y, _declared_names(rows), tuple(notes))
     x, y = rows.all() if in_memory else (None, _labels(rows))
     sample = _spread(len(rows))
-    first = ((x[row], y[row]) for row in sample) if x is not None else rows.seeded(sample, 0)
-    differ, repeatable = _differs(rows, sample, first)
+    differ, repeatable = _differs(rows, sample, x, y)
     if is_picture(_raw_example(rows)):
         notes.append(f"pictures of the {rows.name} are read as bytes {rows.shape}, channels first")
     if differ and settings.freeze:
@@ -218,25 +220,33 @@ def _spread(n: int) -> list[int]:
     return list(range(n)) if n <= TWICE else [row * n // TWICE for row in range(TWICE)]
 
 
-def _differs(rows: DatasetRows, sample: Sequence[int], first: Iterable[tuple[Tensor, Any]]) -> tuple[bool, bool]:
+def _differs(rows: DatasetRows, sample: Sequence[int], x: Tensor | None, y: Any) -> tuple[bool, bool]:
     """Whether examples differ under other random numbers, and whether they are alike under the same ones.
 
     Args:
         rows: of the dataset.
-        sample: numbers of the rows to compare.
-        first: their examples and labels under seed 0.
+        sample: rows to compare.
+        x: examples of all rows as they were read under seed 0; None: they are not in memory.
+        y: labels of all rows, likewise.
     """
     differ, repeatable = False, True
-    for row, (x, y), (x_again, y_again) in zip(sample, first, rows.seeded(sample, 1), strict=True):
-        if not np.array_equal(np.asarray(y), np.asarray(y_again)):
-            raise InputError(
-                f"{rows.name} row {row} has label {y}, then {y_again}: labels must be the same at each read"
-            )
-        if not _equal(x, x_again):
-            differ = True
-            ((x_again, _),) = rows.seeded([row], 0)
-            repeatable &= _equal(x, x_again)
+    for few in _groups(sample):
+        before = rows.seeded(few, 0) if x is None else [(x[row], y[row]) for row in few]
+        for row, (x_0, y_0), (x_1, y_1) in zip(few, before, rows.seeded(few, 1), strict=True):
+            if not np.array_equal(np.asarray(y_0), np.asarray(y_1)):
+                raise InputError(
+                    f"{rows.name} row {row} has label {y_0}, then {y_1}: labels must be the same at each read"
+                )
+            if not _equal(x_0, x_1):
+                differ = True
+                ((again, _),) = rows.seeded([row], 0)
+                repeatable &= _equal(x_0, again)
     return differ, repeatable
+
+
+def _groups(rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """A few rows at a time, so that their examples need little memory."""
+    return (rows[begin : begin + 20] for begin in range(0, len(rows), 20))
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
@@ -253,10 +263,9 @@ def _labels(rows: DatasetRows) -> Any:
     stated = getattr(rows.dataset, "targets", None)
     if stated is not None and len(stated) == len(rows):
         sample = _spread(len(rows))
-        drawn = (y for _, y in rows.seeded(sample, 0))
-        if all(np.array_equal(np.asarray(label(stated[row])), np.asarray(y)) for row, y in zip(sample, drawn)):
+        if all(np.array_equal(np.asarray(label(stated[row])), np.asarray(y)) for row, y in rows.labels(sample)):
             return stated
-    return [y for _, y in rows.seeded(range(len(rows)), 0)]
+    return [y for _, y in rows.labels(range(len(rows)))]
 
 
 def _declared_names(rows: DatasetRows) -> tuple[str, ...] | None:
