@@ -148,8 +148,8 @@ def _loaders(parts: Mapping[str, DataLoader], settings: OwnSettings, notes: list
         passive = ("data_dir", "split_seed", "input_field", "label_field")
         if field.name not in passive and value != getattr(OwnSettings(), field.name):
             raise InputError(f"{field.name} = {value} has no effect on a DataLoader, which is used as it is: remove it")
-    sources, labels, told = read_loaders(parts, settings)
+    sources, labels, more = read_loaders(parts, settings)
     name, shape = type(parts["train"].dataset).__name__, sources["train"].shape
     origin = f"DataLoader over {name}"
     spec = Spec(name, shape, len(labels.classes), labels.class_names, "classification", "accuracy", True, "", origin)
-    return Data(spec, sources["train"], sources["val"], sources.get("test"), notes=(*notes, *told))
+    return Data(spec, sources["train"], sources["val"], sources.get("test"), notes=(*notes, *more))

@@ -221,7 +221,7 @@ def _spread(n: int) -> list[int]:
 
 
 def _differs(rows: DatasetRows, sample: Sequence[int], x: Tensor | None, y: Any) -> tuple[bool, bool]:
-    """Whether examples differ under other random numbers, and whether they are alike under the same ones.
+    """Compare two readings: do examples differ under other random numbers, and are they alike under the same ones.
 
     Args:
         rows: of the dataset.

@@ -56,8 +56,8 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
             "validation, (train, val, test)",
         ]
     later = [f"{word} rows go through random transforms, each always alike" for word in random if word != "training"]
-    told = (note for part in read.values() for note in part.notes)
-    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *told, *later))
+    own = (note for part in read.values() for note in part.notes)
+    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *own, *later))
 
 
 def _arrays(part: Any, name: str) -> Part:

@@ -60,7 +60,7 @@ class Recorder:
         """
         plan, trainer = self.plan, loop.trainer
         seed, config = plan.loop_settings.seed, plan.config
-        self.loop = loop
+        self.loop, self.files = loop, plan.files
         self.facts = {
             "schema": records.SCHEMA,
             "command": self.command,
@@ -137,7 +137,10 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {"notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}},
+            "extensions": {
+                "notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)},
+                **({"files": self.files} if self.files else {}),
+            },
             **self.origin,
         }
         if world()[0] > 0:
