@@ -57,6 +57,7 @@ def test_rows_differ_from_epoch_to_epoch_and_return_with_the_seed():
     assert torch.equal(a, again)
     assert torch.equal(a[:, :3], b[:, :3])
     assert not (a[:, 3:] == b[:, 3:]).any()
+    assert len(a[:, -1].unique()) == len(a)
     assert not train.fixed
 
 
