@@ -1,7 +1,7 @@
 """One resolver for everything that has a name: a built-in NAME, ``FILE.py:object``, or another package's entry point.
 
 A `Kind` says where each is looked for. It is declared in the room that the things are in (``bpfree.rules.RULES``,
-``bpfree.nets.NETS``, ``bpfree.runs.meters.METERS``), so that nothing here knows any of them.
+``bpfree.nets.NETS``, ``bpfree.data.DATA``, ``bpfree.runs.meters.METERS``), so that nothing here knows any of them.
 """
 
 import ast
@@ -10,34 +10,36 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from bpfree.config.user_files import file_and_object, module_of, sha256_of
-from bpfree.errors import InputError, unknown
+from bpfree.errors import BpfreeError, InputError, unknown
 
 PACKAGE = Path(__file__).parents[1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of thing that users name: rules, nets, meters.
+    """A kind of thing that users name: rules, nets, data, meters.
 
     Args:
         noun: its name in messages: ``rule``.
         group: entry-point group in which other packages offer theirs: ``bpfree.rules``.
         builtin: name -> ``module`` or ``module:object`` of those that come with bpfree; see `modules_in`.
         base: ``module:Class`` of which each is a subclass, imported when first needed; "": any object.
-        functions: a function that makes them is accepted too.
+        functions: what a function that makes them returns, for messages; "": functions are not accepted.
+        also: ``module:Class`` of which a subclass is accepted too, where functions are.
     """
 
     noun: str
     group: str
     builtin: Mapping[str, str] = dataclasses.field(default_factory=dict)
     base: str = ""
-    functions: bool = False
+    functions: str = ""
+    also: str = ""
 
     def names(self) -> dict[str, str]:
         """Every name -> first line of its module's docstring, without importing any."""
@@ -86,14 +88,14 @@ class Kind:
         return sha256_of(file[0], loaded) if file else None
 
     def _from_file(self, text: str, file: Path, name: str) -> Any:
-        module = module_of(file, self.noun, f"FILE.py:{'Class' if self.base else 'object'}")
+        module = module_of(file, self.noun, self._form)
         if not name:
             return self._in_module(module, str(file), "")
         thing = getattr(module, name, None)
-        if thing is None and self.base and not self._subclasses(module):
+        if thing is None and self.base and not self._makers(module):
             raise InputError(f"{file} defines no {self._base_name}: subclass {self._base_path} in it")
         if thing is None:
-            raise unknown(f"{'class' if self.base else 'object'} in {file}", name, self._subclasses(module))
+            raise unknown(f"{self._form.partition(':')[2].lower()} in {file}", name, self._makers(module))
         return self._checked(thing, text)
 
     def _from_plugin(self, point: importlib.metadata.EntryPoint) -> Any:
@@ -113,14 +115,15 @@ class Kind:
             names = ", ".join(classes) or "none"
             raise InputError(
                 f"{text} must define exactly one public {self._base_name} subclass, it has {names}:"
-                " name it as FILE.py:Class"
+                f" name it as {self._form}"
             )
         return next(iter(classes.values()))
 
     def _checked(self, thing: Any, text: str) -> Any:
-        if not self.base or self._is_subclass(thing) or (self.functions and inspect.isroutine(thing)):
+        makes = self.functions and (inspect.isroutine(thing) or (self.also and _is_subclass(thing, self.also)))
+        if not self.base or self._is_subclass(thing) or makes:
             return thing
-        function = " or write a function that returns a list of them" if self.functions else ""
+        function = f" or write a function that returns {self.functions}" if self.functions else ""
         raise InputError(f"{text} is not a {self._base_name}: subclass {self._base_path}{function}")
 
     def _subclasses(self, module: ModuleType) -> dict[str, type]:
@@ -128,12 +131,19 @@ class Kind:
         classes = inspect.getmembers(module, self._is_subclass)
         return {name: cls for name, cls in classes if cls.__module__ == module.__name__ and not name.startswith("_")}
 
+    def _makers(self, module: ModuleType) -> dict[str, Any]:
+        """Things of a module that can be named: subclasses of ``base``, and functions where those are accepted."""
+        functions = inspect.getmembers(module, inspect.isfunction) if self.functions else []
+        own = {name: f for name, f in functions if f.__module__ == module.__name__ and not name.startswith("_")}
+        return self._subclasses(module) | own
+
     def _is_subclass(self, thing: object) -> bool:
-        if not self.base:
-            return isinstance(thing, type)
-        module, _, name = self.base.partition(":")
-        base = getattr(importlib.import_module(module), name)
-        return isinstance(thing, type) and issubclass(thing, base) and thing is not base
+        return _is_subclass(thing, self.base) if self.base else isinstance(thing, type)
+
+    @property
+    def _form(self) -> str:
+        """The right way to name one in a file."""
+        return f"FILE.py:{'function' if self.functions else 'Class' if self.base else 'object'}"
 
     @property
     def _base_name(self) -> str:
@@ -142,6 +152,34 @@ class Kind:
     @property
     def _base_path(self) -> str:
         return self.base.replace(":", ".")
+
+
+def _is_subclass(thing: object, base: str) -> bool:
+    """True for a subclass of the class ``module:Class``, which is imported, other than itself."""
+    module, _, name = base.partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    return isinstance(thing, type) and issubclass(thing, cls) and thing is not cls
+
+
+def call(function: Callable[..., Any], text: str, *arguments: Any, **keywords: Any) -> Any:
+    """Call a function of the user's own.
+
+    Args:
+        function: loaded from ``text``.
+        text: its kind and name, for the message: ``data mine.py:load``.
+        *arguments: of the function.
+        **keywords: of the function.
+
+    Raises:
+        InputError: it fails.
+    """
+    try:
+        return function(*arguments, **keywords)
+    except BpfreeError:
+        raise
+    except Exception as error:  # a user's code may fail in any way
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{text} cannot be made: {why}") from error
 
 
 def modules_in(package: str, *, deep: bool = False) -> dict[str, str]:

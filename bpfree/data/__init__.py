@@ -1,14 +1,17 @@
-"""Data: what can be trained on, by name or from the user's own arrays.
+"""Data: what can be trained on, by name, from the user's own file, or from arrays.
 
 ``SOURCES`` maps the name before the colon of ``--data`` to the class that reads it. A new kind of data is one file with
-one `Reader` and one row here. Nothing in this file imports torch.
+one `Reader` and one row here. Data of one's own are ``FILE.py:function``, where the function returns what `as_data`
+takes, or ``FILE.py:Class`` with a `Reader` or a torch Dataset; other packages offer theirs as entry points in the group
+``bpfree.data``. Nothing in this file imports torch.
 """
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bpfree.config import user_files
+from bpfree.config.resolve import Kind
 from bpfree.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -36,6 +39,15 @@ SOURCES = {
     "spikes": "bpfree.data.spikes.spike_file:SpikeFile",
 }
 
+DATA = Kind(
+    "data",
+    "bpfree.data",
+    SOURCES,
+    base="bpfree.data.reader:Reader",
+    functions="data, such as (x, y) or a torch Dataset",
+    also="torch.utils.data:Dataset",
+)
+
 
 def reader_of(name: str) -> "Reader":
     """The reader for a data name such as ``mnist`` or ``npz:digits.npz``; its ``Settings`` say what can be set.
@@ -43,13 +55,20 @@ def reader_of(name: str) -> "Reader":
     Raises:
         InputError: a name that does not exist (nearest names), a path missing or given where none belongs.
     """
+    if user_file(name):
+        from bpfree.data.made import reader_for
+
+        return reader_for(DATA.load(name), name)
     kind, colon, where = name.partition(":")
-    if kind not in SOURCES:
+    if kind not in DATA.choices():
         if form := {".npz": "npz", ".h5": "spikes"}.get(Path(name).suffix) or ("folder" if Path(name).is_dir() else ""):
             raise InputError(f"unknown data {name!r}: write {form}:{name}")
-        raise unknown("data", kind, SOURCES)
-    module, _, cls = SOURCES[kind].partition(":")
-    reader: type[Reader] = getattr(importlib.import_module(module), cls)
+        raise unknown("data", kind, DATA.choices())
+    reader: type[Reader] = DATA.load(kind)
+    if kind not in SOURCES:
+        from bpfree.data.made import reader_for
+
+        return reader_for(reader, name, where)
     if reader.wants and not where:
         raise InputError(f"data {kind!r} needs to know where: write {kind}:{reader.wants}")
     if colon and not reader.wants:
@@ -57,11 +76,21 @@ def reader_of(name: str) -> "Reader":
     return reader(name, where)
 
 
+def user_file(name: str) -> tuple[Path, str] | None:
+    """File and object of a data name ``FILE.py:object``; None: another name."""
+    return None if name.partition(":")[0] in SOURCES else user_files.file_and_object(name)
+
+
+def absolute(name: str) -> str:
+    """The data name that is right from any folder: the file in ``FILE.py:object`` gets its absolute path."""
+    return user_files.absolute(name) if user_file(name) else name
+
+
 def load(name: str, settings: "Mapping[str, Any] | DataSettings | None" = None, seed: int = 0) -> "Data":
     """Read, check, split and normalise the data called ``name``.
 
     Args:
-        name: a key of `SOURCES`; ``npz:FILE`` and ``folder:DIR`` with the path.
+        name: a key of `SOURCES`, ``npz:FILE`` and ``folder:DIR`` with the path; or ``FILE.py:function``.
         settings: the reader's settings, or a mapping of some of them.
         seed: of the run; seeds the splits unless ``split_seed`` is set.
 

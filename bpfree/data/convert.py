@@ -6,17 +6,22 @@ input                                  result
 `Data`                                 itself
 ``(x, y)``                             split into training and validation; no test part
 ``(x_train, y_train, x_test, y_test)`` the first two split; the last two are the test part
+``((x_train, y_train), (x_test, …))``  the same
 a map-style torch Dataset              as ``(x, y)``
 ``(train, test)`` Datasets             as the four arrays
+``(train, val, test)`` Datasets        none is split
 ``(train, val)`` DataLoaders           used as they are; no test part
 ``(train, val, test)`` DataLoaders     used as they are
 a graph with ``x, edge_index, y``      see `bpfree.data.graphs.graph_object`
+a mapping                              ``train`` with ``val`` (or ``validation``) and ``test``, each a Dataset or
+                                       ``(x, y)``, or all DataLoaders
 =====================================  ==============================================================================
 
-Arrays and tensors keep their shape ``(N, …)``, channels first: bytes are pixels 0..255 and become 0..1, floats are
-taken as they are; labels are integers 0..C-1. A Dataset of at most 1 GiB is read once into memory, which freezes random
-transforms in it (use ``shift``, ``crop``, ``flip``, or a DataLoader); a larger one is read as it is used and has no
-hash. A DataLoader cannot be split without losing its order and batches: one for validation must come with it.
+Arrays and tensors keep their shape ``(N, …)``, channels first: bytes are pixels 0..255 and become 0..1. Labels are of
+any kind that `bpfree.data.labels` reads. A Dataset is anything with rows by number and a length, Hugging Face's
+included; its items are pairs, longer tuples or dictionaries (`bpfree.data.items`), and random transforms stay random
+(`bpfree.data.map_style`). One of at most 1 GiB is read into memory; a larger one is read as it is used and has no hash.
+A DataLoader cannot be split without losing its order and batches: one for validation must come with it.
 """
 
 import dataclasses
@@ -24,23 +29,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader
 
-from bpfree.data import verification
 from bpfree.data.graphs.recognition import is_graph
-from bpfree.data.loader import DatasetRows, LoaderSource, known_labels, pair, read, stack
-from bpfree.data.reader import Raw, as_settings, from_arrays, prepare
-from bpfree.data.rows import ArrayRows
-from bpfree.data.settings import DataSettings
+from bpfree.data.loader import read_loaders
+from bpfree.data.map_style import is_map_style
+from bpfree.data.parts import join
+from bpfree.data.reader import Raw, as_settings, prepare
+from bpfree.data.settings import DataSettings, OwnSettings
 from bpfree.errors import InputError
 from bpfree.training.data import Data, Spec
 
-_MEMORY_BYTES = 1 << 30  # the largest Dataset that is read into memory
+_ORDER = ("train", "val", "test")
+_OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val"}  # Hugging Face's, and other usual ones
 _CHOICES = (
-    "expected (x, y), (x_train, y_train, x_test, y_test), a torch Dataset, (train, test) Datasets, "
-    "(train, val) or (train, val, test) DataLoaders, or bpfree data"
+    "expected (x, y), (x_train, y_train, x_test, y_test), a torch Dataset, (train, test) or (train, val, test) "
+    "Datasets, (train, val) or (train, val, test) DataLoaders, a mapping of such parts, or bpfree data"
 )
 
 
@@ -64,79 +69,93 @@ def as_data(data: Any, settings: Mapping[str, Any] | DataSettings | None = None,
         from bpfree.data.graphs.graph_object import graph_data  # imports scipy, which other data do not need
 
         return graph_data(data, settings, seed)
-    settings = as_settings(settings)
+    settings = own_settings(settings)
+    parts, notes = _parts(data)
+    if isinstance(parts["train"], DataLoader):
+        return _loaders(parts, settings, notes)
+    return prepare(join(parts, settings, notes), settings, seed)
+
+
+def as_raw(data: Any, settings: Mapping[str, Any] | DataSettings | None = None) -> Raw:
+    """Read arrays or Datasets in any of the forms above, without split or randomness.
+
+    Args:
+        data: see above.
+        settings: of the data.
+
+    Raises:
+        InputError: another form, or anything wrong with the values.
+    """
+    if isinstance(data, Data):
+        raise InputError("bpfree data are ready to train on: their rows as they were read are not known")
+    parts, notes = _parts(data)
+    if isinstance(parts["train"], DataLoader):
+        raise InputError("DataLoaders have no rows by number: give their datasets")
+    return join(parts, own_settings(settings), notes)
+
+
+def own_settings(settings: Mapping[str, Any] | DataSettings | None) -> OwnSettings:
+    """Complete the settings of the user's own data by their defaults."""
+    settings = as_settings(settings, OwnSettings)
+    return settings if isinstance(settings, OwnSettings) else OwnSettings(**dataclasses.asdict(settings))
+
+
+def _parts(data: Any) -> tuple[dict[str, Any], list[str]]:
+    """Parts by ``train``, ``val`` and ``test``, each ``(x, y)``, a Dataset or a DataLoader; and notes."""
+    if isinstance(data, Mapping):
+        return _named_parts(data)
     parts = tuple(data) if isinstance(data, tuple | list) else (data,)
     if all(isinstance(part, DataLoader) for part in parts):
-        return _loaders(parts, settings)
-    if all(isinstance(part, Dataset) for part in parts) and len(parts) in (1, 2):
-        return prepare(_datasets(parts), settings, seed)
-    if all(isinstance(part, np.ndarray | Tensor | list | tuple) for part in parts) and len(parts) in (2, 4):
-        names = ("x", "y", "", "") if len(parts) == 2 else ("x_train", "y_train", "x_test", "y_test")
-        return prepare(from_arrays("arrays", "given in memory", *parts, names=names), settings, seed)
+        if len(parts) not in (2, 3):
+            raise InputError("a DataLoader cannot be split: give (train_loader, val_loader), or its dataset")
+        return dict(zip(_ORDER, parts)), []
+    if all(map(is_map_style, parts)) and len(parts) in (1, 2, 3):
+        return dict(zip(("train", "test") if len(parts) == 2 else _ORDER, parts)), []
+    if all(map(_is_array, parts)):
+        if len(parts) == 2 and all(map(_is_pair, parts)):
+            return {"train": tuple(parts[0]), "test": tuple(parts[1])}, []
+        if len(parts) in (2, 4):
+            return {"train": parts[:2], **({"test": parts[2:]} if parts[2:] else {})}, []
     kinds = ", ".join(type(part).__name__ for part in parts)
     raise InputError(f"cannot train on {kinds}: {_CHOICES}")
 
 
-def _datasets(parts: tuple[Dataset, ...]) -> Raw:
-    """Read one or two map-style Datasets, into memory if they fit."""
-    for part in parts:
-        if isinstance(part, IterableDataset) or not hasattr(part, "__len__"):
-            raise InputError("the dataset has no rows to choose from (it is iterable only): give DataLoaders instead")
-        if len(part) == 0:
-            raise InputError("the dataset is empty: it needs at least one row")
-    name, source = type(parts[0]).__name__, f"torch Dataset {type(parts[0]).__name__}"
-    rows = [DatasetRows(part) for part in parts]
-    if sum(len(part) * part.numel * part.dtype.itemsize for part in rows) <= _MEMORY_BYTES:
-        return from_arrays(name, source, *(array for part in parts for array in stack(part)))
-    y = verification.labels(_labels(parts[0]), len(rows[0]), "y of the dataset")
-    classes = verification.classes(y, "y of the dataset")
-    if len(parts) == 1:
-        return Raw(name, source, "", rows[0], y)
-    y_test = verification.labels(_labels(parts[1]), len(rows[1]), "y of the test dataset", classes)
-    return Raw(name, source, "", rows[0], y, rows[1], y_test)
+def _named_parts(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The same from a mapping; parts of other names are left out."""
+    named = {_OTHER_NAMES.get(str(name), str(name)): part for name, part in data.items()}
+    parts = {name: named.pop(name) for name in _ORDER if name in named}
+    if "train" not in parts:
+        names = ", ".join(map(str, data)) or "none"
+        raise InputError(f"the parts are {names}: expected train, with val and test where there are any")
+    loaders = {name for name, part in parts.items() if isinstance(part, DataLoader)}
+    if loaders and (loaders != {*parts} or "val" not in parts):
+        raise InputError("a DataLoader cannot be split: give one for train and one for val, or their datasets")
+    for name, part in parts.items():
+        arrays = isinstance(part, tuple | list) and len(part) == 2
+        if not (loaders or arrays or is_map_style(part)):
+            raise InputError(f"part {name} is a {type(part).__name__}: expected (x, y), a Dataset or a DataLoader")
+    return parts, [f"parts left out: {', '.join(named)}"] if named else []
 
 
-def _labels(dataset: Dataset) -> Any:
-    """Labels of all rows; the whole Dataset is read once unless it states them."""
-    stated = known_labels(dataset)
-    return [read(dataset, row)[1] for row in range(len(dataset))] if stated is None else stated  # type: ignore[arg-type]
+def _is_array(part: Any) -> bool:
+    kinds = np.ndarray | Tensor | list | tuple
+    return isinstance(part, kinds) or hasattr(part, "__array__") or hasattr(part, "toarray")
 
 
-def _loaders(parts: tuple[DataLoader, ...], settings: DataSettings) -> Data:
+def _is_pair(part: Any) -> bool:
+    """True for ``(x, y)`` with arrays in it, as against a nested list of numbers."""
+    return isinstance(part, tuple | list) and len(part) == 2 and all(getattr(array, "shape", ()) for array in part)
+
+
+def _loaders(parts: Mapping[str, DataLoader], settings: OwnSettings, notes: list[str]) -> Data:
     """Use two or three DataLoaders as they are."""
-    if len(parts) not in (2, 3):
-        raise InputError("a DataLoader cannot be split: give (train_loader, val_loader), or its dataset")
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        if field.name not in ("data_dir", "split_seed") and value != getattr(DataSettings(), field.name):
+        passive = ("data_dir", "split_seed", "input_field", "label_field")
+        if field.name not in passive and value != getattr(OwnSettings(), field.name):
             raise InputError(f"{field.name} = {value} has no effect on a DataLoader, which is used as it is: remove it")
-    sources = [_loader(part, name) for part, name in zip(parts, ("training", "validation", "test"), strict=False)]
-    train = sources[0]
-    classes = max(int(torch.as_tensor(_loader_labels(source)).max()) + 1 for source in sources[:2])
-    for source in sources:
-        source.classes = classes
-        if source.shape != train.shape:
-            raise InputError(
-                f"the {source.name} loader gives {source.shape}, the training loader {train.shape}: expected the same"
-            )
-    name = type(parts[0].dataset).__name__
-    spec = Spec(name, train.shape, classes, None, "classification", "accuracy", True, "", f"DataLoader over {name}")
-    return Data(spec, *sources)
-
-
-def _loader(loader: DataLoader, name: str) -> LoaderSource:
-    """Source of one loader, its first batch checked."""
-    try:
-        empty = len(loader.dataset) == 0 or len(loader) == 0  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"the {name} loader has no length: expected a DataLoader over a map-style dataset") from None
-    if empty:
-        raise InputError(f"the {name} loader is empty: it needs at least one batch")
-    x, _ = pair(next(iter(loader)), f"a batch of the {name} loader")
-    return LoaderSource(loader, name, ArrayRows(verification.examples(x, f"x of the {name} loader")))
-
-
-def _loader_labels(source: LoaderSource) -> Any:
-    """Labels of the loader's rows; it is read once unless its dataset states them."""
-    stated = known_labels(source.loader.dataset)
-    return torch.cat([b.y for b in source.batches(0) if b.y is not None]) if stated is None else stated
+    sources, labels, more = read_loaders(parts, settings)
+    name, shape = type(parts["train"].dataset).__name__, sources["train"].shape
+    origin = f"DataLoader over {name}"
+    spec = Spec(name, shape, len(labels.classes), labels.class_names, "classification", "accuracy", True, "", origin)
+    return Data(spec, sources["train"], sources["val"], sources.get("test"), notes=(*notes, *more))

@@ -16,7 +16,7 @@ class Rows(ABC):
         shape: of one example, channels first.
         dtype: ``torch.uint8`` for pixels 0..255 or for counts, or a floating type for values taken as they are.
         counts: True for bytes that are counts, taken as they are, False for pixels.
-        workers: number of threads that may gather at the same time.
+        workers: number of threads that may gather at the same time; 0: only the thread that asks.
         fixed: True if a row is the same each time it is gathered.
     """
 
@@ -33,6 +33,15 @@ class Rows(ABC):
     @abstractmethod
     def gather(self, index: Tensor) -> Tensor:
         """Gather the rows ``index`` ``(B,)`` int64 into a new tensor ``(B, *shape)``."""
+
+    def draw(self, index: Tensor, seed: int | None) -> Tensor:
+        """Gather as `gather` does; rows that are not fixed as they are under ``seed``, None: always alike."""
+        return self.gather(index)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all raw examples."""
+        return len(self) * self.numel * self.dtype.itemsize
 
     @property
     def numel(self) -> int:
@@ -87,6 +96,9 @@ class _Selected(Rows):
 
     def gather(self, index: Tensor) -> Tensor:
         return self.rows.gather(self.index[index])
+
+    def draw(self, index: Tensor, seed: int | None) -> Tensor:
+        return self.rows.draw(self.index[index], seed)
 
 
 @dataclass(frozen=True)

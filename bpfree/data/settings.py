@@ -23,3 +23,16 @@ class DataSettings:
     crop: int = setting(0, "reflected padding before a random crop", unit="pixels", ge=0)
     flip: bool = setting(False, "mirror left and right at random")
     data_dir: str = setting(".", "folder of relative FILE and DIR, and of published data")
+
+
+@settings
+class OwnSettings(DataSettings):
+    """Settings of the user's own Datasets, DataLoaders and arrays."""
+
+    input_field: str | None = setting(
+        None, "field of an item with the example: its name, or its place from 0 (none: the first, or known by its name)"
+    )
+    label_field: str | None = setting(
+        None, "field of an item with the label: its name, or its place from 0 (none: the second, or known by its name)"
+    )
+    freeze: bool = setting(False, "read each row of a Dataset once and keep it, its random transforms included")

@@ -78,21 +78,27 @@ class StreamSource(RowSource):
             resident_mb: largest size of the split in MiB, as floats.
 
         Returns:
-            A `TensorSource`, or a `StreamSource` where the split is larger.
+            A `TensorSource`, or a `StreamSource` where the split is larger or its rows are not fixed.
         """
         dtype = torch.get_default_dtype()
-        if len(self) * self.rows.numel * dtype.itemsize > resident_mb * 2**20:
+        if not self.rows.fixed or len(self) * self.rows.numel * dtype.itemsize > resident_mb * 2**20:
             return StreamSource(self.rows, self.y, self.normalise, self.augment, device)
         x = torch.empty((len(self), *self.shape), dtype=dtype, device=device)
 
         def fill(part: slice) -> None:
             x[part] = self.normalise(self.rows.gather(torch.arange(part.start, part.stop))).to(x.device)
 
-        with ThreadPoolExecutor(self.rows.workers) as pool:
-            list(pool.map(fill, self.rows.chunks(_CHUNK_BYTES)))
+        if self.rows.workers == 0:
+            list(map(fill, self.rows.chunks(_CHUNK_BYTES)))
+        else:
+            with ThreadPoolExecutor(self.rows.workers) as pool:
+                list(pool.map(fill, self.rows.chunks(_CHUNK_BYTES)))
         return TensorSource(x, self.y, self.augment)
 
     def _produce(self, order: Tensor, plan: Iterator[Piece], seed: int | None) -> Generator[Batch, None, None]:
+        if self.rows.workers == 0:
+            yield from (self._send(self._make(order, piece, seed)) for piece in plan)
+            return
         waiting: deque[Future[Batch]] = deque()  # two a thread, to bound the memory
         pool = ThreadPoolExecutor(self.rows.workers, thread_name_prefix="bpfree-data")
         try:
@@ -108,7 +114,7 @@ class StreamSource(RowSource):
     def _make(self, order: Tensor, piece: Piece, seed: int | None) -> Batch:
         """Make one batch in host memory, pinned when it goes to a GPU."""
         index = order.narrow(0, piece.begin + piece.first, piece.rows)
-        x = self.augment(self.normalise(self.rows.gather(index)), piece, seed)
+        x = self.augment(self.normalise(self.rows.draw(index, seed)), piece, seed)
         batch = pack(x, None if self.y is None else self.y.index_select(0, index), index, piece)
         return _each(batch, Tensor.pin_memory) if self.device.type == "cuda" else batch
 

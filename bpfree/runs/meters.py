@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bpfree.config.resolve import Kind
+from bpfree.config.resolve import Kind, call
 from bpfree.config.user_files import absolute, file_and_object
 from bpfree.errors import InputError
 from bpfree.runs.hardware import Hardware, hardware
@@ -33,7 +33,7 @@ from energy.sources.find import BACKENDS, why_not
 if TYPE_CHECKING:
     import torch
 
-METERS = Kind("meter", "bpfree.meters", base="energy:Source", functions=True)
+METERS = Kind("meter", "bpfree.meters", base="energy:Source", functions="a list of them")
 
 
 def make_meter(
@@ -93,10 +93,7 @@ def meter_for(name: str, device: "torch.device", sync: Callable[[], object] | No
 
 def _sources(loaded: Callable[[], Any], name: str) -> list[Source]:
     """The sources that a class or function makes."""
-    try:
-        made = loaded()
-    except Exception as error:  # a user's code may fail in any way
-        raise InputError(f"the meter {name} cannot be made: {type(error).__name__}: {error}") from error
+    made = call(loaded, f"the meter {name}")
     sources = list(made) if isinstance(made, list | tuple) else [made]
     if not sources or not all(isinstance(source, Source) for source in sources):
         raise InputError(f"the meter {name} must give an energy.Source or a list of them, not {made!r}")

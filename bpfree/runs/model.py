@@ -14,7 +14,7 @@ from torch import Tensor
 from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.config.user_files import file_and_object
-from bpfree.data import reader_of, verification
+from bpfree.data import reader_of, user_file, verification
 from bpfree.data.graphs.raw import GraphSettings
 from bpfree.data.graphs.source import GraphSource
 from bpfree.data.images.sets import FileRows
@@ -182,7 +182,9 @@ class Model:
         return {name: self.config[name] for name in PICTURE_SETTINGS if name in self.config}
 
 
-def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, **overrides: Any) -> Model:
+def load(
+    run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, net: Any = None, **overrides: Any
+) -> Model:
     """The model of a run that is finished or was stopped.
 
         model = bpfree.load("runs/mono-forward-mnist-s0-1a2b3c")
@@ -191,6 +193,7 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
     Args:
         run_dir: the run's folder.
         algo: the rule, where its name alone does not bring it back: a class that was typed into a notebook.
+        net: the blocks, where the run was on blocks in memory: modules like those that were given to it.
         **overrides: ``readout`` (one that the rule offers), ``device``, ``precision``, ``eval_batch_size``.
 
     Returns:
@@ -208,18 +211,23 @@ def load(run_dir: str | os.PathLike[str], *, algo: type[Trainer] | None = None, 
         raise InputError(f"{path} holds no model yet: go on with bpfree train --resume {path}")
     readout = overrides.pop("readout", None)
     values = {**config, **overrides}
-    name, data, net = (values.pop(key) for key in ("algo", "data", "net"))
+    name, data, net_name = (values.pop(key) for key in ("algo", "data", "net"))
+    if net_name.startswith(GIVEN) and net is None:
+        raise InputError(f"the net of this run was {net_name}: give blocks like them, bpfree.load(…, net=blocks)")
     if algo is None and name.isidentifier() and name not in RULES.choices():
         raise InputError(f"the rule {name} is in no file: give its class, bpfree.load(…, algo={name})")
     if algo is None and (file := file_and_object(name)) and not file[0].is_file():
         call = f"bpfree.load(…, algo={file[1] or 'Class'})"
         raise InputError(f"the rule file {file[0]} does not exist: restore it, or give its class, {call}")
-    if data.startswith(GIVEN):  # of the same kind, for its settings
-        data = {"edge_index": ()} if record["data"].get("nodes") else None
-    run = plan(algo or name, data, net, values)
+    if data.startswith(GIVEN) or ((file := user_file(data)) and not file[0].is_file()):
+        data = {"edge_index": ()} if record["data"].get("nodes") else ()  # a prediction needs no more than the settings
+    run = plan(algo or name, data, net if net_name.startswith(GIVEN) else net_name, values)
     hashes = record["algo_sha256"], RULES.source_hash(run.algo, run.cls)
     if None not in hashes and hashes[0] != hashes[1]:
         warnings.warn(f"the rule file {run.algo} has changed since {path} was trained with it", stacklevel=2)
+    then, now = (files.get("net", {}).get("sha256") for files in (record["extensions"].get("files", {}), run.files))
+    if then != now and not net_name.startswith(GIVEN):
+        warnings.warn(f"the net file {run.net} has changed since {path} was trained with it", stacklevel=2)
     device = pick_device(run.loop_settings.device)
     trainer = run.build()
     trainer.streams = Streams(config["seed"], device)

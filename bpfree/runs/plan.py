@@ -1,5 +1,6 @@
 """The plan of a run: names and values become checked settings of rule, net, data and loop."""
 
+import copy
 import dataclasses
 import inspect
 import os
@@ -9,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import nn
 
 from bpfree import data as data_room
 from bpfree import nets
 from bpfree.config.settings import as_dict, resolve, setting, settings, with_absolute_paths
-from bpfree.config.user_files import absolute, short_name
+from bpfree.config.user_files import absolute, file_and_object, short_name
 from bpfree.data import locations
 from bpfree.data.graphs.raw import GraphSettings
 from bpfree.data.graphs.recognition import is_graph
-from bpfree.data.settings import DataSettings
+from bpfree.data.settings import DataSettings, OwnSettings
 from bpfree.errors import InputError
 from bpfree.rules import RULES
 from bpfree.runs import provenance
@@ -30,7 +32,7 @@ from bpfree.training.run_folder import CONFIG
 from bpfree.training.trainer import Trainer
 
 NAMES = ("algo", "data", "net")
-GIVEN = "given in memory: "  # begins the data name of a run on arrays or a Dataset
+GIVEN = "given in memory: "  # begins the name of data or of a net that were objects in Python
 
 
 @settings
@@ -53,7 +55,7 @@ class Plan:
         cls: the rule.
         algo: its name, under which it is found again from anywhere.
         data: a name, or data in memory.
-        net: a name.
+        net: a name, or blocks in memory.
         rule_settings, net_settings, data_settings: instances of their ``Settings``.
         loop_settings: `RunSettings`.
     """
@@ -61,7 +63,7 @@ class Plan:
     cls: type[Trainer]
     algo: str
     data: Any
-    net: str
+    net: Any
     rule_settings: Any
     net_settings: Any
     data_settings: Any
@@ -70,9 +72,24 @@ class Plan:
     @property
     def config(self) -> dict[str, Any]:
         """The flat configuration that ``config.yaml`` holds."""
-        name = self.data if isinstance(self.data, str) else GIVEN + type(self.data).__name__
+        data, net = (part if isinstance(part, str) else GIVEN + type(part).__name__ for part in (self.data, self.net))
         settings = (self.rule_settings, self.net_settings, self.data_settings, self.loop_settings)
-        return {"algo": self.algo, "data": name, "net": self.net, **as_dict(*settings)}
+        return {"algo": self.algo, "data": data, "net": net, **as_dict(*settings)}
+
+    @property
+    def files(self) -> dict[str, dict[str, str]]:
+        """The user's own data and net that are no built-in ones: ``file``, the name, and ``sha256``.
+
+        The hash is that of the file's bytes, or of the weights of a net in memory.
+        """
+        own = {}
+        if isinstance(self.data, str) and data_room.user_file(self.data):
+            own["data"] = data_room.DATA.source_hash(self.data, data_room.DATA.load(self.data))
+        if not isinstance(self.net, str):
+            own["net"] = provenance.weights_sha256(nn.ModuleList(self.net))
+        elif file_and_object(self.net):
+            own["net"] = nets.NETS.source_hash(self.net, nets.NETS.load(self.net))
+        return {kind: {"file": self.config[kind], "sha256": str(sha256)} for kind, sha256 in own.items()}
 
     def net_key(self, data_sha256: str) -> str | None:
         """Hash of the net and of the data with its settings, but for the seed of the run; None: the data have no hash.
@@ -82,7 +99,8 @@ class Plan:
         if not data_sha256:
             return None
         data = {key: value for key, value in as_dict(self.data_settings).items() if key != "data_dir"}
-        return provenance.sha256_of([self.net, as_dict(self.net_settings), data_sha256, data])
+        net = self.files["net"]["sha256"] if "net" in self.files else self.net
+        return provenance.sha256_of([net, as_dict(self.net_settings), data_sha256, data])
 
     def load_data(self) -> Data:
         """The data, by name or from memory, split and normalised."""
@@ -92,7 +110,11 @@ class Plan:
 
     def build(self) -> Trainer:
         """A new trainer; its net is built when the data's shapes are known."""
-        return self.cls(net=self.net, settings=self.rule_settings, net_settings=self.net_settings)
+        if isinstance(self.net, str):
+            return self.cls(net=self.net, settings=self.rule_settings, net_settings=self.net_settings)
+        trainer = self.cls(copy.deepcopy(self.net), settings=self.rule_settings)
+        trainer.notes.append("the net's blocks were given in memory: a copy of them is trained, from their own weights")
+        return trainer
 
     def callbacks(self) -> list[Callback]:
         """Callbacks that the settings ask for; they come before the user's, which may read what they add."""
@@ -109,23 +131,26 @@ def _class_of(algo: str | type[Trainer]) -> type[Trainer]:
     raise InputError(f"algo is {kind}: give the name of a rule, or a subclass of bpfree.Trainer itself")
 
 
-def settings_of(algo: str | type[Trainer], data: Any = None, net: str | None = None) -> dict[str, type]:
+def settings_of(algo: str | type[Trainer], data: Any = None, net: Any = None) -> dict[str, type]:
     """The settings classes of a run, by title.
 
     Args:
         algo: the rule.
         data: a name, or data in memory; None: the rule's default.
-        net: a name; None: `default_net`.
+        net: a name, or blocks in memory; None: `default_net`.
 
     Raises:
         InputError: a name that does not exist.
     """
     cls = _class_of(algo)
     data = cls.data if data is None else data
-    if isinstance(data, str) and data.startswith(GIVEN):
-        raise InputError(f"data {data}: give the same from Python, with bpfree.train(…, data=…)")
-    in_memory = GraphSettings if is_graph(data) else DataSettings
+    for kind, name in (("data", data), ("net", net)):
+        if isinstance(name, str) and name.startswith(GIVEN):
+            raise InputError(f"{kind} {name}: give the same from Python, with bpfree.train(…, {kind}=…)")
+    in_memory = GraphSettings if is_graph(data) else OwnSettings
     source = data_room.reader_of(data).Settings if isinstance(data, str) else in_memory
+    if net is not None and not isinstance(net, str):
+        return {"rule": cls.Settings, "net": nets.NoSettings, "data": source, "run": RunSettings}
     net = net or default_net(cls, data)
     return {"rule": cls.Settings, f"net {net}": nets.net(net)[1], "data": source, "run": RunSettings}
 
@@ -144,13 +169,13 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
     return (reader.images and cls.image_net) or cls.net or reader.net
 
 
-def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[str, Any]) -> Plan:
+def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, Any]) -> Plan:
     """Check a configuration.
 
     Args:
         algo: the rule.
         data: a name, or data in memory; None: the rule's default.
-        net: a name; None: `default_net`.
+        net: a name, or blocks in memory; None: `default_net`.
         values: settings of rule, net, data and loop, in one flat namespace.
 
     Raises:
@@ -158,16 +183,32 @@ def plan(algo: str | type[Trainer], data: Any, net: str | None, values: Mapping[
     """
     cls = _class_of(algo)
     if not isinstance(net, str | None):
-        kind, rule = type(net).__name__, cls.__name__
-        raise InputError(f"net is a {kind}: give a name; blocks of your own go into the rule, {rule}(blocks).fit(data)")
+        _check_blocks(net)
     data = cls.data if data is None else data
-    net = net or default_net(cls, data)
+    data = data_room.absolute(data) if isinstance(data, str) else data
+    net = default_net(cls, data) if net is None else absolute(net) if isinstance(net, str) else net
     classes = settings_of(cls, data, net).values()
     rule, shape, source, loop = map(with_absolute_paths, resolve(classes, values, cls.prefer))
+    if isinstance(data, Data):
+        _refuse_without_effect(source, *resolve([OwnSettings], {}, cls.prefer))
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # the same from anywhere
         source = dataclasses.replace(source, data_dir=os.path.abspath(locations.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
     return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop)
+
+
+def _refuse_without_effect(settings: OwnSettings, defaults: OwnSettings) -> None:
+    """Refuse settings of data that are split and normalised already."""
+    for field in dataclasses.fields(settings):
+        if (value := getattr(settings, field.name)) != getattr(defaults, field.name):
+            raise InputError(f"{field.name} = {value} has no effect on bpfree data, which are ready: remove it")
+
+
+def _check_blocks(net: Any) -> None:
+    """Refuse a net that is neither a name nor a list of blocks."""
+    several = isinstance(net, list | tuple | nn.Sequential | nn.ModuleList)
+    if not several or not len(net) or not all(isinstance(block, nn.Module) for block in net):
+        raise InputError(f"net is a {type(net).__name__}: give a name, a list of modules, or an nn.Sequential")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -185,10 +226,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def default_folder(planned: Plan) -> Path:
     """The folder of a run that names none: rule, data and seed under ``runs``, and random digits."""
-    kind, _, where = planned.config["data"].partition(":")
-    data = kind if isinstance(planned.data, str) else "own"
-    parts = [short_name(planned.algo), data, Path(where.strip()).stem]
-    name = "-".join(part for part in parts if part)
+    data = _words(planned.config["data"]) if isinstance(planned.data, str) else ["own", type(planned.data).__name__]
+    name = "-".join([short_name(planned.algo), *data])
     return Path("runs") / f"{name}-s{planned.loop_settings.seed}-{uuid.uuid4().hex[:6]}"
 
 
@@ -199,9 +238,15 @@ def new_folder(kind: str, subject: str) -> Path:
         kind: the first part of its name.
         subject: the second part: the name of a data set or rule.
     """
-    name, _, where = subject.partition(":")
-    parts = (kind, name, Path(where.strip()).stem)
-    return Path("runs") / f"{'-'.join(part for part in parts if part)}-{uuid.uuid4().hex[:6]}"
+    return Path("runs") / f"{'-'.join([kind, *_words(subject)])}-{uuid.uuid4().hex[:6]}"
+
+
+def _words(name: str) -> list[str]:
+    """The name of data or of a rule, as words of a folder's name."""
+    if data_room.user_file(name):
+        return [short_name(name)]
+    kind, _, where = name.partition(":")
+    return [word for word in (kind, Path(where.strip()).stem) if word]
 
 
 def algo_name(algo: str | type[Trainer]) -> str:

@@ -62,7 +62,7 @@ class Recorder:
         """
         plan, trainer = self.plan, loop.trainer
         seed, config = plan.loop_settings.seed, plan.config
-        self.loop = loop
+        self.loop, self.files = loop, plan.files
         self.facts = {
             "schema": records.SCHEMA,
             "command": self.command,
@@ -140,7 +140,7 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {**self.extensions, "notes": notes},
+            "extensions": {**self.extensions, "notes": notes, **({"files": self.files} if self.files else {})},
             **self.origin,
         }
         if world()[0] > 0:

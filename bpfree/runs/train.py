@@ -12,6 +12,8 @@ import safetensors.torch
 import torch
 import yaml
 
+from bpfree.config.user_files import absolute
+from bpfree.data import absolute as absolute_data
 from bpfree.errors import InputError
 from bpfree.rules import RULES
 from bpfree.runs import provenance
@@ -35,7 +37,7 @@ def train(
     algo: str | type[Trainer] | None = None,
     data: Any = None,
     *,
-    net: str | None = None,
+    net: Any = None,
     out: str | os.PathLike[str] | None = None,
     resume: str | os.PathLike[str] | None = None,
     meter: str = "auto",
@@ -53,8 +55,10 @@ def train(
 
     Args:
         algo: name of a rule, ``FILE.py:Class``, or a Trainer subclass.
-        data: a name (``mnist``, the default; ``npz:FILE``, ``folder:DIR``) or what `bpfree.data.as_data` takes.
-        net: name of a net; None: the rule's default if it has one, else the data's (``mlp``, ``gnn`` for graphs, …).
+        data: a name (``mnist``, the default; ``npz:FILE``, ``folder:DIR``), ``FILE.py:function`` or what
+            `bpfree.data.as_data` takes.
+        net: name of a net, ``FILE.py:function``, or blocks, of which a copy is trained; None: the rule's default if it
+            has one, else the data's (``mlp``, ``gnn`` for graphs, …).
         out: the run's folder, which must not exist; None: ``runs/<algo>-<data>-s<seed>-<id>``.
         resume: folder of a run to go on with; its configuration counts, and one that is finished is only read.
         meter: ``auto`` or another backend of `energy.Meter`: ``nvml``, ``rapl``, ``codecarbon``, ``none`` …; or a meter
@@ -100,8 +104,9 @@ def _resume(path: Path, values: dict, out: Any, meter: str, callbacks: Sequence[
 def _plan_again(path: Path, values: Mapping[str, Any]) -> Plan:
     """The plan of the run in ``path``, which ``values`` must not change. A setting that it lacks has its default."""
     stored, names = read_config(path), {key: values[key] for key in NAMES if key in values}
-    texts = {key: algo_name(value) if key == "algo" else value for key, value in names.items()}
-    _agree(path, stored, {key: text for key, text in texts.items() if isinstance(text, str)})
+    from_anywhere = {"algo": algo_name, "data": absolute_data, "net": absolute}
+    texts = {key: from_anywhere[key](value) for key, value in names.items() if key == "algo" or isinstance(value, str)}
+    _agree(path, stored, texts)
     before, now = (_planned({**stored, **changes}) for changes in (names, values))
     _agree(path, before.config, {key: now.config[key] for key in values if key not in NAMES})
     return now
@@ -118,6 +123,14 @@ def _agree(path: Path, stored: Mapping[str, Any], values: Mapping[str, Any]) -> 
     for key, value in values.items():
         if value != stored[key]:
             raise InputError(f"{path} was started with {key} = {stored[key]}, not {value}: leave it out, or start anew")
+
+
+def _refuse_changed_files(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse data or a net of the user's own that are not what the run in ``path`` was started with."""
+    for kind in sorted({*before, *now}):
+        if before.get(kind, {}).get("sha256") != now.get(kind, {}).get("sha256"):
+            name = (before.get(kind) or now[kind])["file"]
+            raise InputError(f"the {kind} {name} is not what {path} was started with: restore it, or start anew")
 
 
 def _finished(path: Path) -> dict[str, Any] | None:
@@ -166,6 +179,8 @@ class _Run:
             raise InputError(
                 f"the rule file {planned.algo} has changed since {path} was started: restore it, or start anew"
             )
+        if self.previous:
+            _refuse_changed_files(path, self.previous["extensions"].get("files", {}), planned.files)
         saved = folder.load() if folder else None  # a damaged checkpoint shows here, before anything changes
         self.saved, earlier = saved is not None, saved["energy"] if saved else {}
         sync = (lambda: torch.cuda.synchronize(device)) if device.type == "cuda" else None

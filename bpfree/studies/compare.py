@@ -14,6 +14,8 @@ from typing import Any
 
 from bpfree.config.seeds import seed_list
 from bpfree.config.settings import build
+from bpfree.config.user_files import absolute
+from bpfree.data import absolute as absolute_data
 from bpfree.errors import InputError
 from bpfree.reports.study import load
 from bpfree.runs.meters import meter_for
@@ -83,7 +85,8 @@ def compare(
     """
     texts = notation.separate(algos)
     notation.refuse_objects(texts, data)
-    data = notation.default_data(texts) if data is None else data
+    data = notation.default_data(texts) if data is None else absolute_data(data)
+    net = net and absolute(net)
     folder = Path(out) if out else new_folder("study", data)
     wanted = None if controls is None else notation.separate(controls)
     wanted = [] if wanted == ["none"] else wanted

@@ -314,17 +314,27 @@ class Trainer(nn.Module, ABC):
 
     @final
     def fit(
-        self, data: Any, *, folder: Any = None, meter: Any = None, callbacks: Sequence[Any] = (), **options: Any
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        folder: Any = None,
+        meter: Any = None,
+        callbacks: Sequence[Any] = (),
+        **options: Any,
     ) -> list[dict]:
         """Train on ``data``. Ends in the best state, in evaluation mode.
 
         Args:
-            data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader. A test part is not
-                read: `bpfree.train` makes a record, with the test metric in it.
+            data: a bpfree data set, ``(x, y)`` arrays or tensors, a torch Dataset or DataLoader
+                (`bpfree.data.convert`). A test part is not read: `bpfree.train` makes a record, with the test metric in
+                it.
+            y: the labels, where ``data`` are examples alone: ``fit(x, y)`` is ``fit((x, y))``.
             folder: keeps the checkpoints; None: none are kept.
             meter: an ``energy.Meter``.
             callbacks: see `bpfree.training.callbacks.Callback`.
-            **options: settings of the loop (`LoopSettings`): seed, device, precision, …
+            **options: settings of the loop (`LoopSettings`): seed, device, precision, …; and of the data
+                (`bpfree.data.settings.OwnSettings`) where they are no bpfree data set.
 
         Returns:
             The history, one entry an epoch.
@@ -334,9 +344,12 @@ class Trainer(nn.Module, ABC):
             Diverged: a loss, gradient or weight became NaN or infinite.
         """
         from bpfree.data import as_data
+        from bpfree.data.settings import OwnSettings
+        from bpfree.training.data import Data
         from bpfree.training.loop import Loop
         from bpfree.training.loop_settings import LoopSettings
 
-        (settings,) = resolve([LoopSettings], options, self.prefer)
-        data = as_data(data, seed=settings.seed)
+        classes = [LoopSettings] if isinstance(data, Data) else [LoopSettings, OwnSettings]
+        settings, *source = resolve(classes, options, self.prefer)
+        data = as_data(data if y is None else (data, y), *source, seed=settings.seed)
         return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()

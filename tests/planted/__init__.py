@@ -1,12 +1,28 @@
 """The planted faults, by what they are in."""
 
-from planted import comparisons, feedback, graphs, images, layers, physical, pictures, reports, shared, spikes, studies
+from planted import (
+    comparisons,
+    doors,
+    feedback,
+    graphs,
+    images,
+    layers,
+    physical,
+    pictures,
+    reports,
+    shared,
+    spikes,
+    studies,
+)
 from planted.fault import Mutant
 
 __all__ = ["MUTANTS", "Mutant"]
 
 MUTANTS: dict[str, Mutant] = {
     name: mutant
-    for room in (layers, feedback, images, pictures, physical, spikes, graphs, shared, comparisons, reports, studies)
+    for room in (
+        *(layers, feedback, images, pictures, physical, spikes, graphs, shared, doors),
+        *(comparisons, reports, studies),
+    )
     for name, mutant in room.MUTANTS.items()
 }

@@ -90,7 +90,7 @@ def test_a_file_with_several_classes_needs_a_name(file: Path):
         ("none", bpfree.InputError, r"must give an energy\.Source or a list of them, not \[1\]"),
         ("Unlabelled", EnergyError, r"method 'guessed': choose from measured:counter"),
         ("Broken", bpfree.InputError, r"cannot be made: TypeError"),
-        ("PLUG", bpfree.InputError, r"unknown class in .*'PLUG': choose from Broken, Plug, Unlabelled"),
+        ("PLUG", bpfree.InputError, r"unknown function in .*'PLUG': choose from Broken, Plug, Unlabelled, none, two"),
         ("Point", bpfree.InputError, r"is not a Source: subclass energy\.Source or write a function"),
     ],
 )

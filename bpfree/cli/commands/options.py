@@ -16,10 +16,14 @@ Algo = Annotated[str | None, typer.Option(help="the learning rule: a name or FIL
 Data = Annotated[
     str | None,
     typer.Option(
-        help="mnist, cifar10, npz:FILE, folder:DIR, …; bpfree list shows all  [default: the rule's, mostly mnist]"
+        help="mnist, npz:FILE, folder:DIR, FILE.py:function, …; bpfree list shows all  "
+        "[default: the rule's, mostly mnist]"
     ),
 ]
-Net = Annotated[str | None, typer.Option(help="the net  [default: the rule's or the data's, such as mlp]")]
+Net = Annotated[
+    str | None,
+    typer.Option(help="the net: a name or FILE.py:function  [default: the rule's or the data's, such as mlp]"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="print no progress")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a setting; may be repeated")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def print_names(as_json: bool) -> None:
     """Print rules, nets, data, meters and recipes, each with one line. Imports no torch."""
-    from bpfree.data import SOURCES
+    from bpfree.data import DATA, SOURCES
     from bpfree.nets import NETS
     from bpfree.rules import RULES
     from bpfree.runs import recipes
@@ -26,7 +26,7 @@ def print_names(as_json: bool) -> None:
     kinds = {
         "rules": RULES.names(),
         "nets": NETS.names(),
-        "data": {name: _data_line(where) for name, where in SOURCES.items()},
+        "data": DATA.names() | {name: _data_line(where) for name, where in SOURCES.items()},
         "meters": BACKENDS | METERS.names(),
         "recipes": recipes.names(),
     }
