@@ -14,11 +14,14 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.config.user_files import file_and_object
 from bpfree.data import reader_of, user_file, verification
 from bpfree.data.graphs.reader import GraphSettings, GraphSource
 from bpfree.data.images.folder import opened
+from bpfree.data.tables.files import read_table
+from bpfree.data.tables.layout import further_rows
 from bpfree.data.verification import DAMAGED
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
@@ -50,13 +53,14 @@ class Model:
         self.trainer, self.record, self.config, self.device = trainer, record, config, device
 
     def predict(self, x: Any) -> Tensor:
-        """Class scores ``(N, C)`` on the CPU, or the outputs of another task.
+        """Class scores ``(N, C)`` on the CPU, numbers ``(N, T)`` in their units, or the outputs of another task.
 
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
                 raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
                 images may come without their channel axis and colour images with it last. Bytes count as 0..255,
-                floats as in training: 0..1 when the training data were bytes. Normalised here as in training.
+                floats as in training: 0..1 when the training data were bytes. Normalised here as in training. Of a
+                net that was trained on a table with named columns also a pandas DataFrame with these columns.
 
         Raises:
             InputError: another shape or type, NaN or infinity.
@@ -73,9 +77,8 @@ class Model:
             parts = self._normalised(x).split(rows)
             batches = (Batch(part.to(self.device)) for part in parts)
         with evaluating(self.trainer, self.device, precision):
-            return torch.cat(
-                [self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches]
-            )
+            outputs = [self.trainer.predict(without_targets(batch, precision)).float().cpu() for batch in batches]
+        return self._in_units(torch.cat(outputs))
 
     def classes(self, x: Any) -> list[str]:
         """The name of the most likely class of every row.
@@ -96,8 +99,11 @@ class Model:
         residuals = self.predict(x) - self.targets(x)
         return residuals.square().flatten(1).mean(1, dtype=torch.float64).tolist()
 
-    def predictions(self, x: Any) -> list[str] | list[float]:
-        """One value for every row: `errors` of a net that reconstructs, `classes` of one that classifies."""
+    def predictions(self, x: Any) -> list[str] | list[float] | list[list[float]]:
+        """One value for every row: numbers, `errors` of a net that reconstructs, `classes` of one that classifies."""
+        if self.trainer.spec.task == "regression":
+            numbers = self.predict(x)
+            return (numbers[:, 0] if numbers.shape[1] == 1 else numbers).tolist()
         return self.errors(x) if self.trainer.spec.task == "reconstruction" else self.classes(x)
 
     def targets(self, x: Any, y: Any = None) -> Tensor:
@@ -110,7 +116,20 @@ class Model:
         return self._normalised(x) if self.trainer.spec.task == "reconstruction" else y
 
     def _normalised(self, x: Any) -> Tensor:
-        return normalised(verification.examples(x, "x"), self.trainer.spec.shape, self.record["data"]["input"])
+        training = self.record["data"]["input"]
+        if table := (training or {}).get("table"):
+            x, notes = further_rows(x, table)
+            for note in notes:
+                tell(note)
+        return normalised(verification.examples(x, "x"), self.trainer.spec.shape, training)
+
+    def _in_units(self, outputs: Tensor) -> Tensor:
+        """Predicted numbers in the units of the data; outputs of other tasks as they are."""
+        scale = (self.record["data"]["input"] or {}).get("target")
+        if scale is None:
+            return outputs
+        offset, deviation = (torch.tensor(scale[name], dtype=torch.float64) for name in ("offset", "scale"))
+        return outputs.double() * deviation + offset
 
 
 def load(
@@ -193,7 +212,7 @@ def read_examples(path: Path, model: Model) -> Any:
     """Raw examples from a file.
 
     Args:
-        path: of a ``.npy`` array ``(N, …)``, or of one image.
+        path: of a ``.npy`` array ``(N, …)``, of a ``.csv`` or ``.parquet`` table, or of one image.
         model: for its channels: an image is read as gray or as colour.
 
     Returns:
@@ -204,6 +223,8 @@ def read_examples(path: Path, model: Model) -> Any:
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}")
+    if path.suffix in (".csv", ".parquet"):
+        return read_table(path)
     try:
         if path.suffix == ".npy":
             return np.load(path, allow_pickle=False)
@@ -242,6 +263,9 @@ def evaluate(model: Model, name: str, settings: Mapping[str, Any]) -> dict[str, 
     now = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(now)
     _refuse_other_split(model, raw.sha256, now, reader.resolve_settings(then, seed))
+    layout = ((model.record["data"]["input"] or {}).get("table") or {}).get("columns")
+    if layout is not None and (raw.table or {}).get("columns") != layout:
+        raise InputError(f"the columns of {name} are not those of the training: read the file, and give it to predict")
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part to evaluate the model on")
     x = raw.x_test
