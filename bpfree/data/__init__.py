@@ -28,6 +28,9 @@ SOURCES = {
     "cifar100": "bpfree.data.images.cifar100:Cifar100",
     "npz": "bpfree.data.npz:Npz",
     "folder": "bpfree.data.images.folder:Folder",
+    "csv": "bpfree.data.tables.files:Csv",
+    "parquet": "bpfree.data.tables.files:Parquet",
+    "svmlight": "bpfree.data.tables.files:Svmlight",
     "vowels": "bpfree.data.tables.vowels:Vowels",
     "peterson-barney": "bpfree.data.tables.vowels:PetersonBarney",
     **dict.fromkeys(("cora", "citeseer", "pubmed"), "bpfree.data.graphs.planetoid:Planetoid"),
@@ -38,6 +41,7 @@ SOURCES = {
     **dict.fromkeys(("shd", "ssc"), "bpfree.data.spikes.heidelberg:Heidelberg"),
     "spikes": "bpfree.data.spikes.spike_file:SpikeFile",
 }
+KINDS = {".npz": "npz", ".h5": "spikes", ".csv": "csv", ".parquet": "parquet"}  # of files, by their suffix
 
 DATA = Kind(
     "data",
@@ -61,7 +65,7 @@ def reader_of(name: str) -> "Reader":
         return reader_for(DATA.load(name), name)
     kind, colon, where = name.partition(":")
     if kind not in DATA.choices():
-        if form := {".npz": "npz", ".h5": "spikes"}.get(Path(name).suffix) or ("folder" if Path(name).is_dir() else ""):
+        if form := KINDS.get(Path(name).suffix) or ("folder" if Path(name).is_dir() else ""):
             raise InputError(f"unknown data {name!r}: write {form}:{name}")
         raise unknown("data", kind, DATA.choices())
     reader: type[Reader] = DATA.load(kind)

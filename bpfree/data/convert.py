@@ -13,6 +13,8 @@ a map-style torch Dataset              as ``(x, y)``
 ``(train, val)`` DataLoaders           used as they are; no test part
 ``(train, val, test)`` DataLoaders     used as they are
 a graph with ``x, edge_index, y``      see `bpfree.data.graphs.graph_object`
+a pandas DataFrame                     its column ``target`` is to be predicted; two DataFrames with the same columns:
+                                       the second is the test part; DataFrames may stand for x in all of the above
 a mapping                              ``train`` with ``val`` (or ``validation``) and ``test``, each a Dataset or
                                        ``(x, y)``, or all DataLoaders
 =====================================  ==============================================================================
@@ -38,6 +40,7 @@ from bpfree.data.map_style import is_map_style
 from bpfree.data.parts import join
 from bpfree.data.reader import Raw, as_settings, prepare
 from bpfree.data.settings import DataSettings, OwnSettings
+from bpfree.data.tables.frames import is_frame, same_columns
 from bpfree.errors import InputError
 from bpfree.training.data import Data, Spec
 
@@ -109,6 +112,8 @@ def _parts(data: Any) -> tuple[dict[str, Any], list[str]]:
         if len(parts) not in (2, 3):
             raise InputError("a DataLoader cannot be split: give (train_loader, val_loader), or its dataset")
         return dict(zip(_ORDER, parts)), []
+    if all(map(is_frame, parts)) and (len(parts) == 1 or (len(parts) == 2 and same_columns(*parts))):
+        return dict(zip(("train", "test"), parts)), []
     if all(map(is_map_style, parts)) and len(parts) in (1, 2, 3):
         return dict(zip(("train", "test") if len(parts) == 2 else _ORDER, parts)), []
     if all(map(_is_array, parts)):
@@ -132,7 +137,7 @@ def _named_parts(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         raise InputError("a DataLoader cannot be split: give one for train and one for val, or their datasets")
     for name, part in parts.items():
         arrays = isinstance(part, tuple | list) and len(part) == 2
-        if not (loaders or arrays or is_map_style(part)):
+        if not (loaders or arrays or is_map_style(part) or is_frame(part)):
             raise InputError(f"part {name} is a {type(part).__name__}: expected (x, y), a Dataset or a DataLoader")
     return parts, [f"parts left out: {', '.join(named)}"] if named else []
 

@@ -30,7 +30,7 @@ class Npz(Reader):
         images = {k: channels_first(v, f"{k} of {path}") if k.startswith("x") else v for k, v in arrays.items()}
         x, y, x_test, y_test = (images.get(name) for name in _NAMES)
         names = [f"{name} of {path}" for name in _NAMES]
-        return from_arrays(self.name, f"file {path}", x, y, x_test, y_test, names=names)
+        return from_arrays(self.name, f"file {path}", x, y, x_test, y_test, names=names, task=settings.task)
 
 
 def read_npz(path: Path, extra: tuple[str, ...] = ()) -> dict[str, np.ndarray]:

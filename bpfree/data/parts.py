@@ -11,11 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bpfree.data import map_style, verification
-from bpfree.data.labels import check_rows, read_labels
+from bpfree.data.labels import check_rows
 from bpfree.data.map_style import JoinedRows, Part, is_map_style
 from bpfree.data.reader import Raw, from_arrays
 from bpfree.data.rows import ArrayRows, Rows
 from bpfree.data.settings import OwnSettings
+from bpfree.data.tables.frames import read_frames
+from bpfree.data.targets import read_more_targets, read_targets
 from bpfree.errors import InputError
 
 MEMORY_BYTES = 1 << 30  # the largest Datasets that are read into memory
@@ -33,6 +35,8 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
     Raises:
         InputError: anything wrong with the values, or parts that do not go together.
     """
+    parts, table, of_table = read_frames(parts, settings)
+    notes = [*notes, *of_table]
     opened = {
         name: map_style.opened(part, "dataset" if name == "train" else f"{_WORDS[name]} dataset", settings)
         for name, part in parts.items()
@@ -47,7 +51,7 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
     if "train" in opened:
         name = type(parts["train"]).__name__
         source = f"torch Dataset {name}" if isinstance(parts["train"], Dataset) else f"dataset {name}"
-    raw = _joined(name, source, read, {name: f" of the {rows.name}" for name, rows in opened.items()}, len(parts))
+    raw = _joined(name, source, read, {name: f" of the {rows.name}" for name, rows in opened.items()}, settings, table)
     random = [_WORDS[part] for part, content in read.items() if content.rows is not None and not content.rows.fixed]
     if "training" in random and "val" not in parts:
         notes = [
@@ -57,7 +61,7 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
         ]
     later = [f"{word} rows go through random transforms, each always alike" for word in random if word != "training"]
     own = (note for part in read.values() for note in part.notes)
-    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *own, *later))
+    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *own, *later), table=table)
 
 
 def _arrays(part: Any, name: str) -> Part:
@@ -69,7 +73,14 @@ def _arrays(part: Any, name: str) -> Part:
     return Part(None, dense, y, notes=(f"{_WORDS[name]} rows are a sparse matrix {dense.shape}: it is made dense",))
 
 
-def _joined(name: str, source: str, read: Mapping[str, Part], of: Mapping[str, str], count: int) -> Raw:
+def _joined(
+    name: str,
+    source: str,
+    read: Mapping[str, Part],
+    of: Mapping[str, str],
+    settings: OwnSettings,
+    table: Mapping[str, Any] | None,
+) -> Raw:
     """All parts as one.
 
     Args:
@@ -77,23 +88,26 @@ def _joined(name: str, source: str, read: Mapping[str, Part], of: Mapping[str, s
         source: as in `Spec`.
         read: the parts.
         of: words behind x and y in messages, by part that is a Dataset.
-        count: number of parts; a lone one needs no name in messages.
+        settings: of the data.
+        table: layout of a table with named columns; or None.
     """
     train, val, test = (read.get(part) for part in _WORDS)
     assert train is not None
-    suffix = {part: of.get(part, "" if count == 1 else f"_{part}") for part in read}
+    suffix = {part: of.get(part, "" if len(read) == 1 else f"_{part}") for part in read}
     x, y, held_out = train.x, train.y, None
     if val is not None:
         y = _with_validation(train, val, suffix)
         held_out = torch.arange(len(y) - len(val.y), len(y))
-        x = None if train.x is None or val.x is None else _both(train.x, val.x)
+        x = None if train.x is None or val.x is None else _both(train.x, val.x, table is not None)
     names = [f"{array}{suffix.get(part, '')}" for part in ("train", "test") for array in "xy"]
     if all(part.x is not None for part in read.values()):
         x_test, y_test = (None, None) if test is None else (test.x, test.y)
-        raw = from_arrays(name, source, x, y, x_test, y_test, names=names)
+        raw = from_arrays(
+            name, source, x, y, x_test, y_test, names=names, task=settings.task, missing=table is not None
+        )
     else:
-        labels = read_labels(y, names[1])
-        y_test = None if test is None else read_labels(test.y, names[3], labels.classes).y
+        labels = read_targets(y, names[1], settings.task)
+        y_test = None if test is None else read_more_targets(test.y, names[3], labels)
         rows, tests = _rows(train, val), None if test is None else _rows(test)
         check_rows(labels.y, len(rows), names[1])
         raw = Raw(name, source, "", rows, labels.y, tests, y_test, labels.class_names, notes=labels.notes)
@@ -147,9 +161,10 @@ def _listed(y: Any) -> list[Any]:
     return np.asarray(y).tolist() if hasattr(y, "__array__") else list(y)
 
 
-def _both(train: Any, val: Any) -> Tensor:
+def _both(train: Any, val: Any, missing: bool) -> Tensor:
     """Examples of both parts."""
-    first, later = verification.examples(train, "x of train"), verification.examples(val, "x of val")
+    first = verification.examples(train, "x of train", missing)
+    later = verification.examples(val, "x of val", missing)
     _check_alike(later, first)
     return torch.cat([first, later])
 

@@ -12,34 +12,37 @@ from torch import Tensor
 from bpfree.config.settings import build
 from bpfree.data import verification
 from bpfree.data.augment import Augment
-from bpfree.data.labels import check_rows, read_labels
+from bpfree.data.labels import check_rows
 from bpfree.data.reconstruction import reconstruction
-from bpfree.data.rows import NORMALISE, ArrayRows, Normalise, Rows, statistics
+from bpfree.data.rows import NORMALISE, ArrayRows, Filled, Normalise, Rows, means, statistics
 from bpfree.data.settings import DataSettings
 from bpfree.data.sources import StreamSource
 from bpfree.data.splits import hold_out_groups, split, subset
+from bpfree.data.targets import read_more_targets, read_targets, scale
 from bpfree.errors import InputError
 from bpfree.training.data import Data, Spec
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Classification data set as it was read: checked, but neither split nor normalised.
+    """Data set as it was read: checked, but neither split nor normalised.
 
     Attributes:
         name: as in `Spec`.
         source: as in `Spec`.
         sha256: as in `Spec`.
         x: training examples.
-        y: their labels ``(N,)`` int64.
+        y: their labels ``(N,)`` int64, or numbers to predict ``(N, T)`` float64.
         x_test: test examples, or None.
-        y_test: their labels, or None.
+        y_test: their labels or numbers, or None.
         class_names: as in `Spec`.
         groups: ``(N,)`` int64, for example the speaker of a row: each group is either in training or in validation; or
             None.
         strata: ``(N,)`` int64, finer than the classes: validation takes an equal share of each; or None.
         held_out: rows of ``x`` that the data set itself reserves for validation; or None.
         notes: as in `Data`.
+        missing: NaN stands for a missing value of a table.
+        table: what is needed to read further rows of the same table (`bpfree.data.tables.layout`); or None.
     """
 
     name: str
@@ -54,11 +57,18 @@ class Raw:
     strata: Tensor | None = None
     held_out: Tensor | None = None
     notes: tuple[str, ...] = ()
+    missing: bool = False
+    table: Mapping[str, Any] | None = None
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
-        return int(self.y.max()) + 1
+        """Number of classes; 0: there are numbers to predict."""
+        return 0 if self.numbers else int(self.y.max()) + 1
+
+    @property
+    def numbers(self) -> int:
+        """Numbers to predict for one example; 0: there are classes."""
+        return self.y.shape[1] if self.y.is_floating_point() else 0
 
 
 class Reader(ABC):
@@ -159,25 +169,36 @@ class Reader(ABC):
             JSON values by name.
         """
         train, val = _split(raw, settings, seed)
-        mean, std = statistics(raw.x.take(train))
+        rows = raw.x.take(train)
+        rows = Filled(rows, means(rows)) if raw.missing else rows
+        mean, std = statistics(rows)
         parts = {"train": raw.y[train], "val": raw.y[val], "test": raw.y_test}
         return {
             "name": raw.name,
+            "task": "regression" if raw.numbers else "classification",
             "shape": list(raw.x.shape),
             "dtype": str(raw.x.dtype).removeprefix("torch."),
             "classes": raw.classes,
             "class_names": None if raw.class_names is None else list(raw.class_names),
             "rows": {part: 0 if y is None else len(y) for part, y in parts.items()},
-            "per_class": {
-                part: None if y is None else torch.bincount(y, minlength=raw.classes).tolist()
-                for part, y in parts.items()
-            },
+            **_about_targets(raw, parts),
             "mean": mean.tolist(),
             "std": std.tolist(),
             "sha256": raw.sha256,
             "source": raw.source,
-            "notes": list(raw.notes),
+            "notes": [*raw.notes, *_notes(raw, settings, NORMALISE[settings.normalize](rows))],
         }
+
+
+def _about_targets(raw: Raw, parts: Mapping[str, Tensor | None]) -> dict[str, Any]:
+    """Rows of each class, and the share of the largest; or the mean and deviation of numbers to predict."""
+    if raw.numbers:
+        mean, std = scale(raw.y)
+        return {"target_mean": mean.tolist(), "target_std": std.tolist()}
+    counts = {
+        part: None if y is None else torch.bincount(y, minlength=raw.classes).tolist() for part, y in parts.items()
+    }
+    return {"per_class": counts, "majority_share": max(counts["train"]) / sum(counts["train"])}
 
 
 def as_settings(
@@ -196,17 +217,21 @@ def from_arrays(
     y_test: Any = None,
     *,
     names: Sequence[str] = ("x_train", "y_train", "x_test", "y_test"),
+    task: str = "auto",
+    missing: bool = False,
 ) -> Raw:
     """Check arrays and make them a `Raw`.
 
     Args:
         name: as in `Spec`.
         source: as in `Spec`.
-        x: training examples ``(N, …)``, channels first.
-        y: training labels, as `read_labels` takes them.
+        x: training examples ``(N, …)``, channels first, or a table ``(N, F)`` of numbers of any type.
+        y: their labels or numbers, as `read_targets` takes them.
         x_test: test examples, or None.
-        y_test: test labels, or None.
+        y_test: their labels or numbers, or None.
         names: of the four arrays, for messages.
+        task: as in `DataSettings`.
+        missing: NaN in a table stands for a missing value.
 
     Returns:
         The data set.
@@ -214,36 +239,52 @@ def from_arrays(
     Raises:
         InputError: an array that is not valid, or a test part of another shape or type.
     """
-    x = verification.examples(x, names[0])
-    labels = read_labels(y, names[1])
-    check_rows(labels.y, len(x), names[1])
-    arrays = {"x_train": x, "y_train": labels.y}
+    x = verification.examples(x, names[0], missing)
+    targets = read_targets(y, names[1], task)
+    check_rows(targets.y, len(x), names[1])
     if x_test is not None:
-        x_test = verification.examples(x_test, names[2])
+        x_test = verification.examples(x_test, names[2], missing)
+        if x.dim() == x_test.dim() == 2 and x.is_floating_point() and x_test.is_floating_point():
+            wider = torch.promote_types(x.dtype, x_test.dtype)
+            x, x_test = x.to(wider), x_test.to(wider)
         if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
             raise InputError(
                 f"{names[2]} has {x_test.dtype} examples of {tuple(x_test.shape[1:])} but {names[0]} has {x.dtype} "
                 f"of {tuple(x.shape[1:])}: expected the same"
             )
-        y_test = read_labels(y_test, names[3], labels.classes).y
+        y_test = read_more_targets(y_test, names[3], targets)
         check_rows(y_test, len(x_test), names[3])
-        arrays |= {"x_test": x_test, "y_test": y_test}
-    test = None if x_test is None else ArrayRows(x_test)
+    arrays = {"x_train": x, "y_train": targets.y, "x_test": x_test, "y_test": y_test}
+    missing = missing and any(part is not None and bool(part.isnan().any()) for part in (x, x_test))
+    features, note = _bytes_of_a_table(x, names[0])
     return Raw(
         name,
         source,
-        verification.sha256(arrays),
-        ArrayRows(x),
-        labels.y,
-        test,
+        verification.sha256({key: array for key, array in arrays.items() if array is not None}),
+        ArrayRows(x, features),
+        targets.y,
+        None if x_test is None else ArrayRows(x_test, features),
         y_test,
-        labels.class_names,
-        notes=labels.notes,
+        targets.class_names,
+        notes=(*targets.notes, *note),
+        missing=missing,
     )
+
+
+def _bytes_of_a_table(x: Tensor, name: str) -> tuple[bool, tuple[str, ...]]:
+    """Tell features from pixels where a table holds bytes: pixels reach the upper half of 0..255."""
+    if x.dim() != 2 or x.dtype != torch.uint8:
+        return False, ()
+    largest = int(x.max())
+    if largest < 128:
+        return True, (f"{name} holds bytes up to {largest}, read as features: as pixels they would reach 255",)
+    return False, (f"{name} holds bytes up to {largest}, read as pixels: give integers or floats for features",)
 
 
 def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
     """Split, and attach normalisation and augmentation; the test part is only normalised.
+
+    Missing values of a table are replaced by the mean of the training part, numbers to predict put on its scale.
 
     Args:
         raw: the data set as read.
@@ -257,46 +298,68 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
         InputError: a split or augmentation that is not possible.
     """
     train, val = _split(raw, settings, seed)
-    rows = raw.x.take(train)
+    x, x_test, table = raw.x, raw.x_test, raw.table
+    if raw.missing:
+        fill = means(x.take(train))
+        x, x_test = Filled(x, fill), None if x_test is None else Filled(x_test, fill)
+        table = {**(table or {}), "fill": fill.tolist()}
+    rows = x.take(train)
     normalise = NORMALISE[settings.normalize](rows)
     augment = Augment(settings.shift, settings.crop, settings.flip, normalise.black)
     augment.check(raw.x.shape)
+    y, y_test, target = raw.y, raw.y_test, None
+    if raw.numbers:
+        target = scale(raw.y[train])
+        y, y_test = (None if part is None else _scaled(part, target) for part in (y, y_test))
     data = Data(
         Spec(
             raw.name,
             raw.x.shape,
             raw.classes,
             raw.class_names,
-            task="classification",
-            metric="accuracy",
+            task="regression" if raw.numbers else "classification",
+            metric="r2" if raw.numbers else "accuracy",
             maximize=True,
             sha256=raw.sha256,
             source=raw.source,
+            targets=raw.numbers,
         ),
-        train=StreamSource(rows, raw.y[train], normalise, augment),
-        val=StreamSource(raw.x.take(val), raw.y[val], normalise),
-        test=_test(raw, normalise),
-        notes=raw.notes,
+        train=StreamSource(rows, y[train], normalise, augment),
+        val=StreamSource(x.take(val), y[val], normalise),
+        test=None if x_test is None else StreamSource(x_test, y_test, normalise),
+        notes=(*raw.notes, *_notes(raw, settings, normalise)),
+        target=target,
+        table=table,
     )
     return reconstruction(data) if settings.task == "reconstruction" else data
 
 
-def _test(raw: Raw, normalise: Normalise) -> StreamSource | None:
-    """Source of the test part, if there is one."""
-    return None if raw.x_test is None else StreamSource(raw.x_test, raw.y_test, normalise)
+def _scaled(y: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
+    """Numbers to predict on the scale on which they are learnt, in torch's default floating type."""
+    offset, deviation = target
+    return ((y - offset) / deviation).to(torch.get_default_dtype())
+
+
+def _notes(raw: Raw, settings: DataSettings, normalise: Normalise) -> tuple[str, ...]:
+    """Lines about the normalisation that nobody asked for."""
+    if settings.normalize != "auto" or normalise.name != "standard":
+        return ()
+    how = "at mean 0, deviation 1 of the training part (--normalize none: as they are)"
+    return (f"features: {raw.x.numel} column(s) {how}",)
 
 
 def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]:
-    """Rows of the training and of the validation part."""
+    """Rows of the training and of the validation part: an equal share of each class, or any of the rows."""
     seed = seed if settings.split_seed is None else settings.split_seed
+    y = torch.zeros(len(raw.y), dtype=torch.int64) if raw.numbers else raw.y
     if raw.held_out is not None:
         val = raw.held_out
-        train = torch.arange(len(raw.y))[~torch.isin(torch.arange(len(raw.y)), val)]
+        train = torch.arange(len(y))[~torch.isin(torch.arange(len(y)), val)]
     elif raw.groups is None:
         y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
         train, val = split(y, settings.val_fraction, seed, names)
     else:
         train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)
     if settings.subset is not None:
-        train = train[subset(raw.y[train], settings.subset, seed)]
+        train = train[subset(y[train], settings.subset, seed)]
     return train, val

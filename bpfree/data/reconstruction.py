@@ -43,8 +43,9 @@ class ReconstructionSource(Source):
 
 def reconstruction(data: Data) -> Data:
     """Change the task of ``data`` to reconstruction by mean squared error per number, to be minimised."""
-    spec = replace(data.spec, classes=0, class_names=None, task="reconstruction", metric="mse", maximize=False)
-    test = None if data.test is None else ReconstructionSource(data.test)
-    return replace(
-        data, spec=spec, train=ReconstructionSource(data.train), val=ReconstructionSource(data.val), test=test
+    spec = replace(
+        data.spec, classes=0, class_names=None, task="reconstruction", metric="mse", maximize=False, targets=0
     )
+    test = None if data.test is None else ReconstructionSource(data.test)
+    train, val = ReconstructionSource(data.train), ReconstructionSource(data.val)
+    return replace(data, spec=spec, train=train, val=val, test=test, target=None)

@@ -15,7 +15,7 @@ class Rows(ABC):
     Attributes:
         shape: of one example, channels first.
         dtype: ``torch.uint8`` for pixels 0..255 or for counts, or a floating type for values taken as they are.
-        counts: True for bytes that are counts, taken as they are, False for pixels.
+        counts: True for bytes that are counts or features, taken as they are, False for pixels.
         workers: number of threads that may gather at the same time; 0: only the thread that asks.
         fixed: True if a row is the same each time it is gathered.
     """
@@ -69,7 +69,7 @@ class ArrayRows(Rows):
 
     Args:
         x: ``(N, …)``.
-        counts: True for bytes that are counts.
+        counts: True for bytes that are no pixels.
     """
 
     def __init__(self, x: Tensor, counts: bool = False) -> None:
@@ -101,27 +101,66 @@ class _Selected(Rows):
         return self.rows.draw(self.index[index], seed)
 
 
+class Filled(Rows):
+    """Rows whose missing values are replaced.
+
+    Args:
+        rows: features ``(F,)``, with NaN where a value is missing.
+        fill: ``(F,)`` float64, the value of each column that stands for a missing one.
+    """
+
+    def __init__(self, rows: Rows, fill: Tensor) -> None:
+        self.rows, self.fill = rows, fill
+        self.shape, self.dtype, self.counts = rows.shape, rows.dtype, rows.counts
+        self.workers, self.fixed = rows.workers, rows.fixed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def gather(self, index: Tensor) -> Tensor:
+        x = self.rows.gather(index)
+        return torch.where(x.isnan(), self.fill.to(x.dtype), x)
+
+
 @dataclass(frozen=True)
 class Normalise:
-    """Normalisation ``(raw - offset) / scale`` in torch's default floating type.
+    """Normalisation ``(raw - offset) / scale``, in double precision where the raw values have it.
 
     Attributes:
         offset: ``(C, 1, …)`` or one number.
         scale: of the same shape.
+        name: of the normalisation, a key of `NORMALISE`.
     """
 
     offset: Tensor
     scale: Tensor
+    name: str = "unit"
 
     def __call__(self, raw: Tensor) -> Tensor:
-        """Normalise ``(B, *shape)``; may reuse the memory of ``raw``."""
-        x = raw.to(torch.get_default_dtype())
-        return x.sub_(self.offset.to(x.dtype)).div_(self.scale.to(x.dtype))
+        """Normalise ``(B, *shape)`` to torch's default floating type; may reuse the memory of ``raw``."""
+        default = torch.get_default_dtype()
+        x = raw if raw.dtype == torch.float64 else raw.to(default)  # 1e9 + 1 is 1e9 in single precision
+        return x.sub_(self.offset.to(x.dtype)).div_(self.scale.to(x.dtype)).to(default)
 
     @property
     def black(self) -> Tensor:
         """Normalised value of a raw 0, ``(C, 1)`` or ``(1, 1)``."""
-        return self(torch.zeros_like(self.offset)).reshape(-1, 1)
+        return self(torch.zeros(self.offset.shape)).reshape(-1, 1)
+
+
+def automatic(rows: Rows) -> Normalise:
+    """Normalise a table of features as `standard`, and everything else as `unit`."""
+    return standard(rows) if is_table(rows) else unit(rows)
+
+
+def is_table(rows: Rows) -> bool:
+    """True for rows of features ``(F,)`` that are no pixels."""
+    return len(rows.shape) == 1 and (rows.dtype != torch.uint8 or rows.counts)
+
+
+def none(rows: Rows) -> Normalise:
+    """Leave all values as they are, bytes as 0..255."""
+    return Normalise(torch.zeros(1), torch.ones(1), "none")
 
 
 def unit(rows: Rows) -> Normalise:
@@ -134,7 +173,7 @@ def standard(rows: Rows) -> Normalise:
     mean, std = statistics(rows)
     std = torch.where(std > 1e-12 * mean.abs(), std, 1.0)  # the deviation of equal numbers is below, by rounding
     shape = (-1, *[1] * (len(rows.shape) - 1))
-    return Normalise((mean * rows.full_scale).view(shape), (std * rows.full_scale).view(shape))
+    return Normalise((mean * rows.full_scale).view(shape), (std * rows.full_scale).view(shape), "standard")
 
 
 def positive(rows: Rows) -> Normalise:
@@ -142,10 +181,26 @@ def positive(rows: Rows) -> Normalise:
     normalise = standard(rows)
     parts = (rows.gather(torch.arange(part.start, part.stop)) for part in rows.chunks(1 << 22))
     low = min(((raw.double() - normalise.offset) / normalise.scale).min().item() for raw in parts)
-    return Normalise(normalise.offset + low * normalise.scale, normalise.scale)
+    return Normalise(normalise.offset + low * normalise.scale, normalise.scale, "positive")
 
 
-NORMALISE = {"unit": unit, "standard": standard, "positive": positive, "counts": unit}
+NORMALISE = {
+    "auto": automatic,
+    "unit": unit,
+    "standard": standard,
+    "positive": positive,
+    "none": none,
+    "counts": unit,
+}
+
+
+def means(rows: Rows) -> Tensor:
+    """Mean of the values of each column that are not missing, ``(F,)`` float64; 0 where all are."""
+    total, count = torch.zeros(rows.numel, dtype=torch.float64), torch.zeros(rows.numel, dtype=torch.int64)
+    for part in rows.chunks(1 << 22):
+        x = rows.gather(torch.arange(part.start, part.stop)).double()
+        total, count = total + x.nansum(0), count + (~x.isnan()).sum(0)
+    return total / count.clamp(min=1)
 
 
 def statistics(rows: Rows) -> tuple[Tensor, Tensor]:

@@ -20,22 +20,26 @@ DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, MemoryError),
     *(TypeError, OverflowError, tokenize.TokenError),
 )
+_WHOLE = 2**53  # up to this, a float64 holds every whole number
 
 
-def examples(x: Any, name: str) -> Tensor:
+def examples(x: Any, name: str, missing: bool = False) -> Tensor:
     """Check examples and convert them to a host tensor.
 
     Args:
-        x: array ``(N, …)`` of bytes or floats.
+        x: array ``(N, …)`` of bytes or floats, or a table ``(N, F)`` of numbers of any type.
         name: for messages.
+        missing: NaN stands for a missing value and is allowed.
 
     Returns:
-        ``(N, …)``.
+        ``(N, …)`` bytes or floats; the other integers and the booleans of a table as floats.
 
     Raises:
         InputError: another type, fewer than two axes, no rows, NaN or infinity.
     """
     tensor = _tensor(x, name)
+    if tensor.dim() == 2 and tensor.dtype != torch.uint8 and not (tensor.is_floating_point() or tensor.is_complex()):
+        tensor = _as_floats(tensor, name)
     if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
         raise InputError(f"{name} is {_dtype(tensor)}: expected uint8 pixels (0..255) or floats")
     if tensor.dim() < 2 or 0 in tensor.shape:
@@ -43,7 +47,7 @@ def examples(x: Any, name: str) -> Tensor:
             f"{name} has shape {tuple(tensor.shape)}: expected (rows, ...) with at least one row and value"
         )
     if tensor.is_floating_point():
-        row = _not_finite(tensor)
+        row = _not_finite(tensor.nan_to_num(0.0, torch.inf, -torch.inf) if missing else tensor)
         if row is not None:
             raise InputError(f"{name} row {row} holds NaN or infinity: all values must be finite")
     return tensor
@@ -130,6 +134,8 @@ def _tensor(value: Any, name: str) -> Tensor:
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         return value.float() if value.dtype == torch.bfloat16 else value  # a type that numpy does not have
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} is masked: fill its masked values, or leave these rows out")
     try:
         array = np.asarray(value)
     except ValueError:
@@ -138,6 +144,16 @@ def _tensor(value: Any, name: str) -> Tensor:
         raise InputError(f"{name} is an array of {array.dtype}: expected numbers of at most 64 bits")
     array = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
     return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _as_floats(x: Tensor, name: str) -> Tensor:
+    """Integers or booleans as floats that hold them exactly."""
+    if x.dtype.itemsize <= 2:
+        return x.float()
+    floats = x.double()
+    if floats.abs().max() > _WHOLE:
+        raise InputError(f"{name} holds whole numbers beyond 2^53, such as identifiers: leave this column out")
+    return floats
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -66,6 +66,7 @@ class PhysicalForwardForward(Trainer):
     hidden_only = True
     batch_separable = False  # one instrument, and a label amplitude that follows the process's part of the batch
     amplitude: Tensor
+    min_steps = 0  # a step is a measurement
     prefer = {"lr": 2e-3, "epochs": 200, "batch_size": 1000, "normalize": "positive", "keep": "last"}
     because = {
         ("lr", "batch_size", "epochs"): "the vowels are one batch an epoch, so 200 epochs are 200 measurements",

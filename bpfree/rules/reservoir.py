@@ -45,6 +45,7 @@ class Reservoir(Trainer):
     image_net = "optics"
     hidden_only = True
     readout: Tensor
+    min_steps = 0  # solved, not stepped
     prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
     because = {
         ("epochs",): "the readout is solved in closed form when one pass ends",

@@ -64,6 +64,8 @@ def normalised(x: Tensor, shape: tuple[int, ...], training: Mapping[str, Any] | 
     # A byte stands for a brightness of 0..1, unless it counts something.
     if bytes_now != bytes_then and not (bytes_then and training.get("counts")):
         x = x.double() * 255 if bytes_then else x.double() / 255
+    if not bytes_then:
+        x = x.to(getattr(torch, training["dtype"]))  # rounded as the training values were
     constants = (torch.tensor(training[name], dtype=torch.float64) for name in ("offset", "scale"))
     return Normalise(*constants)(x.clone())
 

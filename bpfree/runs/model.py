@@ -19,7 +19,9 @@ from bpfree.data.graphs.raw import GraphSettings
 from bpfree.data.graphs.source import GraphSource
 from bpfree.data.images.sets import FileRows
 from bpfree.data.reader import Raw
-from bpfree.data.rows import ArrayRows, Rows
+from bpfree.data.rows import ArrayRows, Filled, Rows
+from bpfree.data.tables.files import read_table
+from bpfree.data.tables.layout import further_rows
 from bpfree.errors import InputError, unknown
 from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
@@ -36,6 +38,7 @@ from bpfree.training.run_folder import MODEL, RECORD
 from bpfree.training.trainer import Batch, Trainer
 
 Transform = Callable[[Tensor], Tensor]
+TABLES = (".csv", ".parquet")
 OVERRIDES = ("readout", "device", "precision", "eval_batch_size")  # settings of prediction, not of training
 
 
@@ -53,15 +56,16 @@ class Model:
         self.trainer, self.record, self.config, self.device = trainer, record, config, device
 
     def predict(self, x: Any, transform: Transform | None = None) -> Tensor:
-        """Class scores ``(N, C)`` on the CPU, or the outputs of another task.
+        """Class scores ``(N, C)`` on the CPU, numbers ``(N, T)`` in their units, or the outputs of another task.
 
         Args:
             x: of a net that was trained on a graph: a part of a graph, such as ``bpfree.data.load("cora").test``. Else
                 raw examples ``(N, …)`` as an array, tensor or nested list, in the shape of the training data; gray
                 images may come without their channel axis and colour images with it last. Or a picture of Pillow's, a
-                list of them, or the path of a picture, a folder of pictures, or a ``.npy`` or ``.npz`` file. Bytes
-                count as 0..255, floats as in training: 0..1 when the training data were bytes. Normalised here as in
-                training.
+                list of them, or the path of a picture, a folder of pictures, or a ``.npy`` or ``.npz`` file. Of a net
+                that was trained on a table with named columns also a pandas DataFrame with these columns, or the path
+                of a ``.csv`` or ``.parquet`` file. Bytes count as 0..255, floats as in training: 0..1 when the training
+                data were bytes. Normalised here as in training.
             transform: from a batch of the examples as they were given to values as in training, where those were
                 scaled before bpfree saw them: ``lambda x: x / 127.5 - 1`` if bytes became -1..1.
 
@@ -91,7 +95,8 @@ class Model:
         if low <= high and (note := far_outside(low, high, spec.shape, training)):
             tell(note)
         if target := training.get("target"):  # numbers that were scaled for the training
-            return outputs * torch.tensor(target["scale"]) + torch.tensor(target["offset"])
+            scale, offset = (torch.tensor(target[name], dtype=torch.float64) for name in ("scale", "offset"))
+            return outputs.double() * scale + offset
         return outputs
 
     def classes(self, x: Any, transform: Transform | None = None) -> list[str]:
@@ -115,7 +120,7 @@ class Model:
         residuals = self.predict(rows, transform) - self.targets(rows, transform=transform)
         return residuals.square().flatten(1).mean(1, dtype=torch.float64).tolist()
 
-    def predictions(self, x: Any, transform: Transform | None = None) -> list[str] | list[float]:
+    def predictions(self, x: Any, transform: Transform | None = None) -> list[Any]:
         """One value for every row: the class, the error of a reconstruction, or the number or numbers of a regression.
 
         Args:
@@ -123,7 +128,8 @@ class Model:
             transform: as for `predict`.
         """
         if self.trainer.spec.task == "regression":
-            return self.predict(x, transform).squeeze(1).tolist()
+            numbers = self.predict(x, transform)
+            return (numbers[:, 0] if numbers.shape[1] == 1 else numbers).tolist()
         return (self.errors if self.trainer.spec.task == "reconstruction" else self.classes)(x, transform)
 
     def targets(self, x: Any, y: Any = None, transform: Transform | None = None) -> Tensor:
@@ -157,7 +163,14 @@ class Model:
             return self.read(Path(x))[0]
         if images := images_in(x):
             return rows_of_images(images, self.trainer.spec.shape, self._picture_settings())
-        return x if isinstance(x, Rows) else ArrayRows(verification.examples(x, "x"))
+        table = (self.record["data"]["input"] or {}).get("table")
+        if isinstance(x, Rows):
+            return Filled(x, torch.tensor(table["fill"])) if table and "fill" in table else x
+        if table:
+            x, notes = further_rows(x, table)
+            for note in notes:
+                tell(note)
+        return ArrayRows(verification.examples(x, "x"))
 
     def _normalised(self, x: Tensor) -> Tensor:
         return normalised(x, self.trainer.spec.shape, self.record["data"]["input"])
@@ -175,6 +188,8 @@ class Model:
         Raises:
             InputError: a file that cannot be read, or a setting that is not about pictures.
         """
+        if path.suffix in TABLES and path.is_file():
+            return self._rows(read_table(path)), None
         return read_examples(path, self.trainer.spec.shape, {**self._picture_settings(), **(settings or {})})
 
     def _picture_settings(self) -> dict[str, Any]:
@@ -280,6 +295,9 @@ def evaluate(
     now = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(now)
     _refuse_other_split(model, raw.sha256, now, reader.resolve_settings(then, seed))
+    layout = ((model.record["data"]["input"] or {}).get("table") or {}).get("columns")
+    if layout is not None and (raw.table or {}).get("columns") != layout:
+        raise InputError(f"the columns of {name} are not those of the training: read the file, and give it to predict")
     if raw.x_test is None or raw.y_test is None:
         raise InputError(f"{name} has no test part to evaluate the model on")
     for note in raw.notes:

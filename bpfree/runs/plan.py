@@ -27,6 +27,7 @@ from bpfree.runs.probe import Probe
 from bpfree.training.callbacks import Callback
 from bpfree.training.data import Data
 from bpfree.training.device import pick_device
+from bpfree.training.enough_steps import with_enough_steps
 from bpfree.training.loop_settings import LoopSettings
 from bpfree.training.run_folder import CONFIG
 from bpfree.training.trainer import Trainer
@@ -58,6 +59,7 @@ class Plan:
         net: a name, or blocks in memory.
         rule_settings, net_settings, data_settings: instances of their ``Settings``.
         loop_settings: `RunSettings`.
+        open: nobody has said how many epochs.
     """
 
     cls: type[Trainer]
@@ -68,6 +70,7 @@ class Plan:
     net_settings: Any
     data_settings: Any
     loop_settings: RunSettings
+    open: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -107,6 +110,13 @@ class Plan:
         seed = self.loop_settings.seed
         load = data_room.load if isinstance(self.data, str) else data_room.as_data
         return load(self.data, self.data_settings, seed)
+
+    def settled(self, data: Data) -> "tuple[Plan, Data]":
+        """The plan with the number of epochs that ``data`` call for, where it is open, and the data with a note."""
+        if not self.open:
+            return self, data
+        settings, data = with_enough_steps(self.rule_settings, data, self.cls.min_steps)
+        return dataclasses.replace(self, rule_settings=settings, open=False), data
 
     def build(self) -> Trainer:
         """A new trainer; its net is built when the data's shapes are known."""
@@ -194,7 +204,7 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # the same from anywhere
         source = dataclasses.replace(source, data_dir=os.path.abspath(locations.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
-    return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop)
+    return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open="epochs" not in values)
 
 
 def _refuse_without_effect(settings: OwnSettings, defaults: OwnSettings) -> None:

@@ -192,7 +192,8 @@ class _Run:
         """Train, test and write; returns the record."""
         with contextlib.closing(self.meter):
             self.meter.enter("setup")
-            data = self.plan.load_data()
+            self.plan, data = self.plan.settled(self.plan.load_data())
+            self.recorder.plan = self.plan
             if self.previous and self.previous["data"]["sha256"] != (data.spec.sha256 or None):
                 raise InputError(f"the data {data.spec.name} is not what {self.path} was started with: give the same")
             settings, callbacks = self.plan.loop_settings, [*self.plan.callbacks(), *self.callbacks]

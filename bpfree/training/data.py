@@ -1,7 +1,7 @@
 """Data as the training loop sees them: a `Data` with its `Spec` and one `Source` for each split."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +59,9 @@ class Data:
         train, val: parts to train on and to select by.
         test: part that nothing that selects a model may read; or None.
         notes: lines about what was converted, cut, left out or assumed on the way (`bpfree.config.notes`).
+        target: offset and scale ``(T,)`` in float64 of the numbers that the task ``regression`` predicts: they are
+            learnt as (number - offset) / scale; or None.
+        table: what is needed to read further rows of the same table (`bpfree.data.tables.layout`); or None.
     """
 
     spec: Spec
@@ -66,6 +69,8 @@ class Data:
     val: "Source"
     test: "Source | None" = None
     notes: tuple[str, ...] = ()
+    target: tuple[Tensor, Tensor] | None = None
+    table: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for split, source in (("training", self.train), ("validation", self.val)):

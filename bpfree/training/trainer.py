@@ -19,6 +19,7 @@ from bpfree.errors import InputError
 from bpfree.training import contract
 from bpfree.training.batch import Batch, Local, Phase
 from bpfree.training.blocks import as_blocks, probed, remarks
+from bpfree.training.enough_steps import MIN_STEPS, with_enough_steps
 from bpfree.training.evaluation import evaluating
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.random_streams import Streams, derive, global_scope
@@ -77,6 +78,7 @@ class Trainer(nn.Module, ABC):
     replicated: ClassVar[bool] = False  # the rule can train replicas: every loss is a sum over them
     controls: ClassVar[tuple[str, ...]] = ()  # "key=value,…": with these settings the rule is a control of its own arms
     samples: ClassVar[bool] = False  # on a graph, the rule draws ``fan_out`` neighbours
+    min_steps: ClassVar[int] = MIN_STEPS  # of a phase on a table, where nobody says how many epochs
     overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
 
     spec: "Spec"
@@ -98,10 +100,11 @@ class Trainer(nn.Module, ABC):
         from bpfree import nets  # lazily: nets stand above training
 
         build, NetSettings = nets.net(net or self.net or "mlp") if blocks is None else (None, None)
+        self._open = settings is None and "epochs" not in values  # nobody has said how many epochs
         if settings is None:
             classes = [self.Settings] if NetSettings is None else [self.Settings, NetSettings]
             settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]
-        self.settings = settings
+        self.settings = self._given = settings
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None  # type: ignore[assignment]
         self._joined: list[str] = []  # notes about the user's blocks
@@ -352,4 +355,6 @@ class Trainer(nn.Module, ABC):
         classes = [LoopSettings] if isinstance(data, Data) else [LoopSettings, OwnSettings]
         settings, *source = resolve(classes, options, self.prefer)
         data = as_data(data if y is None else (data, y), *source, seed=settings.seed)
+        if self._open:
+            self.settings, data = with_enough_steps(self._given, data, self.min_steps)
         return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()

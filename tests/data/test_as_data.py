@@ -188,7 +188,6 @@ BAD = {
     "examples of two types": (Pairs([*X[:5], X[0].double(), *X[6:]]), "dataset row 5 is"),
     "examples of text": (Pairs(["a"] * 60), "x of dataset row 0 is a str"),
     "one label of text": (Pairs(X, ["a"] * 60), "one class only, a"),
-    "float labels in a dataset": (Pairs(X, Y + 0.5), "expected class numbers or names"),
     "loader without length": ((DataLoader(Stream()), DataLoader(Stream())), "has no length"),
     "empty loader": ((loaders(1)[0], DataLoader(TensorDataset(X[:0], Y[:0]))), "the validation loader is empty"),
     "loaders of two shapes": ((loaders(1)[0], DataLoader(TensorDataset(X[:, 0], Y))), "the validation loader gives"),

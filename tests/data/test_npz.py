@@ -66,7 +66,8 @@ def test_a_relative_file_is_looked_up_in_data_dir(tmp_path):
 
 def test_big_endian_arrays_are_read(tmp_path):
     x = RNG.random((40, 7))
-    data = load(save(tmp_path / "a.npz", x_train=x.astype(">f8"), x_test=x[:8].astype(">f8")))
+    name = save(tmp_path / "a.npz", x_train=x.astype(">f8"), x_test=x[:8].astype(">f8"))
+    data = load(name, {"normalize": "none"})
     assert torch.equal(all_of(data.test), torch.from_numpy(x[:8]).float())
 
 
@@ -82,7 +83,6 @@ BAD = {
     "nothing expected": ({"x_train": None, "y_train": None, "x_test": None, "y_test": None, "z": X}, "it holds z"),
     "row mismatch": ({"y_train": Y[:-1]}, "has 39 rows but there are 40 examples"),
     "labels for two": ({"y_train": np.eye(4)[Y].astype(int) + 1}, "expected one label a row, or one-hot rows"),
-    "float labels": ({"y_train": Y + 0.5}, "expected class numbers or names"),
     "labels from 1": ({"y_train": Y + 1}, "holds label 0, which no training row has: expected 1, 2, 3, 4"),
     "unknown test label": ({"y_test": Y[:8] + 4}, "which no training row has: expected 0, 1, 2, 3"),
     "one class": ({"y_train": Y * 0}, "one class only"),

@@ -155,7 +155,7 @@ def test_a_wrong_name_is_answered_with_the_right_one(name, message):
     [
         ({"val_fraction": 0}, "val_fraction = 0 is not valid: expected > 0, < 1"),
         ({"val_fraction": 2}, "val_fraction = 2 is not valid"),
-        ({"normalize": "unti"}, "expected unit | standard"),
+        ({"normalize": "unti"}, "expected auto | unit | standard"),
         ({"shfit": 2}, "did you mean shift"),
         ({"shift": 28}, "shift = 28 is not valid: expected less than 28"),
         ({"subset": 50_001}, "subset = 50001 is not valid"),

@@ -1,0 +1,69 @@
+"""Epochs of small tables: as many as make enough steps, unless somebody says how many."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import bpfree
+from bpfree.data import as_data
+from bpfree.rules.mono_forward import MonoForward
+from bpfree.training.enough_steps import with_enough_steps
+from bpfree.training.trainer import RuleSettings
+
+X, Y = np.random.default_rng(0).standard_normal((60, 3)), np.arange(60) % 2
+SMALL = {"hidden": (4,), "batch_size": 20}
+
+
+class Few(MonoForward):
+    """Mono-Forward that wants 31 steps: of 50 rows in batches of 20 these are 11 epochs."""
+
+    min_steps = 31
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "epochs"), [(60, 20, 667), (60, 128, 2000), (12_000, 128, 26), (60_000, 20, 8)]
+)
+def test_a_table_gets_two_thousand_steps(rows: int, batch: int, epochs: int):
+    """Of the rows 5/6 train: 2000 / ceil(rows · 5/6 / batch), rounded up, but never below the default of 8."""
+    data = as_data((torch.rand(rows, 1), torch.arange(rows) % 2))
+    settings, told = with_enough_steps(RuleSettings(batch_size=batch), data, 2000)
+    assert settings.epochs == epochs
+    assert len(told.notes) - len(data.notes) == (epochs > 8)
+
+
+def test_pictures_keep_the_default():
+    data = as_data((torch.rand(60, 1, 4, 4), torch.arange(60) % 2))
+    assert with_enough_steps(RuleSettings(), data, 2000)[0].epochs == 8
+
+
+def test_fit_and_train_make_the_same_number(tmp_path):
+    trainer = Few(**SMALL)
+    record = bpfree.train(Few, (X, Y), out=tmp_path / "run", meter="none", threads=1, **SMALL)
+    assert len(trainer.fit((X, Y), threads=1)) == record["result"]["epochs"] == record["config"]["epochs"] == 11
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["epochs"] == 11
+    assert "11 epochs, not 8, make 31 steps on 50 rows" in record["extensions"]["notes"]["data"][-1]
+
+
+def test_what_the_user_says_counts(tmp_path):
+    record = bpfree.train(Few, (X, Y), out=tmp_path / "run", meter="none", threads=1, epochs=2, **SMALL)
+    assert len(Few(epochs=2, **SMALL).fit((X, Y), threads=1)) == record["result"]["epochs"] == 2
+
+
+def test_a_second_fit_begins_from_the_default_again():
+    trainer = Few(**SMALL)
+    trainer.fit((X, Y), threads=1)
+    many = np.repeat(X, 40, 0), np.repeat(Y, 40)
+    assert len(trainer.fit(many, threads=1)) == 8
+
+
+def test_a_stopped_run_goes_on_to_the_same_number(tmp_path):
+    out = tmp_path / "run"
+
+    class Stop:
+        def on_epoch(self, loop):
+            if len(loop.history) == 3:
+                loop.stop("enough for now")
+
+    bpfree.train(Few, (X, Y), out=out, meter="none", threads=1, callbacks=[Stop()], **SMALL)
+    assert bpfree.train(Few, (X, Y), resume=out, meter="none")["result"]["epochs"] == 11
