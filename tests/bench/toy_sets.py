@@ -1,8 +1,9 @@
 """Toy sets: does every rule learn scikit-learn's small tables with its default settings?
 
 iris, wine, digits, breast cancer (accuracy) and diabetes (R2); 5 folds, 3 repeats: n = 15 runs of each rule on each
-set, one thread each. A rule trains on the fold's training part (a sixth of it validates) as ``fit`` does, with no setting
-changed. The reference trains on the same rows: logistic regression, or ridge regression, on standardised inputs.
+set, one thread each. A rule trains on the fold's training part (a sixth of it validates) as ``fit`` does, with no
+setting changed. The reference trains on the same rows: logistic regression, or ridge regression, on standardised
+inputs.
 
 Rules whose task or input does not fit are listed with the reason that they give when they are built for the set.
 
