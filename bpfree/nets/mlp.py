@@ -5,9 +5,10 @@ last block is a linear classifier or, for the task reconstruction, a linear map 
 """
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import PositiveInt
 from torch import nn
@@ -22,6 +23,7 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "leaky_relu": 
 
 @settings
 class Settings:
+    on_few_rows: ClassVar[Mapping[str, Any]] = {"hidden": (128, 128)}  # see `bpfree.training.small_tables`
     hidden: tuple[PositiveInt, ...] = setting((1000, 1000), "widths of the hidden layers, all positive")
     activation: Literal["relu", "tanh", "gelu", "leaky_relu", "elu"] = setting(
         "relu", "activation of the hidden layers"

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from bpfree.runs.probe import Probe
 from bpfree.training.callbacks import Callback
 from bpfree.training.data import Data
 from bpfree.training.device import pick_device
-from bpfree.training.enough_steps import with_enough_steps
 from bpfree.training.loop_settings import LoopSettings
 from bpfree.training.run_folder import CONFIG
+from bpfree.training.small_tables import fitted, undecided
 from bpfree.training.trainer import Trainer
 
 NAMES = ("algo", "data", "net")
@@ -59,7 +59,7 @@ class Plan:
         net: a name, or blocks in memory.
         rule_settings, net_settings, data_settings: instances of their ``Settings``.
         loop_settings: `RunSettings`.
-        open: nobody has said how many epochs.
+        open: names of settings that the data decide on.
     """
 
     cls: type[Trainer]
@@ -70,7 +70,7 @@ class Plan:
     net_settings: Any
     data_settings: Any
     loop_settings: RunSettings
-    open: bool = False
+    open: Set[str] = frozenset()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -112,11 +112,11 @@ class Plan:
         return load(self.data, self.data_settings, seed)
 
     def settled(self, data: Data) -> "tuple[Plan, Data]":
-        """The plan with the number of epochs that ``data`` call for, where it is open, and the data with a note."""
+        """The plan with the settings that ``data`` call for, where they are open, and the data with notes."""
         if not self.open:
             return self, data
-        settings, data = with_enough_steps(self.rule_settings, data, self.cls.min_steps)
-        return dataclasses.replace(self, rule_settings=settings, open=False), data
+        rule, net, data = fitted(self.rule_settings, self.net_settings, data, self.cls.min_steps, self.open)
+        return dataclasses.replace(self, rule_settings=rule, net_settings=net, open=frozenset()), data
 
     def build(self) -> Trainer:
         """A new trainer; its net is built when the data's shapes are known."""
@@ -204,7 +204,8 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # the same from anywhere
         source = dataclasses.replace(source, data_dir=os.path.abspath(locations.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
-    return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open="epochs" not in values)
+    open_ = undecided(shape, values.keys(), cls.prefer.keys())
+    return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open_)
 
 
 def _refuse_without_effect(settings: OwnSettings, defaults: OwnSettings) -> None:

@@ -19,10 +19,10 @@ from bpfree.errors import InputError
 from bpfree.training import contract
 from bpfree.training.batch import Batch, Local, Phase
 from bpfree.training.blocks import as_blocks, probed, remarks
-from bpfree.training.enough_steps import MIN_STEPS, with_enough_steps
 from bpfree.training.evaluation import evaluating
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.random_streams import Streams, derive, global_scope
+from bpfree.training.small_tables import MIN_STEPS, fitted, undecided
 from bpfree.training.transforms import AnnealedNoise, Centralise, ClipNorm, Transform
 
 if TYPE_CHECKING:
@@ -100,11 +100,13 @@ class Trainer(nn.Module, ABC):
         from bpfree import nets  # lazily: nets stand above training
 
         build, NetSettings = nets.net(net or self.net or "mlp") if blocks is None else (None, None)
-        self._open = settings is None and "epochs" not in values  # nobody has said how many epochs
         if settings is None:
             classes = [self.Settings] if NetSettings is None else [self.Settings, NetSettings]
             settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]
-        self.settings = self._given = settings
+            self._open = undecided(net_settings, values.keys(), self.prefer.keys())
+        else:
+            self._open = frozenset()
+        self.settings, self._defaults = settings, (settings, net_settings)
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None  # type: ignore[assignment]
         self._joined: list[str] = []  # notes about the user's blocks
@@ -356,5 +358,7 @@ class Trainer(nn.Module, ABC):
         settings, *source = resolve(classes, options, self.prefer)
         data = as_data(data if y is None else (data, y), *source, seed=settings.seed)
         if self._open:
-            self.settings, data = with_enough_steps(self._given, data, self.min_steps)
+            self.settings, net_settings, data = fitted(*self._defaults, data, self.min_steps, self._open)
+            if self._build_net is not None:
+                self._build_net = partial(self._build_net, settings=net_settings)
         return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()

@@ -1,4 +1,4 @@
-"""Epochs of small tables: as many as make enough steps, unless somebody says how many."""
+"""Small tables: epochs enough, and a net that is no wider than it need be, unless somebody says otherwise."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ import yaml
 
 import bpfree
 from bpfree.data import as_data
+from bpfree.nets.mlp import Settings
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.training.enough_steps import with_enough_steps
+from bpfree.training.small_tables import fitted
 from bpfree.training.trainer import RuleSettings
 
 X, Y = np.random.default_rng(0).standard_normal((60, 3)), np.arange(60) % 2
@@ -27,14 +28,14 @@ class Few(MonoForward):
 def test_a_table_gets_two_thousand_steps(rows: int, batch: int, epochs: int):
     """Of the rows 5/6 train: 2000 / ceil(rows · 5/6 / batch), rounded up, but never below the default of 8."""
     data = as_data((torch.rand(rows, 1), torch.arange(rows) % 2))
-    settings, told = with_enough_steps(RuleSettings(batch_size=batch), data, 2000)
+    settings, _, told = fitted(RuleSettings(batch_size=batch), None, data, 2000, {"epochs"})
     assert settings.epochs == epochs
     assert len(told.notes) - len(data.notes) == (epochs > 8)
 
 
 def test_pictures_keep_the_default():
     data = as_data((torch.rand(60, 1, 4, 4), torch.arange(60) % 2))
-    assert with_enough_steps(RuleSettings(), data, 2000)[0].epochs == 8
+    assert fitted(RuleSettings(), Settings(), data, 2000, {"epochs", "hidden"})[:2] == (RuleSettings(), Settings())
 
 
 def test_fit_and_train_make_the_same_number(tmp_path):
@@ -67,3 +68,25 @@ def test_a_stopped_run_goes_on_to_the_same_number(tmp_path):
 
     bpfree.train(Few, (X, Y), out=out, meter="none", threads=1, callbacks=[Stop()], **SMALL)
     assert bpfree.train(Few, (X, Y), resume=out, meter="none")["result"]["epochs"] == 11
+
+
+@pytest.mark.parametrize(("rows", "widths"), [(60, [128, 128]), (12_000, [1000, 1000])])
+def test_the_default_net_is_narrow_on_few_rows_only(rows: int, widths: list[int], tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((rows, 3)), np.arange(rows) % 2
+    trainer = MonoForward(epochs=1)
+    trainer.fit((x, y), threads=1, max_steps=1)
+    assert trainer.features == widths
+    record = bpfree.train(MonoForward, (x, y), out=tmp_path / "run", meter="none", threads=1, epochs=1, max_steps=1)
+    assert record["config"]["hidden"] == widths
+    assert bpfree.load(tmp_path / "run").predict(x[:3]).shape == (3, 2)
+    notes = [note for note in record["extensions"]["notes"]["data"] if note.startswith("hidden")]
+    assert notes == ([f"hidden = 128,128, not 1000,1000, on a table of {rows * 5 // 6} rows"] if rows == 60 else [])
+
+
+def test_widths_that_the_rule_or_the_user_says_are_kept():
+    class Wide(MonoForward):
+        prefer = {"hidden": (9,)}
+
+    for trainer, widths in ((Wide(epochs=1), [9]), (MonoForward(epochs=1, hidden=(1000,)), [1000])):
+        trainer.fit((X, Y), threads=1)
+        assert trainer.features == widths
