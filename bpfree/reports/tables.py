@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree.reports import formatting
-from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
+from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns, voided
 
 Report = Mapping[str, Any]
 HASHES = ("config_sha256", "record_sha256", "predictions_sha256")
@@ -23,7 +23,7 @@ _SYMBOLS = {"±": r"$\pm$", "≈": r"$\approx$", "\u2212": r"$-$", "\u2013": "--
 def markdown(report: Report) -> str:
     """The report as Markdown."""
     lines = [f"# {report['name']}", "", *([report["question"], ""] if report["question"] else [])]
-    lines += [f"> **Fault:** {text}" for text in report["faults"]]
+    lines += [f"> **Fault:** {fault['text']}. {voided(fault)}" for fault in report["faults"]]
     lines += [f"> **Warning:** {text}" for text in report["warnings"]]
     lines += ["", "## Verdicts", ""]
     lines += [f"- {line['text']}" + (f" ({line['budget']})" if line["budget"] else "") for line in report["verdicts"]]

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
-import json
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from bpfree.config.resolve import PACKAGE
+from bpfree.runs.record import sha256_of as sha256_of
 from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.external import External
 from bpfree.training.random_streams import Streams, derive
@@ -108,11 +108,6 @@ def seeds(seed: int, split_seed: int | None) -> dict[str, int]:
         split_seed: of the split into training and validation data; None: that of the run.
     """
     return {"run": seed, "init": derive(seed, "init"), "split": seed if split_seed is None else split_seed}
-
-
-def sha256_of(value: Any) -> str:
-    """SHA-256 of the canonical JSON (sorted keys, no spaces) of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def weights_sha256(module: nn.Module) -> str:

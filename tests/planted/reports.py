@@ -60,7 +60,7 @@ MUTANTS = {
         [_VERDICTS + "test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict"],
     ),
     "comparisons: arms on different nets": Mutant(
-        "reports/comparisons.py",
+        "reports/questions.py",
         'arm["net_key"] is None or arm["net_key"] != other["net_key"]',
         'arm["net_key"] is None',
         [_VERDICTS + "test_a_control_on_another_net_is_not_compared"],

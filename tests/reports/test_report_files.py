@@ -74,7 +74,7 @@ def test_names_are_text_and_never_markup(tmp_path, name):
 
 def test_another_schema_is_refused(tmp_path):
     report = report_of(tmp_path, doubles.run)
-    with pytest.raises(InputError, match="'bpfree-report/9'; this version draws 'bpfree-report/1'"):
+    with pytest.raises(InputError, match="'bpfree-report/9'; this version draws 'bpfree-report/2'"):
         render({**report, "schema": "bpfree-report/9"}, tmp_path)
 
 
