@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import platform
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bpfree.training.loop import Loop
 
 PICOJOULES = {"accumulates": 0.9, "multiply-accumulates": 4.6}  # of an addition; of a product and an addition
+ROOMS = ("training", "config", "functional", "graphs", "nets", "data", "rules")  # whose code makes a result
 PACKAGES = ("bpfree", "torch", "numpy", "torch-geometric", "spikingjelly", "codecarbon", "nvidia-ml-py")
 
 
@@ -43,6 +45,18 @@ def git() -> dict[str, Any] | None:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE.parent), *arguments]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+@functools.cache
+def rooms_sha256() -> dict[str, str]:
+    """SHA-256 of the code in each room of the package that a result depends on: two runs must share all of them."""
+    digests = {}
+    for room in ROOMS:
+        digest = hashlib.sha256()
+        for file in sorted((PACKAGE / room).rglob("*.py")):
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        digests[room] = digest.hexdigest()
+    return digests
 
 
 def versions() -> dict[str, str | None]:

@@ -137,7 +137,10 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {"notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}},
+            "extensions": {
+                "notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)},
+                "provenance": {"rooms_sha256": provenance.rooms_sha256()},
+            },
             **self.origin,
         }
         if world()[0] > 0:

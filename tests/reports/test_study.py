@@ -183,7 +183,7 @@ CASES = {
     "a seed that was run twice": (put("seed", value=0, arm="mine", seed=1), f"{MINE}: seed 0 counts 2 times"),
     "a checkpoint that two seeds share": (
         put("result", "predictions_sha256", value="f" * 64, arm="mine"),
-        "seeds 0, 1 and 2 predict exactly the same on the test data but differ on validation data: a checkpoint is shared",
+        "seeds 0, 1 and 2 predict exactly the same on the test data but differ on validation data: a checkpoint is",
     ),
     "another rule to stop by": (put("config", "patience", value=20, arm="mine"), "do not stop by one rule"),
     "another state that is kept": (put("config", "keep", value="last", arm="mine"), "do not stop by one rule"),

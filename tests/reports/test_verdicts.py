@@ -79,7 +79,7 @@ def test_a_planted_20_percent_is_stated_as_such(tmp_path):
 
 
 def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
-    """Windows of 1 s at ticks of 20 ms may err by 2 %, a ratio of two by 4 %; the effect is 3 %, without much spread."""
+    """Windows of 1 s at ticks of 20 ms may err by 2 %, a ratio of two by 4 %; the effect of 3 % has little spread."""
     rng = np.random.default_rng(3)
 
     def run(arm: str, seed: int) -> dict:

@@ -29,6 +29,8 @@ def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:
         print()
         print_table(rows, budget["name"], headers)
         _print_verdicts(report, budget["name"])
+    if report["blocked"]:
+        print(f"\n{report['blocked']} claims cannot be made because of faults")
     print(f"\nreport: {next(path for path in files if path.suffix == '.html')}")
 
 

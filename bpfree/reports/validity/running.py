@@ -7,7 +7,7 @@ Accuracies and counts never are.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from bpfree.reports.validity.finished import Finished, named, record
 from energy.labels import is_measured
 
 TIMES: Measures = frozenset({TIME.key, CPU_TIME.key})
+UNKNOWN = (None, "", "unknown")  # boots that tell no machine from another
 JOULES: Measures = frozenset({ENERGY.key})
 
 
@@ -38,9 +39,8 @@ def overlapping_windows(done: Finished) -> Iterator[Fault]:
     runs = [run for run in done.study.runs if run.record is not None]
     counted = energy_basis(done.runs).components
     for number, run in enumerate(runs):
-        boot = _boot(run)
-        for name, window in record(run)["energy"].items() if boot else ():
-            for start, end in intervals(window):
+        for name, window in record(run)["energy"].items():
+            for boot, start, end in intervals(window):
                 span = Span(start, end, number, name == "train")
                 machines[boot].append(span)
                 for board in _boards(run, counted):
@@ -59,10 +59,13 @@ def overlapping_runs(done: Finished) -> Iterator[Fault]:
     for number, run in enumerate(done.runs):
         made = record(run)
         dated = made["started"] and made["ended"] and made["started"] < made["ended"]
-        if dated and not any(intervals(window) for window in made["energy"].values()):
-            for part in made["meter"].get("components", {}).values():
-                if is_measured(part["method"]):
-                    meters[_boot(run), part["source"]].append(Span(made["started"], made["ended"], number, True))
+        if not dated or any(intervals(window) for window in made["energy"].values()):
+            continue
+        machine = (made["device"] or {}).get("boot")
+        for part in made["meter"].get("components", {}).values():
+            if is_measured(part["method"]):
+                span = Span(made["started"], made["ended"], number, True)
+                meters[machine, part["source"]].append(span)
     words = "ran at the same time as another run on one meter: each energy counts both"
     yield from _faults(done.runs, meters, COSTS, words)
 
@@ -70,15 +73,19 @@ def overlapping_runs(done: Finished) -> Iterator[Fault]:
 CHECKS = (overlapping_windows, overlapping_runs)
 
 
-def intervals(window: dict[str, Any]) -> list[tuple[float, float]]:
-    """The metered stretches of a window in seconds since the machine's boot; none in readings that do not keep them."""
-    kept = window.get("intervals")
-    pairs = kept if isinstance(kept, list) else []
-    number = int, float
+def intervals(window: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """The metered stretches of a window: boot, start and end in s since it.
+
+    Args:
+        window: a reading (`energy.readings`); those of earlier versions keep no stretches.
+    """
+    by_boot = {**(window.get("earlier_boots") or {}), window.get("boot"): window.get("intervals") or []}
     return [
-        (pair[0], pair[1])
-        for pair in pairs
-        if isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, number) for x in pair) and pair[0] < pair[1]
+        (boot, start_s, end_s)
+        for boot, pairs in by_boot.items()
+        if boot not in UNKNOWN
+        for start_s, end_s in pairs
+        if start_s < end_s
     ]
 
 
@@ -113,17 +120,12 @@ def _faults(runs: Sequence[Run], places: dict[Hashable, list[Span]], measures: M
         yield of_arms(f"{arm}, {named(theirs)}, {budget}: {words}", measures, [arm], budget)
 
 
-def _boot(run: Run) -> str | None:
-    made = record(run)
-    return made["meter"].get("boot") or (made["device"] or {}).get("boot")
-
-
 def _is_board(component: str) -> bool:
     return component.startswith("gpu")
 
 
-def _boards(run: Run, counted: Sequence[str]) -> list[str]:
+def _boards(run: Run, counted: Sequence[str]) -> Iterator[str]:
     """The boards whose counters metered a run, by identity where the meter knows it."""
     described = record(run)["meter"].get("components", {})
-    boards = [described[name] for name in counted if _is_board(name) and name in described]
-    return [part.get("device") or part["source"] for part in boards]
+    for part in (described[name] for name in counted if _is_board(name) and name in described):
+        yield from part.get("devices") or [part["source"]]
