@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bpfree.errors import InputError
+from bpfree.reports.foreign import readable
 from bpfree.reports.inheritance import inherited_faults, lost_studies
 from bpfree.reports.study import AS_RUN, FILE, RECORD, SCHEMA, Run, Study, load, read, unfinished, validated
 from bpfree.runs.record import read as read_record
@@ -96,7 +97,7 @@ def _gather(path: Path, parts: dict[str, Part]) -> None:
     for folder in folders:
         _gather(folder, parts)
     for file in records:
-        record, place = read_record(file), file.parent
+        record, place = readable(read_record(file), file), file.parent
         run = Run("", record["seed"], AS_RUN, None, str(place), record["status"], record["error"], record)
         parts.setdefault(str(place.resolve()), Part(None, Path(), [run]))
 

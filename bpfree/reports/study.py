@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
+from bpfree.reports.foreign import readable
 from bpfree.reports.migrations import migrated
 from bpfree.runs.record import read as read_record
 from bpfree.runs.record import sha256_of
@@ -276,7 +277,7 @@ def load(folder: str | os.PathLike[str]) -> Study:
     plan = validated(raw)
     for listed in plan["runs"]:
         path = folder / listed["path"] / RECORD
-        record = read_record(path) if path.exists() else None
+        record = readable(read_record(path), path) if path.exists() else None
         status, error = listed["status"], listed["error"]
         if record is None and status == "finished":
             status, error = "failed", f"its record {listed['path']}/{RECORD} is missing"

@@ -112,10 +112,11 @@ def _edges(spans: Sequence[Span]) -> tuple[list, list]:
 
 
 def _faults(runs: Sequence[Run], places: dict[Hashable, list[Span]], measures: Measures, words: str) -> Iterator[Fault]:
-    """A fault for each arm and budget with runs that overlap others in one of the places."""
+    """A fault for each arm and budget with finished runs that overlap others in one of the places."""
     seeds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number in sorted({number for spans in places.values() for number in overlapped(spans)}):
-        seeds[runs[number].arm, runs[number].budget].append(runs[number].seed)
+        if runs[number].finished:
+            seeds[runs[number].arm, runs[number].budget].append(runs[number].seed)
     for (arm, budget), theirs in seeds.items():
         yield of_arms(f"{arm}, {named(theirs)}, {budget}: {words}", measures, [arm], budget)
 
