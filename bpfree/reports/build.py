@@ -82,7 +82,7 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
                 "note": QUICK if plan["quick"] else "",
                 "settings": arm_settings(study, name),
                 "memory": memory_answers(study, name, compared),
-                **budget_results(study, basis, name, at, pue),
+                **_undrawn(budget_results(study, basis, name, at, pue), [c for c in compared if c["budget"] == name]),
             }
             for name in plan["budgets"]
         ],
@@ -94,6 +94,13 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         "provenance": provenance.provenance(done),
         "runs": [_listed(run, basis) for run in sorted(study.runs, key=lambda r: (r.order is None, r.order or 0))],
     }
+
+
+def _undrawn(results: dict[str, Any], compared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The results without fronts, which rank arms, where a fault voids a ranking in what they are drawn over."""
+    axes = ("test", results["pareto"]["x"])
+    void = any(c["faults"] and c["measure"] in axes for c in compared)
+    return {**results, "pareto": {**results["pareto"], "fronts": []}} if void else results
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def boundary_notes(report: Mapping[str, Any]) -> list[str]:
 
 
 def voided(fault: Mapping[str, Any]) -> str:
-    """What a fault voids, in a sentence; "" for a report that does not say.
+    """The claims that a fault voids, in a sentence; "" for a report that does not say.
 
     Args:
         fault: as in ``report.json``.

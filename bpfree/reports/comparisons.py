@@ -39,7 +39,7 @@ def comparisons(study: Study, basis: Basis, faults: Sequence[Fault]) -> list[Com
     Returns:
         One JSON object a comparison, as in ``report.json``.
     """
-    compared = [_compare(study, basis, faults, *asked) for asked in questions(study, basis)]
+    compared = [_compare(study, basis, faults, *question) for question in questions(study, basis)]
     # A/A comparisons are a family too: of eight 95 % intervals one misses zero by chance in every third study.
     copies = [c for c in compared if c["aa"]]
     for family in [copies, *([c for c in compared if c["measure"] == m.key and not c["aa"]] for m in COMPARED)]:
@@ -85,8 +85,8 @@ def _compare(
     points = measure is TEST and result.get("metric") in POINTS
     differences = [row["d"] for row in rows]
     margin = study.plan["margin_pp"] / 100 if points else None
-    asked = measure is not ENERGY or basis.ranked  # no fault is needed where nothing was measured
-    voided = [fault.text for fault in faults if asked and fault.voids(one, two, budget, measure.key)]
+    judged = measure is not ENERGY or basis.ranked  # no fault is needed where nothing was measured
+    voided = [fault.text for fault in faults if judged and fault.voids(one, two, budget, measure.key)]
     return {
         "budget": budget,
         "a": one,
@@ -104,7 +104,7 @@ def _compare(
         "left_out": left_out,
         "seeds": [[name, len(done), len(study.of(name, budget))] for name, done in ((one, a), (two, b))],
         "faults": voided,
-        "blocked": bool(voided) or (asked and unlike > 0 and len(rows) < statistics.MIN_PAIRS),
+        "blocked": bool(voided) or (judged and unlike > 0 and len(rows) < statistics.MIN_PAIRS),
         "equivalence": asdict(statistics.equivalence(differences, margin)) if margin else None,
         "meter_bound": max(bounds, default=None) if measure is ENERGY else None,
     }

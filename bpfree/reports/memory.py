@@ -32,24 +32,24 @@ def memory_answers(study: Study, budget: str, compared: Sequence[Mapping[str, An
         plain backprop).
     """
     sentences = {(c["a"], c["b"], c["measure"]): c for c in compared if c["budget"] == budget}
-    answers = []
+    rows = []
     for arm, best in against_the_leanest(study, budget):
-        asked = sentences.get((arm, best, MEMORY.key))
-        if asked is None:
+        memory = sentences.get((arm, best, MEMORY.key))
+        if memory is None:
             continue
         plain = reference(study, study.arms[arm]["net_key"])
         cost, time = sentences.get((best, plain, TIME.key)), sentences.get((arm, best, TIME.key))
-        answers.append(
+        rows.append(
             {
                 "arm": arm,
                 "best": best,
-                "memory": asked["sentence"] if _controlled(study, arm, budget) else _unknown(arm),
-                "verdict": asked["verdict"] if _controlled(study, arm, budget) else CANNOT,
+                "memory": memory["sentence"] if _controlled(study, arm, budget) else _unknown(arm),
+                "verdict": memory["verdict"] if _controlled(study, arm, budget) else CANNOT,
                 "time": time["sentence"] if time else "",
                 "cost": cost["sentence"] if cost else "",
             }
         )
-    return answers
+    return rows
 
 
 def _unknown(arm: str) -> str:

@@ -94,7 +94,7 @@ def _refuse_others(report: Mapping[str, Any], paths: Sequence[str | os.PathLike[
 
 
 def _keygen(action: str, *arguments: object, refused: str, stdin: Path | None = None) -> str:
-    """What ``ssh-keygen -Y`` prints; InputError, beginning with ``refused``, where it fails."""
+    """The output of ``ssh-keygen -Y``; InputError, beginning with ``refused``, where it fails."""
     program = shutil.which("ssh-keygen")
     if program is None:
         raise InputError("ssh-keygen is not installed: signatures need OpenSSH 8.2 or later")

@@ -57,12 +57,12 @@ def _fault(c: Comparison) -> str:
     """The first fault that voids a comparison, and how many more do; "": none."""
     if not c["faults"]:
         return ""
-    more = len(c["faults"]) - 1
-    return c["faults"][0] + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
+    first, more = c["faults"][0].removeprefix(f"{c['budget']}: "), len(c["faults"]) - 1
+    return first + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
 
 
 def _pairs(c: Comparison) -> str:
-    """How many pairs were compared, and which runs are missing."""
+    """Number of pairs that were compared, and the runs that are missing."""
     return "; ".join([f"n = {c['n']} pairs", *_missing(c)])
 
 

@@ -172,6 +172,12 @@ def test_a_co_tenant_in_one_arm_voids_costs(tmp_path):
     assert "other processes on the device: yes and no" in verdicts(made)["energy_j"]["because"]
 
 
+def test_no_front_is_drawn_over_a_fault(tmp_path):
+    assert sound.report(tmp_path / "a")["budgets"][0]["pareto"]["fronts"] == [["mine"]]
+    void = sound.report(tmp_path / "b", put("config", "patience", value=20, arm="mine"))
+    assert void["budgets"][0]["pareto"]["fronts"] == []
+
+
 def test_a_fault_between_two_arms_leaves_the_others_alone(tmp_path):
     """Of three arms one waits longer: it cannot be compared with either, and these two can."""
     arms = {**sound.ARMS, "third": {}}

@@ -445,7 +445,7 @@ def test_the_front_holds_what_no_other_arm_beats(tmp_path):
     arms = {**ARMS, "worse": {}, "costly": {}}
     made = {"mine": (0.96, 5.0), "backprop": (0.97, 9.0), "worse": (0.95, 9.5), "costly": (0.98, 20.0)}
     report = report_of(
-        tmp_path, lambda a, s: doubles.run(a, s, test=made[a][0], train_s=made[a][1] + s / 99), arms=arms
+        tmp_path, lambda a, s: doubles.run(a, s, test=made[a][0] + s / 999, train_s=made[a][1] + s / 99), arms=arms
     )
     assert report["budgets"][0]["pareto"] == {"x": "energy_j", "fronts": [["mine", "backprop", "costly"]]}
 

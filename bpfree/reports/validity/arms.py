@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from bpfree.reports.study import MATCHED
 from bpfree.reports.validity.fault import ALL, COSTS, WORKING_MEMORY, Fault, of_arms
-from bpfree.reports.validity.finished import Finished, name, named, record
+from bpfree.reports.validity.finished import Finished, named, record
 
 OF_THE_BUDGET = ("epochs", "patience")  # settings that another budget changes
 
@@ -38,8 +38,8 @@ def strange_runs(done: Finished) -> Iterator[Fault]:
             if not free and key in made["config"] and made["config"][key] != value:
                 text = f"it ran with {key} = {made['config'][key]}, and the arm says {value}"
                 strangers[run.arm, run.budget, text].append(run.seed)
-    for (arm, budget, text), seeds in strangers.items():
-        yield of_arms(f"{arm}, {named(seeds)}, {budget}: {text}", ALL, [arm], budget)
+    for (name, budget, text), seeds in strangers.items():
+        yield of_arms(f"{name}, {named(seeds)}, {budget}: {text}", ALL, [name], budget)
 
 
 def dead_parameters(done: Finished) -> Iterator[Fault]:
@@ -51,7 +51,7 @@ def dead_parameters(done: Finished) -> Iterator[Fault]:
             trained, used = (record(run)["parameters"][key] for key in ("trained", "inference"))
             if trained is not None and used is not None and trained > used:
                 text = f"{arm}: the baseline carries {trained - used:,} parameters that no prediction uses"
-                yield of_arms(f"{text} ({name(run)})", COSTS | WORKING_MEMORY, [arm], budget)
+                yield of_arms(text, COSTS | WORKING_MEMORY, [arm], budget)
                 break
 
 

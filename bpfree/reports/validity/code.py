@@ -41,7 +41,7 @@ CHECKS = (changed_code, unequal_code)
 
 
 def _unlike_bpfree(one: Record, two: Record) -> str:
-    """What of bpfree differs; "": nothing that is known. Where the code has no hash, the commit stands for it."""
+    """The part of bpfree that differs; "": none. Where the code has no hash, the commit stands for it."""
     a, b = (made["extensions"].get("provenance", {}).get("rooms_sha256") for made in (one, two))
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         rooms = sorted(room for room in {*a, *b} if a.get(room) != b.get(room))
@@ -53,7 +53,7 @@ def _unlike_bpfree(one: Record, two: Record) -> str:
 
 
 def _unlike_versions(one: Record, two: Record, names: Sequence[str]) -> str:
-    """What of some packages differs; "": nothing."""
+    """The first of some packages that differs; "": none."""
     for name in names:
         versions = [made["versions"].get(name) for made in (one, two)]
         if versions[0] != versions[1]:

@@ -16,7 +16,7 @@ ALL: Measures = LEARNING | WORKING_MEMORY
 
 @dataclass(frozen=True)
 class Fault:
-    """What cannot be true of an honest comparison.
+    """Something that cannot be true of an honest comparison.
 
     Attributes:
         text: one sentence.

@@ -1,7 +1,7 @@
 """The finished runs of a study, looked up by arm and budget, and arms that ought to be equal in something."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from bpfree.reports.validity.fault import Fault, Measures, of_arms
 
 MOST_NAMED = 8  # seeds in one sentence
 Unlike = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]  # of two records: true, or in what way
-Apart = Callable[[Mapping[Any, Iterable[str]]], str]  # value -> arms that have it, to the sentence of a fault
+Apart = Callable[[Mapping[Any, Sequence[str]]], str]  # value -> arms that have it, to the sentence of a fault
 
 
 @dataclass
