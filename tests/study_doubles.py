@@ -138,7 +138,7 @@ def write(
                 listed.append({**entry, "status": "failed", "error": "the loss became NaN"})
                 continue
             (folder / path).mkdir(parents=True)
-            record.write(made, folder / path / study.RECORD)
+            record.write({"folder": str(folder / path), **made}, folder / path / study.RECORD)
             listed.append({**entry, "status": made["status"], "error": made.get("error")})
     written = {
         "schema": study.SCHEMA,

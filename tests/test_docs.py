@@ -16,6 +16,7 @@ from snippets import NETS, PAGES, ROOT, commands, flags_of, python_blocks, rules
 
 import bpfree
 from bpfree.reports import tables
+from bpfree.reports.migrations import migrated
 from bpfree.rules.backprop import Backprop
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.training.data import Spec
@@ -165,7 +166,7 @@ def test_picture_shows_every_room():
 def test_committed_reports_are_drawn_from_their_numbers(study: str):
     """The documentation draws the page from ``report.json``; the Markdown beside it is of the same numbers."""
     folder = ROOT / "examples" / study
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    report = migrated(json.loads((folder / "report.json").read_text(encoding="utf-8")))
     assert tables.markdown(report) == (folder / "report.md").read_text(encoding="utf-8")
 
 

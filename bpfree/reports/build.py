@@ -7,15 +7,18 @@ from typing import Any
 
 from bpfree.errors import InputError
 from bpfree.reports import provenance, statistics
+from bpfree.reports.arm_settings import arm_settings
 from bpfree.reports.comparisons import comparisons
 from bpfree.reports.measures import POINTS, Basis, energy_basis, no_energy, values
+from bpfree.reports.memory import memory_answers
 from bpfree.reports.results import budget_results
-from bpfree.reports.study import Run, Study
+from bpfree.reports.study import EXTENSION, Run, Study
 from bpfree.reports.validity import faults
+from bpfree.reports.validity.fault import Fault
 from bpfree.reports.verdicts import sentences
 from energy.carbon import Intensity
 
-SCHEMA = "bpfree-report/1"
+SCHEMA = "bpfree-report/2"
 QUICK = "budget reached, not converged"
 
 
@@ -28,7 +31,7 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         pue: power usage effectiveness, 1 or more.
 
     Returns:
-        JSON of schema ``bpfree-report/1``.
+        JSON of schema ``bpfree-report/2``.
 
     Raises:
         InputError: no run has finished, so that there is nothing to report.
@@ -40,7 +43,8 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
             "no run of this study has finished: there is nothing to report" + (f" ({reasons})" if reasons else "")
         )
     basis, plan = energy_basis(done), study.plan
-    compared = comparisons(study, basis)
+    wrong = faults(study)
+    compared = comparisons(study, basis, wrong)
     results = [run.record["result"] for run in done if run.record]
     metric = Counter(result["metric"] for result in results).most_common(1)[0][0]
     fake = any(run.record["fake"] for run in done if run.record)
@@ -68,11 +72,18 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         },
         "co2e": None if at is None else {**asdict(at), "pue": pue, "method": "derived"},
         "warnings": _warnings(study, basis, fake, metric, results),
-        "faults": faults(study),
+        "faults": [_fault(fault) for fault in wrong],
+        "blocked": sum(c["blocked"] for c in compared if not c["aa"]),
         "verdicts": sentences(compared, basis),
         "arms": [_arm(arm) for arm in plan["arms"]],
         "budgets": [
-            {"name": name, "note": QUICK if plan["quick"] else "", **budget_results(study, basis, name, at, pue)}
+            {
+                "name": name,
+                "note": QUICK if plan["quick"] else "",
+                "settings": arm_settings(study, name),
+                "memory": memory_answers(study, name, compared),
+                **_undrawn(budget_results(study, basis, name, at, pue), [c for c in compared if c["budget"] == name]),
+            }
             for name in plan["budgets"]
         ],
         "comparisons": compared,
@@ -83,6 +94,19 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         "provenance": provenance.provenance(done),
         "runs": [_listed(run, basis) for run in sorted(study.runs, key=lambda r: (r.order is None, r.order or 0))],
     }
+
+
+def _undrawn(results: dict[str, Any], compared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The results without fronts, which rank arms, where a fault voids a ranking in what they are drawn over."""
+    axes = ("test", results["pareto"]["x"])
+    void = any(c["faults"] and c["measure"] in axes for c in compared)
+    return {**results, "pareto": {**results["pareto"], "fronts": []}} if void else results
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    """A fault as the report has it: with the measures of which it voids the claims, and the arms in it."""
+    arms = sorted(frozenset().union(*fault.groups))
+    return {"text": fault.text, "measures": sorted(fault.measures), "arms": arms, "budget": fault.budget}
 
 
 def _arm(arm: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,6 +125,8 @@ def _warnings(study: Study, basis: Basis, fake: bool, metric: str, results: Sequ
     missing = sum(run.status in ("planned", "running") for run in study.runs)
     if missing:
         lines.append(f"{missing} of {len(study.runs)} runs are still to be made: this is not the whole study.")
+    if study.definition is not None and EXTENSION not in study.plan["extensions"]:
+        lines.append("This study was begun before definitions were fixed: an edit of its study.json cannot be seen.")
     if not basis.ranked:
         lines.append(f"Energy is not measured here ({basis.reason}): it is shown hatched, with ≈, and never ranked.")
     if any(result["metric"] != metric for result in results):

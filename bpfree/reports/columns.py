@@ -104,6 +104,16 @@ def boundary_notes(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def voided(fault: Mapping[str, Any]) -> str:
+    """The claims that a fault voids, in a sentence; "" for a report that does not say.
+
+    Args:
+        fault: as in ``report.json``.
+    """
+    nouns = [measure.noun for measure in COMPARED if measure.key in fault["measures"]]
+    return f"Void: every claim on {', '.join(nouns)} that it touches." if nouns else ""
+
+
 def runs_of(row: Mapping[str, Any]) -> str:
     """Finished, planned and failed runs of an arm."""
     failed = len(row["failed"])

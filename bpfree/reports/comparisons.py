@@ -1,4 +1,4 @@
-"""Differences between arms on the same net and data: which pairs of arms, which pairs of runs, and their statistics."""
+"""Differences between arms on the same net and data: which pairs of runs count, and their statistics."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from typing import Any
 from bpfree.reports import statistics, verdicts
 from bpfree.reports.measures import (
     COMPARED,
-    CPU_TIME,
     ENERGY,
     MEMORY,
     POINTS,
@@ -17,100 +16,77 @@ from bpfree.reports.measures import (
     Measure,
     conditions,
     devices,
+    err_bound,
     no_energy,
     resumed,
     values,
 )
-from bpfree.reports.study import BASELINE, Run, Study
+from bpfree.reports.questions import questions
+from bpfree.reports.study import Run, Study
+from bpfree.reports.validity.fault import Fault
 
 Comparison = dict[str, Any]
 
 
-def comparisons(study: Study, basis: Basis) -> list[Comparison]:
+def comparisons(study: Study, basis: Basis, faults: Sequence[Fault]) -> list[Comparison]:
     """Every pair of arms in each budget and measure, with Holm's correction and a verdict.
 
     Args:
         study: with the records of its runs.
         basis: the components whose energy counts.
+        faults: of the study (`bpfree.reports.validity.faults`): nothing is concluded where one of them voids it.
 
     Returns:
         One JSON object a comparison, as in ``report.json``.
     """
-    on_cpu = any(values(run, basis)["cpu_s"] is not None for run in study.runs if run.finished)
-    compared = [
-        _compare(study, basis, budget, one, two, measure)
-        for budget in study.plan["budgets"]
-        for one, two in pairs(study)
-        for measure in COMPARED
-        if measure is not CPU_TIME or on_cpu
-    ]
+    compared = [_compare(study, basis, faults, *question) for question in questions(study, basis)]
     # A/A comparisons are a family too: of eight 95 % intervals one misses zero by chance in every third study.
     copies = [c for c in compared if c["aa"]]
     for family in [copies, *([c for c in compared if c["measure"] == m.key and not c["aa"]] for m in COMPARED)]:
         _correct([c for c in family if c["p"] is not None])
-    drifts = {(c["budget"], c["measure"]): c for c in copies if verdicts.copy_differs(c)}
+    differing = {(c["budget"], c["measure"]): c for c in drifts(copies)}
     for comparison in compared:
-        drift = drifts.get((comparison["budget"], comparison["measure"]))
+        drift = differing.get((comparison["budget"], comparison["measure"]))
         comparison |= verdicts.verdict(comparison, basis, study.plan["margin_pp"], drift)
     return compared
 
 
-def pairs(study: Study) -> list[tuple[str, str]]:
-    """The pairs of arms to compare, first and reference: only arms on the same net and data."""
-    wanted: list[tuple[str, str]] = []
-    for name, arm in study.arms.items():
-        for other_name, other in study.arms.items():
-            if name == other_name or arm["net_key"] is None or arm["net_key"] != other["net_key"]:
-                continue
-            if arm["role"] == "aa":
-                compare = other_name == (arm["twin_of"] or _original(study, name))
-            elif other["role"] == "aa" or arm["role"] == "twin":
-                compare = False
-            else:
-                control = arm["role"] == "arm" and other["role"] == "control" and other["algo"] == arm["algo"]
-                compare = other_name == _reference(study, arm["net_key"]) or control
-            if compare:
-                wanted.append((name, other_name))
-    return wanted
+def drifts(compared: Sequence[Comparison]) -> list[Comparison]:
+    """The A/A comparisons whose two arms, which are one, differ by more than chance.
+
+    Args:
+        compared: with Holm's correction.
+    """
+    return [c for c in compared if c["aa"] and verdicts.copy_differs(c)]
 
 
-def _original(study: Study, name: str) -> str | None:
-    """The arm that an A/A arm repeats."""
-    arm = study.arms[name]
-    same = [
-        n for n, a in study.arms.items() if n != name and (a["algo"], a["settings"]) == (arm["algo"], arm["settings"])
-    ]
-    return same[0] if same else None
-
-
-def _reference(study: Study, net_key: str) -> str | None:
-    """The arm that all others on a net are compared with: its twin, else plain backpropagation, else the first."""
-    group = {name: arm for name, arm in study.arms.items() if arm["net_key"] == net_key and arm["role"] != "aa"}
-    ranks = {
-        name: (arm["role"] != "twin", arm["algo"] != BASELINE, arm["role"] == "control") for name, arm in group.items()
-    }
-    return min(ranks, key=lambda name: ranks[name], default=None)
-
-
-def _compare(study: Study, basis: Basis, budget: str, one: str, two: str, measure: Measure) -> Comparison:
+def _compare(
+    study: Study, basis: Basis, faults: Sequence[Fault], budget: str, one: str, two: str, measure: Measure
+) -> Comparison:
     """The statistics of one pair of arms in one measure, before any correction."""
     a, b = ({run.seed: run for run in study.of(name, budget) if run.finished} for name in (one, two))
     left_out: list[str] = []
+    unlike = 0
     rows: list[dict[str, Any]] = []
+    bounds = []  # of each pair's ratio, which is off by what both its readings are
     for seed in sorted(a.keys() & b.keys()):
         why = _not_comparable(a[seed], b[seed], measure, basis, study.plan["concurrent_runs"])
         x, y = (values(run, basis)[measure.key] for run in (a[seed], b[seed]))
+        unlike += bool(why) and not (resumed(a[seed]) or resumed(b[seed]))
         if why or x is None or y is None:
             left_out.append(f"seed {seed}: {why or 'a value is missing'}")
         elif measure.scale == "ratio" and min(x, y) <= 0:
             left_out.append(f"seed {seed}: a value is not above zero")
         else:
+            bounds.append(err_bound(a[seed], basis) + err_bound(b[seed], basis) if measure is ENERGY else 0.0)
             rows.append({"seed": seed, "a": x, "b": y, "d": math.log(x / y) if measure.scale == "ratio" else x - y})
     runs = [*a.values(), *b.values()]
     result: dict[str, Any] = next((run.record["result"] for run in runs if run.record), {})
     points = measure is TEST and result.get("metric") in POINTS
     differences = [row["d"] for row in rows]
     margin = study.plan["margin_pp"] / 100 if points else None
+    judged = measure is not ENERGY or basis.ranked  # no fault is needed where nothing was measured
+    voided = [fault.text for fault in faults if judged and fault.voids(one, two, budget, measure.key)]
     return {
         "budget": budget,
         "a": one,
@@ -126,15 +102,12 @@ def _compare(study: Study, basis: Basis, budget: str, one: str, two: str, measur
         "family": 0,
         "pairs": rows,
         "left_out": left_out,
+        "seeds": [[name, len(done), len(study.of(name, budget))] for name, done in ((one, a), (two, b))],
+        "faults": voided,
+        "blocked": bool(voided) or (judged and unlike > 0 and len(rows) < statistics.MIN_PAIRS),
         "equivalence": asdict(statistics.equivalence(differences, margin)) if margin else None,
-        "meter_bound": _meter_bound(runs) if measure is ENERGY else None,
+        "meter_bound": max(bounds, default=None) if measure is ENERGY else None,
     }
-
-
-def _meter_bound(runs: Sequence[Run]) -> float | None:
-    """The largest error, relative, that the edges of the runs' training windows can make."""
-    windows = [run.record["energy"]["train"] for run in runs if run.record and "train" in run.record["energy"]]
-    return max((window["err_bound"] or 0.0 for window in windows), default=None)
 
 
 def _not_comparable(a: Run, b: Run, measure: Measure, basis: Basis, concurrent_runs: int) -> str:

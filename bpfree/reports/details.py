@@ -13,6 +13,45 @@ _OUTSIDE = (
 )
 
 
+def settings(budget: Mapping[str, Any]) -> str:
+    """The settings of the arms side by side, a row a setting.
+
+    Args:
+        budget: one of the report's.
+    """
+    arms, rows = budget["settings"]["arms"], budget["settings"]["rows"]
+    if not rows:
+        return ""
+    body = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{escape(text)}</td>' for text in texts)}</tr>"
+        for name, texts in rows.items()
+    )
+    caption = "Epochs at most, learning rate, batch size, and every setting in which two arms differ."
+    return (
+        f'<h3>Settings of the arms</h3><div class="wide"><table class="left settings"><caption><span>{caption}</span>'
+        f"</caption><thead>{_plain_head('Setting', *map(escape, arms))}</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def memory(budget: Mapping[str, Any]) -> str:
+    """Working memory against the best way to run backprop, and the time that this way costs.
+
+    Args:
+        budget: one of the report's.
+    """
+    if not budget["memory"]:
+        return ""
+    rows = []
+    for answer in budget["memory"]:
+        cells = (answer["arm"], answer["best"], answer["memory"], answer["time"], answer["cost"] or formatting.NONE)
+        rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+    head = _plain_head("Arm", "Leanest backprop", "Working memory", "Time of the arm", "Time of that backprop")
+    return (
+        '<h3>Memory against the best way to run backprop</h3><div class="wide"><table class="left memory">'
+        f"<thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
 def boundary(report: Report) -> str:
     """The hardware whose energy is inside the measurement, and what reads it."""
     rows = []

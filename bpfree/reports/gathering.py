@@ -1,44 +1,61 @@
-"""Gathering: one study from folders of studies and loose runs that were made anywhere."""
+"""Gathering: one study from folders of studies and loose runs that were made anywhere.
+
+What voided a claim in a study voids it in every report that its runs are gathered into: a folder inside a study stands
+for the whole study, and the faults of each study, the runs that failed in it and the drift of its A/A arm come along.
+"""
 
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bpfree.errors import InputError
-from bpfree.reports.study import AS_RUN, FILE, RECORD, SCHEMA, Run, Study, load, unfinished, validated
+from bpfree.reports.foreign import readable
+from bpfree.reports.inheritance import inherited_faults, lost_studies
+from bpfree.reports.study import AS_RUN, FILE, RECORD, SCHEMA, Run, Study, load, read, unfinished, validated
 from bpfree.runs.record import read as read_record
 
 INCIDENTAL = {"seed", "data_dir"}  # settings in which the runs of one arm may differ
 
 
+@dataclass
+class Part:
+    """Runs that are gathered.
+
+    Attributes:
+        study: that planned them; None: nobody did.
+        folder: that their paths are relative to.
+        runs: without the repeats of A/A arms.
+        became: arm and budget of its study -> the arms that they are gathered into.
+    """
+
+    study: Study | None
+    folder: Path
+    runs: list[Run]
+    became: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
     """One study from folders of studies, runs, or folders that hold runs, made anywhere.
 
-    Loose runs are grouped into arms by their configuration without the seed. A single study is returned as planned.
+    Loose runs are grouped into arms by their configuration without the seed. A single study is returned as planned,
+    whichever of its folders is given.
 
     Raises:
         InputError: a folder that holds no run, or a study or record that cannot be read.
     """
     if not paths:
         raise InputError("no folder given: give the folder of a study, or of runs")
-    if len(paths) == 1 and (Path(paths[0]) / FILE).exists():
-        return load(paths[0])
-    studies: dict[str, Study] = {}
-    listed = [run for path in paths for run in _runs_under(Path(path), studies)]
-    unique = list({str(Path(run.path).resolve()): run for run in listed}.values())
-    groups: dict[str, list[Run]] = {}
-    for run in unique:
-        groups.setdefault(_group(run), []).append(run)
-    names = _names([runs[0].record or {} for runs in groups.values()])
-    arms, runs = [], []
-    for name, group in zip(names, groups.values(), strict=True):
-        record = group[0].record or {}
-        arms.append({"name": name, "algo": record["algo"], "settings": _shared(record), "net_key": net_key(record)})
-        runs += [Run(name, r.seed, r.budget, None, r.path, r.status, r.error, r.record) for r in group]
+    parts: dict[str, Part] = {}
+    for path in paths:
+        _gather(Path(path), parts)
+    studies = [part.study for part in parts.values() if part.study]
+    if len(studies) == len(parts) == 1:
+        return studies[0]
+    arms, runs = _arms(parts.values())
     plan = {
         "schema": SCHEMA,
         "name": "runs made elsewhere",
@@ -47,14 +64,17 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Study:
         "budgets": sorted({run.budget for run in runs}),
         "seeds": sorted({run.seed for run in runs}),
         "data": sorted({run.record["data"]["name"] for run in runs if run.record}),
-        "quick": any(study.plan["quick"] for study in studies.values()),
+        "quick": any(study.plan["quick"] for study in studies),
+        "concurrent_runs": max((study.plan["concurrent_runs"] for study in studies), default=1),
+        **({"margin_pp": min(study.plan["margin_pp"] for study in studies)} if studies else {}),
     }
     notes = [
         "these runs were gathered, not planned as one study: order, search and stopping were not under its control"
     ]
-    notes += [f"study {study.plan['name']}: {text}" for study in studies.values() for text in study.warnings]
+    notes += [f"study {study.plan['name']}: {text}" for study in studies for text in study.warnings]
     loose = [run for run in runs if run.budget == AS_RUN]
-    return Study(validated(plan), runs, [*notes, *unfinished(loose)])
+    faults = [fault for part in parts.values() if part.study for fault in inherited_faults(part.study, part.became)]
+    return Study(validated(plan), runs, [*notes, *unfinished(loose)], inherited=[*faults, *lost_studies(loose)])
 
 
 def net_key(record: Mapping[str, Any]) -> str | None:
@@ -62,23 +82,59 @@ def net_key(record: Mapping[str, Any]) -> str | None:
     return record.get("net_key") or None
 
 
-def _runs_under(path: Path, studies: dict[str, Study]) -> Iterator[Run]:
-    """Runs in a folder, without the repeats of A/A arms; the studies they were planned in are added to ``studies``."""
-    if (path / FILE).exists():
-        study = studies[str(path.resolve())] = load(path)
-        for run in study.runs:
-            if run.record is not None and study.arms[run.arm]["role"] != "aa":
-                yield replace(run, path=str(path / run.path))
+def _gather(path: Path, parts: dict[str, Part]) -> None:
+    """Add what a folder holds to ``parts``, by the folder of its study or of its run: each counts once."""
+    if (home := _study_around(path)) is not None:
+        if str(home) not in parts:
+            study = load(home)
+            planned = [run for run in study.runs if study.arms[run.arm]["role"] != "aa"]
+            parts[str(home)] = Part(study, home, planned)
         return
     records = [path / RECORD] if (path / RECORD).exists() else sorted(path.glob(f"*/{RECORD}"))
     folders = [] if records else sorted(file.parent for file in path.glob(f"*/{FILE}"))
     if not records and not folders:
         raise InputError(f"{path} holds no run: expected {FILE} or {RECORD} in it, or in the folders in it")
     for folder in folders:
-        yield from _runs_under(folder, studies)
+        _gather(folder, parts)
     for file in records:
-        record = read_record(file)
-        yield Run("", record["seed"], AS_RUN, None, str(file.parent), record["status"], record["error"], record)
+        record, place = readable(read_record(file), file), file.parent
+        run = Run("", record["seed"], AS_RUN, None, str(place), record["status"], record["error"], record)
+        parts.setdefault(str(place.resolve()), Part(None, Path(), [run]))
+
+
+def _study_around(path: Path) -> Path | None:
+    """The folder of the study that a folder is, or holds runs of; None: there is none."""
+    resolved = path.resolve()
+    for folder in (resolved, *resolved.parents):
+        if (folder / FILE).is_file():
+            inside = resolved.relative_to(folder)
+            listed = {Path(run["path"]) for run in read(folder)["runs"]} if inside.parts else set()
+            return folder if any(inside in (run, *run.parents) for run in listed) or not inside.parts else None
+    return None
+
+
+def _arms(parts: Collection[Part]) -> tuple[list[dict[str, Any]], list[Run]]:
+    """The arms of what was gathered, and its runs in them; each part learns which arms its own have become.
+
+    A run without a record goes with the others of its arm; where none of these has one, nothing is known of the arm.
+    """
+    groups: dict[str, list[tuple[Part, Run]]] = {}
+    for part in parts:
+        keys: dict[tuple[str, str], str] = {}
+        for run in sorted(part.runs, key=lambda run: run.record is None):
+            place = run.arm, run.budget
+            key = keys.get(place) if run.record is None else _group(run.record)
+            if key is not None:
+                keys.setdefault(place, key)
+                groups.setdefault(key, []).append((part, run))
+    first = [group[0][1].record or {} for group in groups.values()]
+    arms, runs = [], []
+    for name, record, group in zip(_names(first), first, groups.values(), strict=True):
+        arms.append({"name": name, "algo": record["algo"], "settings": _shared(record), "net_key": net_key(record)})
+        for part, run in group:
+            part.became.setdefault((run.arm, run.budget), set()).add(name)
+            runs.append(replace(run, arm=name, order=None, path=str(part.folder / run.path)))
+    return arms, runs
 
 
 def _shared(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,9 +142,8 @@ def _shared(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record["config"].items() if key not in INCIDENTAL}
 
 
-def _group(run: Run) -> str:
+def _group(record: Mapping[str, Any]) -> str:
     """A key that is equal for two runs of one arm: settings, version of the rule, and data."""
-    record = run.record or {}
     return json.dumps([_shared(record), record["algo_sha256"], record["data"]["sha256"]], sort_keys=True)
 
 

@@ -119,14 +119,23 @@ class Basis:
 
 
 def energy_basis(runs: Sequence[Run]) -> Basis:
-    """The components that count: those that were measured in the same way in most runs."""
-    windows = [run.record["energy"]["train"] for run in runs if run.record and "train" in run.record["energy"]]
-    measured = Counter(filter(None, map(_measured, windows)))
+    """The components that count: those that were measured in the same way in most runs, the trained device among them.
+
+    Args:
+        runs: finished ones.
+    """
+    metered = [run for run in runs if run.record and "train" in run.record["energy"]]
+    windows = [(run.record or {})["energy"]["train"] for run in metered]
+    measured = Counter(filter(None, map(_ranking, metered)))
     if measured:
         (parts, _), *_rest = sorted(measured.items(), key=lambda item: (-item[1], sorted(item[0])))
         return Basis(True, worst(method for _, method in parts), parts, "")
     if not windows:
         return Basis(False, UNAVAILABLE, frozenset(), "no run was metered")
+    if any(map(_measured, windows)):
+        kinds = sorted({_trained_on(run) for run, window in zip(metered, windows, strict=True) if _measured(window)})
+        reason = f"the {' or '.join(kinds)} that trained is not among the measured components"
+        return Basis(False, UNAVAILABLE, frozenset(), reason)
     method = worst(window["method"] for window in windows)
     described: dict[str, str] = {}
     for window in windows:
@@ -208,7 +217,7 @@ def no_energy(run: Run, basis: Basis) -> str:
     window = record["energy"].get("train")
     if window is None:
         return "it was not metered"
-    if basis.ranked and _measured(window) != basis.parts:
+    if basis.ranked and _ranking(run) != basis.parts:
         return "its energy was metered in another way, or lacks a part"
     return ""
 
@@ -228,14 +237,49 @@ def conditions(run: Run) -> dict[str, Any]:
     """Conditions that two runs must share for their times and joules to be comparable."""
     record = run.record or {}
     device, config = record["device"] or {}, record["config"]
+    parts = record["meter"].get("components", {}).values()
+    limits = {str(part["start"].get("power_limit_w")) for part in parts if part.get("start")}
     return {
         "device": device.get("name"),
+        "machine": device.get("boot"),
         "driver": device.get("driver"),
+        "power limit in W:": ", ".join(sorted(limits)) or None,
+        "other processes on the device:": _yes(any((part.get("during") or {}).get("other_pids") for part in parts)),
         "threads": record["threads"],
         "precision": config.get("precision"),
         "torch": record["versions"].get("torch"),
         "processes": record["processes"],
     }
+
+
+def err_bound(run: Run, basis: Basis) -> float:
+    """The bound of the error of a run's training energy that its window's edges make, relative; 0: none is stated.
+
+    Args:
+        run: with its record.
+        basis: the components whose energy counts.
+    """
+    window = (run.record or {})["energy"]["train"]
+    parts = [window["components"][name] for name in basis.components if name in window["components"]]
+    known = [(part["err_bound"] or 0.0, part["energy_j"]) for part in parts if part["energy_j"]]
+    total_j = sum(joules for _, joules in known)
+    return sum(bound * joules for bound, joules in known) / total_j if total_j else 0.0
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _ranking(run: Run) -> Parts:
+    """The measured components of a run's training; none where they are all beside the device that trained."""
+    parts = _measured((run.record or {})["energy"]["train"])
+    beside = ("cpu", "ram") if _trained_on(run) == "GPU" else ("gpu", "ram")
+    return frozenset() if all(name.startswith(beside) for name, _ in parts) else parts
+
+
+def _trained_on(run: Run) -> str:
+    """The kind of device that a run trained on: a GPU where it was not the processor."""
+    return "CPU" if ((run.record or {})["device"] or {}).get("type", "cpu") == "cpu" else "GPU"
 
 
 def _measured(window: Mapping[str, Any]) -> Parts:

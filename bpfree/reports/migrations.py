@@ -1,4 +1,4 @@
-"""Migrations: a ``study.json`` of an earlier schema as one of the present schema.
+"""Migrations: a ``study.json`` or ``report.json`` of an earlier schema as one of the present schema.
 
 Each step is a pure function from one version to the next. A version gets a step here, and a committed folder of that
 version in the tests, when its successor renames, removes or reinterprets a field. A field with a default is no new
@@ -30,12 +30,35 @@ def _arm_from_1(arm: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "written": re.findall(r"[:,]([\w-]+)=", text)}
 
 
-STUDY: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {"bpfree-study/1": study_from_1}
+def report_from_1(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report of ``bpfree-report/1`` as ``bpfree-report/2``.
+
+    A fault was a sentence alone; new are what it voids, the settings of the arms, and the answers about memory.
+    """
+    faults = [{"text": text, "measures": [], "arms": [], "budget": None} for text in report.get("faults", [])]
+    new = {"settings": {"arms": [], "rows": {}}, "memory": []}
+    compared = [{**c, "seeds": [], "faults": [], "blocked": False} for c in report.get("comparisons", [])]
+    return {
+        **report,
+        "schema": "bpfree-report/2",
+        "faults": faults,
+        "blocked": 0,
+        "budgets": [{**budget, **new} for budget in report.get("budgets", [])],
+        "comparisons": compared,
+    }
 
 
-def migrated(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """``plan`` in the latest schema that the steps lead to; a plan of any other schema comes back unchanged."""
-    current = dict(plan)
-    while (step := STUDY.get(str(current.get("schema")))) is not None:
+Step = Callable[[Mapping[str, Any]], dict[str, Any]]
+STEPS: dict[str, Step] = {"bpfree-study/1": study_from_1, "bpfree-report/1": report_from_1}
+
+
+def migrated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A study or report in the latest schema that the steps lead to; one of any other schema comes back unchanged.
+
+    Args:
+        content: of ``study.json`` or ``report.json``.
+    """
+    current = dict(content)
+    while (step := STEPS.get(str(current.get("schema")))) is not None:
         current = step(current)
     return current

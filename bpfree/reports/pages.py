@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from bpfree.reports import charts, details
-from bpfree.reports.columns import caption_note, runs_of, table_columns
+from bpfree.reports.columns import caption_note, runs_of, table_columns, voided
 from bpfree.reports.measures import COMPARED
 
 Report = Mapping[str, Any]
@@ -47,6 +47,8 @@ def _sections(report: Report) -> Iterable[str]:
     for number, budget in enumerate(report["budgets"]):
         yield f"<h2>Results: {escape(budget['name'])}</h2>"
         yield _table(report, budget, number)
+        yield details.settings(budget)
+        yield details.memory(budget)
         yield charts.legend(report)
         yield '<div class="grid2">' + "".join(_figures(report, budget)) + "</div>"
     if drawn := charts.depth(report):
@@ -74,7 +76,7 @@ def _header(report: Report) -> str:
 
 
 def _notes(report: Report) -> str:
-    lines = [("fault", "Fault", text) for text in report["faults"]]
+    lines = [("fault", "Fault", f"{fault['text']}. {voided(fault)}") for fault in report["faults"]]
     lines += [("warning", "Warning", text) for text in report["warnings"]]
     items = "".join(f'<li class="{kind}"><b>{word}</b>{escape(text)}</li>' for kind, word, text in lines)
     return f'<ul class="notes" id="warnings">{items}</ul>' if items else ""

@@ -8,6 +8,7 @@ from typing import Any
 from bpfree.errors import InputError
 from bpfree.reports import tables
 from bpfree.reports.build import SCHEMA
+from bpfree.reports.migrations import migrated
 from bpfree.reports.pages import page
 from bpfree.training.files import write_json, write_text
 
@@ -16,7 +17,7 @@ def render(report: Mapping[str, Any], folder: str | os.PathLike[str], draft: boo
     """Write report.json, .html, .md, CSV and LaTeX tables.
 
     Args:
-        report: as `bpfree.reports.build.build` makes it.
+        report: as `bpfree.reports.build.build` makes it, or an earlier version did.
         folder: for the files; made where it does not exist.
         draft: accept energies of a test double; every table then says so.
 
@@ -27,6 +28,7 @@ def render(report: Mapping[str, Any], folder: str | os.PathLike[str], draft: boo
         InputError: another schema, a fake meter without ``draft``, or a folder that cannot be made.
         RunFailed: a file that cannot be written into it.
     """
+    report = migrated(report)
     if report.get("schema") != SCHEMA:
         raise InputError(f"the report has schema {report.get('schema')!r}; this version draws {SCHEMA!r}")
     if report["fake"] and not draft:

@@ -52,5 +52,15 @@ def report(
         raise InputError("PUE scales CO2e: give its intensity too, a country (FRA) or g CO2e per kWh")
     at = intensity(co2) if co2 else None
     computed = build(collect(paths), at, pue)
+    return computed, render(computed, report_folder(paths, out), draft)
+
+
+def report_folder(paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of the files of a report.
+
+    Args:
+        paths: folders that it is of.
+        out: folder that the user names; None: the folder of the study, or ``report`` for runs made elsewhere.
+    """
     planned = len(paths) == 1 and (Path(paths[0]) / FILE).exists()
-    return computed, render(computed, out or (paths[0] if planned else "report"), draft)
+    return Path(out or (paths[0] if planned else "report"))

@@ -268,7 +268,7 @@ def spread_is_possible(stated: Mapping[str, Any], values: Sequence[float], digit
         digits: decimal places to which the statement is rounded.
     """
     actual, slack = summary(values), 0.5 * 10.0**-digits * (1 + 1e-9)
-    if actual.n != stated.get("n", actual.n) or actual.mean is None or abs(actual.mean - stated["mean"]) > slack:
+    if actual.n != (stated.get("n") or actual.n) or actual.mean is None or abs(actual.mean - stated["mean"]) > slack:
         return False
     if stated.get("sd") is None or actual.sd is None:
         return (stated.get("sd") or 0.0) <= slack and (actual.sd or 0.0) <= slack

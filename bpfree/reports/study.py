@@ -9,22 +9,30 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from bpfree.errors import InputError
+from bpfree.reports.foreign import readable
 from bpfree.reports.migrations import migrated
 from bpfree.runs.record import read as read_record
+from bpfree.runs.record import sha256_of
 from bpfree.runs.schema import Open
 from bpfree.training.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from bpfree.reports.validity.fault import Fault
 
 SCHEMA = "bpfree-study/2"
 FILE = "study.json"
 RECORD = "run.json"
+RUNS = "runs"  # folder of a study's runs, in its own
 OWN, MATCHED = "own convergence", "matched passes"  # the budgets of a planned study
 AS_RUN = "as run"  # the budget of runs that no study planned
+EXTENSION = "study"  # of study.json and of its runs' records: the hash of the definition, fixed before the first run
 BASELINE = "backprop"  # the rule that the others are compared with
 
 
@@ -87,6 +95,20 @@ class Definition(Open):
     meter: str = "auto"
 
 
+class Stated(Open):
+    """A result that someone states of an arm's runs, such as a paper: checked against them.
+
+    ``digits``: decimal places that it is rounded to.
+    """
+
+    arm: str
+    budget: str
+    mean: float = Field(allow_inf_nan=False)
+    sd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    n: int | None = Field(None, ge=1)
+    digits: int = Field(ge=0, le=20)
+
+
 class Plan(Open):
     """``study.json``.
 
@@ -97,6 +119,7 @@ class Plan(Open):
         passes: net key -> data passes of the budget of matched passes.
         concurrent_runs: the most runs that went on at the same time.
         stopped: whether the study was cut short.
+        stated: results that others state of these runs.
         extensions: name -> JSON object, for later versions and plug-ins; readers ignore names that they do not know.
     """
 
@@ -109,8 +132,8 @@ class Plan(Open):
     seeds: list[int] = Field(min_length=1)
     quick: bool = False
     data: Any = None
-    margin_pp: float = Field(0.25, gt=0)
-    target: float | None = None
+    margin_pp: float = Field(0.25, gt=0, allow_inf_nan=False)
+    target: float | None = Field(None, allow_inf_nan=False)
     runs: list[Listed] = []
     idle: dict[str, Any] | None = None
     warnings: list[str] = []
@@ -118,6 +141,7 @@ class Plan(Open):
     passes: dict[str, float | None] = {}
     concurrent_runs: int = Field(1, ge=1)
     stopped: bool = False
+    stated: list[Stated] = []
     extensions: dict[str, dict[str, Any]] = {}
 
     @model_validator(mode="after")
@@ -130,6 +154,9 @@ class Plan(Open):
         strangers = sorted({run.arm for run in self.runs} - set(arms))
         if strangers:
             raise ValueError(f"runs of {', '.join(strangers)}, which is no arm of this study")
+        for claim in self.stated:
+            if claim.arm not in arms or claim.budget not in self.budgets:
+                raise ValueError(f"a result is stated of {claim.arm}, {claim.budget}, which is not in this study")
         return self
 
 
@@ -154,20 +181,44 @@ class Run:
 
 @dataclass
 class Study:
-    """A plan (``study.json`` as a dictionary) with the records of its runs."""
+    """A plan (``study.json`` as a dictionary) with the records of its runs.
+
+    Attributes:
+        plan: with defaults filled in; it does not change.
+        runs: as listed.
+        warnings: for the reader of the report.
+        definition: of the study, as its file has it, without defaults; None: there is none.
+        unlisted: paths of records in its folder that the plan does not list.
+        inherited: faults of the studies that it was gathered from.
+    """
 
     plan: dict[str, Any]
     runs: list[Run]
     warnings: list[str] = field(default_factory=list)
+    definition: dict[str, Any] | None = None
+    unlisted: Sequence[str] = ()
+    inherited: Sequence["Fault"] = ()
 
     @property
+    def definition_sha256(self) -> str | None:
+        """The hash of the definition as it now is; None: there is none."""
+        return None if self.definition is None else sha256_of(self.definition)
+
+    @cached_property
     def arms(self) -> dict[str, dict[str, Any]]:
         """Name -> arm, in the order of the plan."""
         return {arm["name"]: arm for arm in self.plan["arms"]}
 
     def of(self, arm: str, budget: str) -> list[Run]:
         """The runs of an arm in a budget, by seed."""
-        return sorted((r for r in self.runs if (r.arm, r.budget) == (arm, budget)), key=lambda run: run.seed)
+        return self._by_place.get((arm, budget), [])
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[str, str], list[Run]]:
+        groups: dict[tuple[str, str], list[Run]] = {}
+        for run in sorted(self.runs, key=lambda run: run.seed):
+            groups.setdefault((run.arm, run.budget), []).append(run)
+        return groups
 
 
 def validated(plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -221,10 +272,12 @@ def load(folder: str | os.PathLike[str]) -> Study:
     Raises:
         InputError: a study or record that is damaged, of an unknown schema, or was edited by hand.
     """
-    plan, folder, runs = read(folder), Path(folder), []
+    folder, runs = Path(folder), []
+    raw = migrated(read_json(folder / FILE, "study"))
+    plan = validated(raw)
     for listed in plan["runs"]:
         path = folder / listed["path"] / RECORD
-        record = read_record(path) if path.exists() else None
+        record = readable(read_record(path), path) if path.exists() else None
         status, error = listed["status"], listed["error"]
         if record is None and status == "finished":
             status, error = "failed", f"its record {listed['path']}/{RECORD} is missing"
@@ -233,7 +286,20 @@ def load(folder: str | os.PathLike[str]) -> Study:
         runs.append(
             Run(listed["arm"], listed["seed"], listed["budget"], listed["order"], listed["path"], status, error, record)
         )
-    return Study(plan, runs, [*plan["warnings"], *unfinished(runs)])
+    return Study(plan, runs, [*plan["warnings"], *unfinished(runs)], raw.get("definition"), _unlisted(folder, plan))
+
+
+def _unlisted(folder: Path, plan: Mapping[str, Any]) -> list[str]:
+    """The runs beside those of a study that carry its definition, and that it does not list."""
+    fixed = plan["extensions"].get(EXTENSION, {}).get("definition_sha256")
+    listed = {folder / run["path"] for run in plan["runs"]}
+    others = [file for file in sorted((folder / RUNS).rglob(RECORD)) if file.parent not in listed] if fixed else []
+    abouts = [(file, read_json(file, "record").get("extensions")) for file in others]
+    return [
+        str(file.parent.relative_to(folder))
+        for file, about in abouts
+        if isinstance(about, dict) and (about.get(EXTENSION) or {}).get("definition_sha256") == fixed
+    ]
 
 
 def unfinished(runs: Sequence[Run]) -> list[str]:

@@ -2,14 +2,17 @@
 
 import csv
 import io
+import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from bpfree.reports import formatting
-from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns
+from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns, voided
 
 Report = Mapping[str, Any]
 HASHES = ("config_sha256", "record_sha256", "predictions_sha256")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MARKUP = re.compile(r"[\\`*_\[\]|#!~]")
 _INTERVAL = ("n", "mean", "sd", "low", "high", "boot_low", "boot_high")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -22,31 +25,47 @@ _SYMBOLS = {"±": r"$\pm$", "≈": r"$\approx$", "\u2212": r"$-$", "\u2013": "--
 
 def markdown(report: Report) -> str:
     """The report as Markdown."""
-    lines = [f"# {report['name']}", "", *([report["question"], ""] if report["question"] else [])]
-    lines += [f"> **Fault:** {text}" for text in report["faults"]]
-    lines += [f"> **Warning:** {text}" for text in report["warnings"]]
+    lines = [f"# {_md(report['name'])}", "", *([_md(report["question"]), ""] if report["question"] else [])]
+    lines += [f"> **Fault:** {_md(fault['text'])}. {voided(fault)}" for fault in report["faults"]]
+    lines += [f"> **Warning:** {_md(text)}" for text in report["warnings"]]
     lines += ["", "## Verdicts", ""]
-    lines += [f"- {line['text']}" + (f" ({line['budget']})" if line["budget"] else "") for line in report["verdicts"]]
+    at = [f" ({line['budget']})" if line["budget"] else "" for line in report["verdicts"]]
+    lines += ["- " + _md(line["text"] + where) for line, where in zip(report["verdicts"], at, strict=True)]
     for budget in report["budgets"]:
-        lines += ["", f"## Results: {budget['name']}", ""]
+        lines += ["", f"## Results: {_md(budget['name'])}", ""]
         lines += [f"{_sentence(caption_note(report, budget))}.", ""] if caption_note(report, budget) else []
-        heads, rows = cells(report, budget)
-        lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-        lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        lines += _md_table(*cells(report, budget))
+        arms, rows = budget["settings"]["arms"], budget["settings"]["rows"]
+        lines += ["", "### Settings of the arms", ""] if rows else []
+        lines += _md_table(["setting", *arms], [[name, *texts] for name, texts in rows.items()]) if rows else []
+        lines += ["", "### Memory against the best way to run backprop", ""] if budget["memory"] else []
+        lines += [
+            "- " + _md(" ".join(filter(None, (answer["memory"], answer["time"], answer["cost"]))))
+            for answer in budget["memory"]
+        ]
     lines += ["", "Mean ± half the 95 % t interval (n runs).", "", "## Inside the measurement", ""]
     for part in report["boundary"]:
         detail = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"
-        lines.append(f"- {part['component']}: {part['method']}{'' if part['counted'] else ', not counted'} ({detail})")
+        counted = "" if part["counted"] else ", not counted"
+        lines.append("- " + _md(f"{part['component']}: {part['method']}{counted} ({detail})"))
     lines += ["", *boundary_notes(report)]
     searched = [arm for arm in report["arms"] if arm["search"]]
     lines += ["", "## Search for settings", "", "Its cost is apart: it is in no number above.", ""] if searched else []
-    lines += [f"- {arm['name']}: {formatting.search(arm['search'])}" for arm in searched]
+    lines += ["- " + _md(f"{arm['name']}: {formatting.search(arm['search'])}") for arm in searched]
     failed = [run for run in report["runs"] if run["status"] in ("failed", "stopped")]
     lines += ["", "## Runs that did not finish", ""] if failed else []
-    lines += [f"- {run['arm']}, seed {run['seed']}, {run['budget']}: {run['error'] or run['status']}" for run in failed]
+    lines += [
+        "- " + _md(f"{run['arm']}, seed {run['seed']}, {run['budget']}: {run['error'] or run['status']}")
+        for run in failed
+    ]
     lines += ["", "## Provenance", ""]
-    lines += [f"- {key}: {'; '.join(values)}" for key, values in report["provenance"].items() if values]
+    lines += ["- " + _md(f"{key}: {'; '.join(values)}") for key, values in report["provenance"].items() if values]
     return "\n".join(lines) + "\n"
+
+
+def _md_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(map(_md, heads)) + " |", "|" + "---|" * len(heads)]
+    return lines + ["| " + " | ".join(map(_md, row)) + " |" for row in rows]
 
 
 def _sentence(text: str) -> str:
@@ -127,7 +146,7 @@ def runs_csv(report: Report) -> str:
 
 def latex(report: Report) -> str:
     """A ``table`` for each budget, with booktabs rules."""
-    parts = [f"% {report['name']}: needs \\usepackage{{booktabs}}"]
+    parts = [f"% {_line(report['name'])}: needs \\usepackage{{booktabs}}"]
     for budget in report["budgets"]:
         heads, rows = cells(report, budget)
         caption = f"{report['name']}, {budget['name']}: mean and half the 95 % t interval over n runs."
@@ -148,16 +167,33 @@ def latex(report: Report) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _line(text: Any) -> str:
+    """Text of a file from elsewhere, in one line: a line break would end a comment, a quotation or a row."""
+    return " ".join(str(text).split())
+
+
+def _md(text: Any) -> str:
+    """Text that Markdown shows as it is: no markup, no table cell, no HTML."""
+    return _MARKUP.sub(r"\\\g<0>", _line(text)).replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _tex(text: str) -> str:
-    escaped = "".join(_LATEX.get(c, c) for c in text)
+    escaped = "".join(_LATEX.get(c, c) for c in _line(text))
     for symbol, command in _SYMBOLS.items():
         escaped = escaped.replace(symbol, command)
     return escaped
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    writer.writerows([_cell(value) for value in row] for row in rows)
     return out.getvalue()

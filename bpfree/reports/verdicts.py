@@ -7,6 +7,7 @@ from typing import Any
 from bpfree.reports import statistics
 from bpfree.reports.formatting import change, unsigned
 from bpfree.reports.measures import COMPARED, ENERGY, MEMORY, TEST, Basis, Measure
+from bpfree.reports.validity.finished import named
 from energy.labels import is_measured
 
 DIFFERENCE, EQUIVALENT, CANNOT = "difference", "equivalent", "cannot conclude"
@@ -23,25 +24,56 @@ def verdict(c: Comparison, basis: Basis, margin_pp: float, drift: Comparison | N
         drift: the A/A comparison of the same budget and measure, where it differs by more than chance; else None.
 
     Returns:
-        ``verdict`` (None for an A/A comparison), ``because`` (the reason of "cannot conclude") and ``sentence``.
+        ``verdict`` (None for an A/A comparison), ``because`` (the reason of "cannot conclude": a fault comes first) and
+        ``sentence``.
     """
     measure = next(m for m in COMPARED if m.key == c["measure"])
+    because = _fault(c)
     if c["aa"]:
-        return {"verdict": None, "because": "", "sentence": _noise(c, measure.noun)}
+        return {"verdict": None, "because": because, "sentence": _noise(c, measure.noun, because)}
+    if because:
+        return _cannot(c, measure, because)
     trusted = drift is None and not _too_few(c)
     if trusted and c["equivalence"] and c["equivalence"]["equivalent"]:
         sentence = (
             f"{c['a']} and {c['b']} give the same test result within ±{margin_pp:g} points "
-            f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, n = {c['n']} pairs)."
+            f"({change(c, c['mean'])} points, 90 % CI {_range(c, c['equivalence'])}, {_pairs(c)})."
         )
         return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
     if trusted and c["sd"] == c["mean"] == 0 and (measure is not ENERGY or basis.ranked):
-        sentence = f"{c['a']} and {c['b']} have exactly the same {measure.noun} in every pair (n = {c['n']} pairs)."
+        sentence = f"{c['a']} and {c['b']} have exactly the same {measure.noun} in every pair ({_pairs(c)})."
         return {"verdict": EQUIVALENT, "because": "", "sentence": sentence}
     if because := _because(c, measure, basis, drift):
-        sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {measure.noun}, because {because}."
-        return {"verdict": CANNOT, "because": because, "sentence": sentence}
+        return _cannot(c, measure, because)
     return {"verdict": DIFFERENCE, "because": "", "sentence": _difference(c, measure, basis)}
+
+
+def _cannot(c: Comparison, measure: Measure, because: str) -> dict[str, Any]:
+    sentence = f"Cannot conclude whether {c['a']} and {c['b']} differ in {measure.noun}, because {because}."
+    return {"verdict": CANNOT, "because": because, "sentence": sentence}
+
+
+def _fault(c: Comparison) -> str:
+    """The first fault that voids a comparison, and how many more do; "": none."""
+    if not c["faults"]:
+        return ""
+    first, more = c["faults"][0].removeprefix(f"{c['budget']}: "), len(c["faults"]) - 1
+    return first + (f" (and {more} more fault{'s' if more > 1 else ''})" if more else "")
+
+
+def _pairs(c: Comparison) -> str:
+    """Number of pairs that were compared, and the runs that are missing."""
+    return "; ".join([f"n = {c['n']} pairs", *_missing(c)])
+
+
+def _missing(c: Comparison) -> list[str]:
+    """The runs that are not compared: those that did not finish, and those that may not count, by their reason."""
+    missing = [f"{k} of {n} seeds of {arm} finished" for arm, k, n in c["seeds"] if k < n]
+    reasons: dict[str, list[int]] = {}
+    for text in c["left_out"]:
+        seed, _, reason = text.removeprefix("seed ").partition(": ")
+        reasons.setdefault(reason, []).append(int(seed))
+    return missing + [f"left out: {named(seeds)}: {reason}" for reason, seeds in reasons.items()]
 
 
 def sentences(comparisons: Sequence[Comparison], basis: Basis) -> list[dict[str, Any]]:
@@ -79,15 +111,21 @@ def copy_differs(copy: Comparison) -> bool:
     return copy["p_holm"] is None or copy["p_holm"] < statistics.ALPHA
 
 
+def drift_text(drift: Comparison) -> str:
+    """The fault that an A/A arm shows by differing from the arm that it repeats."""
+    amount = f"{change(drift, drift['mean'])} ({_range(drift, drift)})"
+    return f"the A/A arm, which repeats {drift['b']}, differs from it by {amount}"
+
+
 def _difference(c: Comparison, measure: Measure, basis: Basis) -> str:
     more = c["mean"] > 0 if measure is not TEST or c["maximize"] else c["mean"] < 0
     amount = unsigned(change(c, c["mean"])) + (" points" if c["points"] else "")
     claim = f"{c['a']} {(measure.more if more else measure.less).format(amount)} {c['b']}"
     if c["p"] is None:
-        return f"{claim} (the same in all n = {c['n']} pairs)."
+        return f"{claim} (the same in all {_pairs(c)})."
     label = f", {basis.method}, {' + '.join(basis.components)}" if measure is ENERGY else ""
     holm = "" if c["p_holm"] is None else f", Holm p {_p(c['p_holm'])}"
-    return f"{claim} (95 % CI {_range(c, c)}{_points(c)}, n = {c['n']} pairs{label}{holm})."
+    return f"{claim} (95 % CI {_range(c, c)}{_points(c)}, {_pairs(c)}{label}{holm})."
 
 
 def _because(c: Comparison, measure: Measure, basis: Basis, drift: Comparison | None) -> str:
@@ -99,10 +137,9 @@ def _because(c: Comparison, measure: Measure, basis: Basis, drift: Comparison | 
     if _too_few(c):
         pairs = "only 1 pair" if c["n"] == 1 else f"only {c['n']} pairs" if c["n"] else "no pair"
         reason = f"{pairs} can be compared, and {statistics.MIN_PAIRS} are the least"
-        return reason + (f" (left out: {'; '.join(c['left_out'])})" if c["left_out"] else "")
+        return reason + (f" ({'; '.join(missing)})" if (missing := _missing(c)) else "")
     if drift is not None:
-        amount = f"{change(drift, drift['mean'])} ({_range(drift, drift)})"
-        return f"the A/A arm, which repeats {drift['b']}, differs from it by {amount}"
+        return drift_text(drift)
     if c["p"] is None:  # no spread at all
         return "" if measure is MEMORY else "all pairs differ by exactly the same amount, which no two runs do"
     if c["p_holm"] is not None and c["p_holm"] < statistics.ALPHA:
@@ -117,15 +154,17 @@ def _because(c: Comparison, measure: Measure, basis: Basis, drift: Comparison | 
             f"with power {statistics.POWER:g}"
         )
     if _covers_zero(c):
-        return f"the 95 % interval {_range(c, c)}{_points(c)} covers zero with n = {c['n']} pairs{needed}"
+        return f"the 95 % interval {_range(c, c)}{_points(c)} covers zero with {_pairs(c)}{needed}"
     return (
         f"the difference does not survive Holm's correction for {c['family']} comparisons (p {_p(c['p_holm'])}){needed}"
     )
 
 
-def _noise(c: Comparison, noun: str) -> str:
+def _noise(c: Comparison, noun: str, fault: str) -> str:
     """The sentence of an A/A comparison: two sets of runs of one arm, whose differences are noise."""
     both = f"{c['b']} and its repeat"
+    if fault:
+        return f"The noise of {noun} between {both} cannot be stated, because {fault}."
     if c["low"] is None:
         return f"Too few pairs of {both} to state the noise of {noun}."
     if copy_differs(c):

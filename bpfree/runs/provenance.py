@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
-import json
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +16,7 @@ from torch import nn
 
 from bpfree.config.resolve import PACKAGE
 from bpfree.runs.inputs import value_range
+from bpfree.runs.record import sha256_of as sha256_of
 from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.external import External
 from bpfree.training.random_streams import Streams, derive
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bpfree.training.loop import Loop
 
 PICOJOULES = {"accumulates": 0.9, "multiply-accumulates": 4.6}  # of an addition; of a product and an addition
+ROOMS = ("training", "config", "functional", "graphs", "nets", "data", "rules")  # whose code makes a result
 PACKAGES = ("bpfree", "torch", "numpy", "torch-geometric", "spikingjelly", "codecarbon", "nvidia-ml-py")
 
 
@@ -44,6 +46,18 @@ def git() -> dict[str, Any] | None:
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(PACKAGE.parent), *arguments]
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+@functools.cache
+def rooms_sha256() -> dict[str, str]:
+    """SHA-256 of the code in each room of the package that a result depends on: two runs must share all of them."""
+    digests = {}
+    for room in ROOMS:
+        digest = hashlib.sha256()
+        for file in sorted((PACKAGE / room).rglob("*.py")):
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        digests[room] = digest.hexdigest()
+    return digests
 
 
 def versions() -> dict[str, str | None]:
@@ -109,11 +123,6 @@ def seeds(seed: int, split_seed: int | None) -> dict[str, int]:
         split_seed: of the split into training and validation data; None: that of the run.
     """
     return {"run": seed, "init": derive(seed, "init"), "split": seed if split_seed is None else split_seed}
-
-
-def sha256_of(value: Any) -> str:
-    """SHA-256 of the canonical JSON (sorted keys, no spaces) of plain values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def weights_sha256(module: nn.Module) -> str:

@@ -55,6 +55,11 @@ def validated(record: Mapping[str, Any]) -> RunRecord:
     return RunRecord(model.model_dump(mode="json", by_alias=True))
 
 
+def sha256_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces) of plain values."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def digest(record: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces) of a record without its own hash."""
     body = {key: value for key, value in record.items() if key != "record_sha256"}

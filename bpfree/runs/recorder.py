@@ -140,7 +140,12 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {**self.extensions, "notes": notes, **({"files": self.files} if self.files else {})},
+            "extensions": {
+                **self.extensions,
+                "notes": notes,
+                "provenance": {"rooms_sha256": provenance.rooms_sha256()},
+                **({"files": self.files} if self.files else {}),
+            },
             **self.origin,
         }
         if world()[0] > 0:

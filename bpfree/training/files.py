@@ -1,6 +1,7 @@
 """Files that are never seen half-written, and folders that one process works in at a time."""
 
 import json
+import math
 import os
 import shutil
 import threading
@@ -89,14 +90,26 @@ def read_json(path: Path, kind: str) -> dict[str, Any]:
         InputError: the file cannot be read or holds no JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_float=_finite)
+        json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
     except OSError as error:
         raise InputError(f"cannot read the {kind} {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except UnicodeEncodeError as error:
+        raise InputError(f"the {kind} {path} is not JSON: text in it has half of a surrogate pair") from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the {kind} {path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputError(f"the {kind} {path} is not a JSON object")
     return value
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number there")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ MUTANTS = {
         [_VERDICTS + "test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict"],
     ),
     "comparisons: arms on different nets": Mutant(
-        "reports/comparisons.py",
+        "reports/questions.py",
         'arm["net_key"] is None or arm["net_key"] != other["net_key"]',
         'arm["net_key"] is None',
         [_VERDICTS + "test_a_control_on_another_net_is_not_compared"],
@@ -76,5 +76,35 @@ MUTANTS = {
         "    if pieces := resumed(run):\n        return pieces\n    window",
         "    window",
         [_VERDICTS + "test_a_resumed_run_counts_for_accuracy_but_not_for_energy_and_time"],
+    ),
+    "verdicts: a fault is a remark beside a claim": Mutant(
+        "reports/verdicts.py",
+        '    if not c["faults"]:\n        return ""',
+        '    return ""',
+        ["reports/test_validity.py::test_a_fault_voids_what_it_touches_and_nothing_else"],
+    ),
+    "validity: a fault between arms touches all that are in it": Mutant(
+        "reports/validity/fault.py",
+        "bool(one and two) and one != two",
+        "bool(one or two)",
+        ["reports/test_validity.py::test_a_fault_between_two_arms_leaves_the_others_alone"],
+    ),
+    "validity: windows that touch overlap": Mutant(
+        "reports/validity/running.py",
+        "bisect_right(ends, span.start)",
+        "bisect_left(ends, span.start)",
+        ["reports/test_running.py::test_overlap_is_found_as_by_looking_at_every_pair"],
+    ),
+    "gathering: faults of a study stay behind": Mutant(
+        "reports/gathering.py",
+        "inherited=[*faults, *lost_studies(loose)]",
+        "inherited=[*lost_studies(loose)]",
+        ["reports/test_gathering.py::test_a_search_that_was_unequal_stays_so_beside_another_study"],
+    ),
+    "comparisons: a ratio is off by one bound only": Mutant(
+        "reports/comparisons.py",
+        "err_bound(a[seed], basis) + err_bound(b[seed], basis)",
+        "err_bound(a[seed], basis)",
+        [_VERDICTS + "test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict"],
     ),
 }

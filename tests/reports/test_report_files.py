@@ -74,7 +74,7 @@ def test_names_are_text_and_never_markup(tmp_path, name):
 
 def test_another_schema_is_refused(tmp_path):
     report = report_of(tmp_path, doubles.run)
-    with pytest.raises(InputError, match="'bpfree-report/9'; this version draws 'bpfree-report/1'"):
+    with pytest.raises(InputError, match="'bpfree-report/9'; this version draws 'bpfree-report/2'"):
         render({**report, "schema": "bpfree-report/9"}, tmp_path)
 
 
@@ -83,3 +83,31 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write into .*file"):
         render(report, tmp_path / "file")
+
+
+BAD = "=HYPERLINK(1)\n\\input{x} |<b>[a](b)`"
+
+
+def test_no_cell_of_a_csv_is_a_formula_and_none_of_latex_or_markdown_a_line_or_markup(tmp_path):
+    """A rule named to run in a spreadsheet, to leave LaTeX's comment, and to be a link and HTML in Markdown."""
+    arms = {BAD: {}, "-1+1": {"role": "twin"}}
+    render(report_of(tmp_path, lambda a, s: doubles.run(a, s, train_s=9 + s), arms=arms, name=BAD), tmp_path)
+    for name in ("results.csv", "comparisons.csv", "runs.csv"):
+        rows = list(csv.reader((tmp_path / name).open(newline="")))
+        cells = [cell for row in rows[1:] for cell in row if not _is_number(cell)]
+        assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@")], name
+        assert any(cell == "'" + BAD for cell in cells), name
+    tex, markdown = (tmp_path / "results.tex").read_text(), (tmp_path / "report.md").read_text()
+    assert "\n\\input" not in tex
+    assert "\\textbackslash{}input\\{x\\}" in tex
+    assert tex.startswith("% =HYPERLINK(1) \\input{x}")
+    assert markdown.splitlines()[0] == "# =HYPERLINK(1) \\\\input{x} \\|&lt;b&gt;\\[a\\](b)\\`"
+    assert "<b>" not in markdown
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -123,13 +123,14 @@ def test_studies_together_keep_what_each_said_and_leave_repeats_out(tmp_path):
     doubles.write(tmp_path / "one", arms, run, quick=True)
     doubles.write(tmp_path / "two", {"backprop": {}}, doubles.run)
     found = collect([tmp_path])
-    assert sorted((run.arm, run.seed) for run in found.runs) == [
-        *[("backprop", seed) for seed in (0, 1, 2)],
-        *[("mine", seed) for seed in (0, 1)],
+    assert sorted((run.arm, run.seed, run.status) for run in found.runs) == [
+        *[("backprop", seed, "finished") for seed in (0, 1, 2)],
+        *[("mine", seed, "finished") for seed in (0, 1)],
+        ("mine", 2, "failed"),
     ]
     assert found.plan["quick"]
     assert any("mine, own convergence, seed 2: failed (the loss became NaN)" in text for text in found.warnings)
-    assert not any("counts 2 times" in text for text in faults(found))
+    assert not any("counts 2 times" in text for text in texts(found))
 
 
 @pytest.mark.parametrize("make", [lambda path: None, lambda path: (path / "empty").mkdir()])
@@ -142,6 +143,10 @@ def test_a_folder_without_runs_is_refused(tmp_path, make):
 # Faults ---------------------------------------------------------------------------------------------------------------
 
 
+def texts(study: study.Study) -> list[str]:
+    return [fault.text for fault in faults(study)]
+
+
 def faults_of(folder: Path, change, arms=ARMS, **plan_changes) -> list[str]:
     """Faults of a sound study of two arms and three seeds after ``change(record, arm, seed)``."""
 
@@ -152,7 +157,7 @@ def faults_of(folder: Path, change, arms=ARMS, **plan_changes) -> list[str]:
         change(made, arm, seed)
         return made
 
-    return faults(doubles.write(folder, arms, run, **plan_changes))
+    return texts(doubles.write(folder, arms, run, **plan_changes))
 
 
 def put(*path, value, arm=None, seed=None):
@@ -178,7 +183,7 @@ CASES = {
     "a seed that was run twice": (put("seed", value=0, arm="mine", seed=1), f"{MINE}: seed 0 counts 2 times"),
     "a checkpoint that two seeds share": (
         put("result", "predictions_sha256", value="f" * 64, arm="mine"),
-        "seeds 0 and 1 predict exactly the same on the test data but differ on validation data: a checkpoint is shared",
+        "seeds 0, 1 and 2 predict exactly the same on the test data but differ on validation data: a checkpoint is",
     ),
     "another rule to stop by": (put("config", "patience", value=20, arm="mine"), "do not stop by one rule"),
     "another state that is kept": (put("config", "keep", value="last", arm="mine"), "do not stop by one rule"),
@@ -224,7 +229,7 @@ CASES = {
     "a copied time": (put("time", "train_s", value=11.5, arm="mine"), "took the same time to the last digit"),
     "two runs at once on one meter": (
         lambda made, arm, seed: made.update(started=f"2026-01-01T00:00:0{seed}", ended="2026-01-01T00:00:05"),
-        "ran at the same time on one meter",
+        "ran at the same time as another run on one meter",
     ),
     "another initial net": (
         put("init_sha256", value=lambda r: [r["algo"]]),
@@ -292,7 +297,7 @@ def test_one_folder_cannot_be_two_runs(tmp_path):
     written = json.loads((tmp_path / "study.json").read_text())
     written["runs"][2]["path"] = written["runs"][0]["path"]
     study.write(written, tmp_path)
-    assert any("have one folder: they are one run" in text for text in faults(study.load(tmp_path)))
+    assert any("have one folder: they are one run" in text for text in texts(study.load(tmp_path)))
 
 
 def test_runs_that_failed_alike_make_one_warning(tmp_path):

@@ -49,7 +49,7 @@ def forge(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def fault_lines(place: Path) -> str:
-    return "\n".join(faults(study.load(place)))
+    return "\n".join(fault.text for fault in faults(study.load(place)))
 
 
 def test_honest_study_has_none_of_them(finished: Path):

@@ -47,11 +47,30 @@ def report(
     co2: Annotated[str, typer.Option(help="country (FRA) or g CO2e per kWh, for a derived CO2e")] = "",
     pue: Annotated[float, typer.Option(min=1.0, help="power of the whole building over that of its computers")] = 1.0,
     draft: Annotated[bool, typer.Option("--draft", help="accept energies of a test double, marked so")] = False,
+    allow_faults: Annotated[
+        bool,
+        typer.Option("--allow-faults", help="end with code 0 where a fault voids a claim, too; no sentence changes"),
+    ] = False,
+    sign: Annotated[Path | None, typer.Option(help="private ssh key: sign the report, into report.json.sig")] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="file of allowed signers: check the signed report of these folders, and write nothing"),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Compare finished runs: verdicts with intervals, tables and charts in one HTML file."""
-    from bpfree.cli.output import studies
-    from bpfree.reports.report import report
+    """Compare finished runs: verdicts with intervals, tables and charts in one HTML file.
 
+    Ends with code 1 when a claim that was asked for cannot be made because of a fault.
+    """
+    from bpfree.cli.output import studies
+    from bpfree.reports import signing
+    from bpfree.reports.report import report, report_folder
+
+    if verify is not None:
+        folder = report_folder(folders, out)
+        print(f"{folder / signing.REPORT}: signed by {signing.verify(folder, verify, folders)}; its runs are these")
+        return
     results, files = report(folders, out, co2, draft, pue)
-    print(json.dumps(results, indent=1)) if as_json else studies.print_report(results, files)
+    signatures = [signing.sign(files[0].parent, sign)] if sign is not None else []
+    print(json.dumps(results, indent=1)) if as_json else studies.print_report(results, [*files, *signatures])
+    raise typer.Exit(1 if results["blocked"] and not allow_faults else 0)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bpfree.cli.output.tables import energy_text, print_table, text, time_text
+from bpfree.reports.migrations import migrated
 
 
 def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:
@@ -18,15 +19,18 @@ def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:
     """
     from bpfree.reports.tables import cells
 
-    for kind in ("fault", "warning"):
-        for line in report[f"{kind}s"]:
-            print(f"{kind}: {line}")
+    for fault in report["faults"]:
+        print(f"fault: {fault['text']}")
+    for line in report["warnings"]:
+        print(f"warning: {line}")
     _print_verdicts(report, None)
     for budget in report["budgets"]:
         headers, rows = cells(report, budget, ("test", "energy_j", "train_s", "live_bytes", "data_passes"))
         print()
         print_table(rows, budget["name"], headers)
         _print_verdicts(report, budget["name"])
+    if report["blocked"]:
+        print(f"\n{report['blocked']} claims cannot be made because of faults")
     print(f"\nreport: {next(path for path in files if path.suffix == '.html')}")
 
 
@@ -59,7 +63,7 @@ def print_study(study: Mapping[str, Any], folder: Any) -> None:
     print_table(rows, f"{study['name']}{quick}", ("arm", "role", "runs", "trials"))
     written = Path(folder, "report.json")
     if written.exists():
-        print_report(json.loads(written.read_text(encoding="utf-8")), [written.with_suffix(".html")])
+        print_report(migrated(json.loads(written.read_text(encoding="utf-8"))), [written.with_suffix(".html")])
 
 
 def print_search(search: Mapping[str, Any]) -> None:
