@@ -66,8 +66,7 @@ def _described(report: dict[str, Any]) -> str:
         lines += [f"{'':22} not better because: {reason}" for reason in part["refused"]]
         if part["tick_ms"] is not None:
             lines.append(
-                f"{'':22} the value moves every {part['tick_ms']:.3g} ms: windows of 1 s err by less than"
-                f" {part['tick_ms'] / 10:.2g} %"
+                f"{'':22} the value moves every {part['tick_ms']:.3g} ms: a window errs by less than one such step"
             )
     lines += [f"{name:5} {'none':16} {reason}" for name, reason in report["notes"].items()]
     if report["idle"]:

@@ -25,12 +25,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 PERIOD_S = 0.73  # of the wave: no multiple of any counter's tick
-COMPARE = ["compare", "--quick", "--algos", "mono-forward", "--data", "digits", "--seeds", "2", "--meter", "nvml"]
+COMPARE = ["compare", "--quick", "--algos", "mono-forward", "--data", "npz:blobs.npz", "--seeds", "2"]
 
 
 def gemm() -> Callable[[float], object]:
@@ -122,17 +123,30 @@ def _tick_ms(description: dict[str, Any]) -> list[float]:
     return [part["tick_ms"] for name, part in parts if name.startswith("gpu") and part["tick_ms"]]
 
 
-def compared() -> list[dict[str, Any]]:
-    """Bounds of the training windows of a quick comparison."""
+def compared(meter: str = "nvml") -> list[dict[str, Any]]:
+    """Bounds of the training windows of a quick comparison.
+
+    Args:
+        meter: of its runs.
+    """
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 10, 12_000)
+    x = (draw.normal(size=(10, 256))[y] + 2 * draw.normal(size=(len(y), 256))).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "bpfree", *COMPARE, "--out", f"{folder}/study"]
+        parts = {"x_train": x[:10_000], "y_train": y[:10_000], "x_test": x[10_000:], "y_test": y[10_000:]}
+        np.savez(f"{folder}/blobs.npz", **parts)
+        command = [sys.executable, "-m", "bpfree", *COMPARE, "--meter", meter, "--out", f"{folder}/study"]
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(command, env=environ, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             return [{"run": "compare", "error": done.stderr.strip()[-2000:]}]
         records = [(path, json.loads(path.read_text(encoding="utf-8"))) for path in Path(folder).rglob("run.json")]
         return [
-            {"run": path.parent.name, "train_j": r["energy"]["train"]["total_j"], **_bound(r["energy"]["train"])}
+            {
+                "run": "/".join(path.parts[-4:-1]),
+                "train_j": r["energy"]["train"]["total_j"],
+                **_bound(r["energy"]["train"]),
+            }
             for path, r in sorted(records)
         ]
 
