@@ -57,7 +57,7 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
         ]
     later = [f"{word} rows go through random transforms, each always alike" for word in random if word != "training"]
     own = (note for part in read.values() for note in part.notes)
-    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *own, *later))
+    return dataclasses.replace(raw, notes=tuple(dict.fromkeys([*notes, *raw.notes, *own, *later])))
 
 
 def _arrays(part: Any, name: str) -> Part:
