@@ -181,8 +181,7 @@ def read(rows: DatasetRows, settings: OwnSettings, in_memory: bool) -> Part:
     """
     notes = list(rows.fields.notes)
     if plain := _tensors(rows):
-        x, y = plain
-        return Part(None if in_memory else rows, x, y, _declared_names(rows), tuple(notes))
+        return Part(None, *plain, _declared_names(rows), tuple(notes))
     x, y = rows.all() if in_memory else (None, _labels(rows))
     sample = _spread(len(rows))
     differ, repeatable = _differs(rows, sample, x, y)
