@@ -335,5 +335,5 @@ class Trainer(nn.Module, ABC):
 
         classes = [LoopSettings] if isinstance(data, Data) else [LoopSettings, OwnSettings]
         settings, *source = resolve(classes, options, self.prefer)
-        data = as_data(data if y is None else (data, y), *source, seed=settings.seed)
+        data = as_data(data if y is None else (data, y), source[0] if source else None, settings.seed)
         return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()
