@@ -70,7 +70,8 @@ class DatasetRows(Rows):
 
     def all(self) -> tuple[Tensor, Any]:
         """Examples ``(N, …)`` and labels of all rows, each as it is read under seed 0."""
-        xs, ys = torch.empty((len(self), *self.shape), dtype=self.dtype), []
+        xs = torch.empty((len(self), *self.shape), dtype=self.dtype)
+        ys: list[Any] = []
         for part in self.chunks(_CHUNK_BYTES):
             for x, y in self.seeded(range(part.start, part.stop), 0):
                 xs[len(ys)] = self._like(x, len(ys))
@@ -181,9 +182,12 @@ def read(rows: DatasetRows, settings: OwnSettings, in_memory: bool) -> Part:
     """
     notes = list(rows.fields.notes)
     if plain := _tensors(rows):
-        x, y = plain
-        return Part(None if in_memory else rows, x, y, _declared_names(rows), tuple(notes))
-    x, y = rows.all() if in_memory else (None, _labels(rows))
+        return Part(None, *plain, _declared_names(rows), tuple(notes))
+    x: Tensor | None = None
+    if in_memory:
+        x, y = rows.all()
+    else:
+        y = _labels(rows)
     sample = _spread(len(rows))
     differ, repeatable = _differs(rows, sample, x, y)
     if is_picture(_raw_example(rows)):
@@ -270,6 +274,6 @@ def _labels(rows: DatasetRows) -> Any:
 
 def _declared_names(rows: DatasetRows) -> tuple[str, ...] | None:
     """Names of the classes 0..C-1, as the columns of Hugging Face's datasets declare them."""
-    columns = getattr(rows.dataset, "features", None)
+    columns: Any = getattr(rows.dataset, "features", None)
     names = getattr(columns.get(rows.fields.label), "names", None) if hasattr(columns, "get") else None
     return None if names is None else tuple(map(str, names))

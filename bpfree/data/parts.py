@@ -61,7 +61,7 @@ def join(parts: Mapping[str, Any], settings: OwnSettings, notes: Sequence[str]) 
         ]
     later = [f"{word} rows go through random transforms, each always alike" for word in random if word != "training"]
     own = (note for part in read.values() for note in part.notes)
-    return dataclasses.replace(raw, notes=(*notes, *raw.notes, *own, *later), table=table)
+    return dataclasses.replace(raw, notes=tuple(dict.fromkeys([*notes, *raw.notes, *own, *later])), table=table)
 
 
 def _arrays(part: Any, name: str) -> Part:
@@ -110,6 +110,8 @@ def _joined(
         y_test = None if test is None else read_more_targets(test.y, names[3], labels)
         rows, tests = _rows(train, val), None if test is None else _rows(test)
         check_rows(labels.y, len(rows), names[1])
+        if tests is not None:
+            _check_alike(tests, rows, "test")
         raw = Raw(name, source, "", rows, labels.y, tests, y_test, labels.class_names, notes=labels.notes)
     return _completed(raw, train, val, test, held_out)
 
@@ -135,11 +137,11 @@ def _completed(raw: Raw, train: Part, val: Part | None, test: Part | None, held_
 
 def _rows(first: Part, second: Part | None = None) -> Rows:
     """Rows of one part, or of two."""
-    rows = [part.rows or ArrayRows(verification.examples(part.x, "x")) for part in (first, second) if part is not None]
-    if len(rows) == 1:
-        return rows[0]
-    _check_alike(rows[1], rows[0])
-    return JoinedRows(*rows)
+    if second is not None:
+        rows = _rows(first), _rows(second)
+        _check_alike(rows[1], rows[0], "validation")
+        return JoinedRows(*rows)
+    return ArrayRows(verification.examples(first.x, "x")) if first.rows is None else first.rows
 
 
 def _with_validation(train: Part, val: Part, suffix: Mapping[str, str]) -> list[Any]:
@@ -165,16 +167,16 @@ def _both(train: Any, val: Any, missing: bool) -> Tensor:
     """Examples of both parts."""
     first = verification.examples(train, "x of train", missing)
     later = verification.examples(val, "x of val", missing)
-    _check_alike(later, first)
+    _check_alike(later, first, "validation")
     return torch.cat([first, later])
 
 
-def _check_alike(later: Any, first: Any) -> None:
-    """Refuse validation examples of another shape or type than the training examples."""
+def _check_alike(later: Any, first: Any, word: str) -> None:
+    """Refuse examples of the part called ``word`` of another shape or type than the training examples."""
     shapes = [tuple(rows.shape[1:]) if isinstance(rows, Tensor) else rows.shape for rows in (later, first)]
     if shapes[0] != shapes[1] or later.dtype != first.dtype:
         raise InputError(
-            f"validation examples are {later.dtype} of shape {shapes[0]} but training examples {first.dtype} of "
+            f"{word} examples are {later.dtype} of shape {shapes[0]} but training examples {first.dtype} of "
             f"{shapes[1]}: expected the same"
         )
 

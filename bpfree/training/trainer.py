@@ -356,7 +356,7 @@ class Trainer(nn.Module, ABC):
 
         classes = [LoopSettings] if isinstance(data, Data) else [LoopSettings, OwnSettings]
         settings, *source = resolve(classes, options, self.prefer)
-        data = as_data(data if y is None else (data, y), *source, seed=settings.seed)
+        data = as_data(data if y is None else (data, y), source[0] if source else None, settings.seed)
         if self._open:
             self.settings, net_settings, data = fitted(*self._defaults, data, self.min_steps, self._open)
             if self._build_net is not None:

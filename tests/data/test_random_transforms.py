@@ -176,3 +176,16 @@ def test_a_run_resumed_within_an_epoch_sees_the_rows_that_it_would_have_seen(tmp
     resumed.run()
     folder.close()
     assert weights_hash(resumed.trainer) == weights_hash(whole.trainer)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 0], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_part_of_another_shape_is_refused(memory, part, monkeypatch):
+    class Wider(Noisy):
+        def __getitem__(self, row):
+            x, y = super().__getitem__(row)
+            return torch.cat([x, x]), y
+
+    monkeypatch.setattr(parts, "MEMORY_BYTES", memory)
+    with pytest.raises(InputError, match="expected the same"):
+        as_data({"train": Noisy(), part: Wider()})
