@@ -45,6 +45,7 @@ class Recorder:
         self.plan, self.path, self.meter = plan, path, meter
         self.command, self.resume, self.previous = command, resume, previous
         self.operations: dict[str, Any] | None = None
+        self.metrics: dict[str, Any] | None = None
         self.model_sha256: str | None = None
         self.began_s = time.perf_counter()
         self.peak_memory = provenance.watch_memory(torch.device(plan.loop_settings.device))
@@ -137,7 +138,10 @@ class Recorder:
             "operations": self.operations,
             "external_systems": [system.report() for system in loop.external],
             "model_sha256": self.model_sha256,
-            "extensions": {"notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)}},
+            "extensions": {
+                "notes": {"data": list(loop.data.notes), "net": list(loop.trainer.notes)},
+                **({"metrics": self.metrics} if self.metrics else {}),
+            },
             **self.origin,
         }
         if world()[0] > 0:

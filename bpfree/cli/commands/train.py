@@ -62,7 +62,7 @@ def predict(
     as_json: options.AsJson = False,
 ) -> None:
     """Predict with a trained run: a class or an error a line for FILE, or the metric on a data set."""
-    from bpfree.cli.output import closing, tables
+    from bpfree.cli.output import closing
     from bpfree.config import flags
     from bpfree.runs import model
 
@@ -73,4 +73,4 @@ def predict(
     if file is not None:
         closing.print_predictions(loaded.predictions(model.read_examples(file, loaded)), as_json)
         return
-    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ())), as_json)
+    closing.print_evaluation(model.evaluate(loaded, str(data), flags.pairs(set_ or ())), as_json)
