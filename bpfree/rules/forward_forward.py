@@ -129,7 +129,7 @@ class ForwardForward(Trainer):
         if options.readout == "energy" and not self.labelled:
             raise InputError("readout = energy needs labels in the input: use softmax with negatives = hybrid")
         self.label = self.embedding(self.spec) if self.labelled else None
-        self.told = False
+        self.noted = False
         if options.readout == "softmax" or options.negatives == "hard":
             alone = options.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone
             for k, n in enumerate(self.features):
@@ -203,9 +203,9 @@ class ForwardForward(Trainer):
             yield Local(loss, owner=k)
 
     def on_epoch(self) -> None:
-        if self.label is None or self.told:
+        if self.label is None or self.noted:
             return
-        self.told = True
+        self.noted = True
         if note := self.label.note():
             self.notes.append(note)
             if world()[0] == 0:
