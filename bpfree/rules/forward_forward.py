@@ -128,7 +128,7 @@ class ForwardForward(Trainer):
             )
         if options.readout == "energy" and not self.labelled:
             raise InputError("readout = energy needs labels in the input: use softmax with negatives = hybrid")
-        self.label = self.embedding(self.spec) if self.labelled else None
+        self.label: Any = self.embedding(self.spec) if self.labelled else None
         self.noted = False
         if options.readout == "softmax" or options.negatives == "hard":
             alone = options.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone

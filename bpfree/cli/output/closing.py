@@ -76,9 +76,8 @@ def print_evaluation(values: Mapping[str, Any], as_json: bool) -> None:
     del facts["metrics"]
     shown = [(_NAMES[name], metric_text(value, name)) for name, value in beside.items() if name in _NAMES]
     rows = [(key.replace("_", " "), text(value)) for key, value in facts.items() if key not in ("metric", "test")]
-    print_table(
-        [*rows, (f"test {facts['metric']}", metric_text(facts["test"], facts["metric"])), *shown, *_own(beside)]
-    )
+    selected = (f"test {facts['metric']}", metric_text(facts["test"], facts["metric"]))
+    print_table([*rows, selected, *shown, *_own(beside)])
     if counts := beside.get("confusion"):
         classes = range(len(counts))
         print_table(
