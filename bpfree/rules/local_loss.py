@@ -63,7 +63,7 @@ class Head(nn.Module):
         self.beta = {"pred": 0.0, "sim": 1.0, "predsim": options.beta}[options.loss] if spec.classes else 0.0
         self.classify = self.project = None
         if self.beta < 1:
-            self.classify = nn.Linear(shape[0] * prod(self.map), *spec.outputs)
+            self.classify = nn.Linear(shape[0] * prod(self.map), spec.outputs[0])
             nn.init.zeros_(self.classify.weight)
         if self.beta > 0:
             n, maps = shape[0], len(shape) == 3
