@@ -43,30 +43,35 @@ def rehearse(blocks: Iterable[nn.Module], x: Tensor, through: Callable = lambda 
 
 
 def output_error(scores: Tensor, y: Tensor) -> Tensor:
-    """Gradient of the mean cross-entropy by the scores: ``(softmax(scores) - one_hot(y)) / B``.
+    """Gradient of the loss by the outputs.
+
+        classes: (softmax(scores) - one_hot(y)) / B    of the mean cross-entropy
+        numbers: 2 (scores - y) / (B T)                of the mean squared error
 
     Args:
-        scores: class scores ``(B, C)``.
-        y: classes ``(B,)`` int64.
+        scores: class scores ``(B, C)``, or numbers ``(B, T)``.
+        y: classes ``(B,)`` int64, or numbers ``(B, T)``.
 
     Returns:
-        ``(B, C)``, in at least single precision.
+        The shape of ``scores``, in at least single precision.
     """
     scores = scores.detach().float() if scores.dtype == torch.bfloat16 else scores.detach()
+    if y.is_floating_point():
+        return 2 * (scores - y) / scores.numel()
     return (scores.softmax(1) - F.one_hot(y, scores.shape[1])) / len(scores)
 
 
-def feedback_matrix(classes: int, n: int) -> Tensor:
+def feedback_matrix(outputs: int, n: int) -> Tensor:
     """Draw a feedback matrix of normal entries, every row of Euclidean norm one.
 
     Args:
-        classes: C.
+        outputs: C, number of classes or targets.
         n: width of the block output.
 
     Returns:
         ``(C, n)``.
     """
-    return F.normalize(torch.randn(classes, n), dim=1)
+    return F.normalize(torch.randn(outputs, n), dim=1)
 
 
 def pull_back(h: Tensor, delta: Tensor) -> None:

@@ -101,6 +101,21 @@ def overlay(x: Tensor, label: Tensor) -> Tensor:
     return flat.view_as(x)
 
 
+def make_room(x: Tensor, values: int) -> Tensor:
+    """Put zeros in front of every sample, for `overlay` to write a label there and lose nothing.
+
+    Args:
+        x: samples ``(B, …)``.
+        values: numbers of the label.
+
+    Returns:
+        Vectors with ``values`` numbers more; maps and sequences with whole rows more at their top, which hold as many.
+    """
+    if x.dim() == 2:
+        return F.pad(x, (values, 0))
+    return F.pad(x, (0, 0, -(-values // x.shape[-1]), 0))
+
+
 def uniform_negatives(y: Tensor, draws: Tensor, classes: int) -> Tensor:
     """Draw a wrong label for each sample, all equally likely.
 

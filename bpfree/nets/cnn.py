@@ -77,5 +77,5 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
         planes = channels
     if not hidden_only:
         pixels = (height >> poolings) * (width >> poolings)
-        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(planes * pixels, spec.classes, bias=settings.bias)))
+        blocks.append(nn.Sequential(nn.Flatten(), nn.Linear(planes * pixels, spec.outputs[0], bias=settings.bias)))
     return blocks

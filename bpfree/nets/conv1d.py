@@ -60,5 +60,5 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     sizes = [sequence(spec, "conv1d"), *settings.hidden]
     blocks: list[nn.Module] = [Causal(a, b, settings.kernel) for a, b in pairwise(sizes)]
     if not hidden_only:
-        blocks.append(nn.Sequential(MeanOverTime(), nn.Linear(sizes[-1], spec.classes)))
+        blocks.append(nn.Sequential(MeanOverTime(), nn.Linear(sizes[-1], spec.outputs[0])))
     return blocks

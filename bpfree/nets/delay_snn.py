@@ -51,7 +51,7 @@ class Settings:
     surrogate_alpha: float = setting(5.0, "steepness of the surrogate of a spike's derivative", gt=0)
     neuron: Literal["fused", "spikingjelly"] = setting("fused", "LIF of this package, or spikingjelly's: same spikes")
     time_readout: Literal["sum", "mean", "max"] = setting(
-        "sum", "scores: softmax of the readout's membranes summed over time, or their mean or maximum"
+        "sum", "scores: softmax of the readout's membranes summed over time (numbers: mean), their mean, or maximum"
     )
     start_width: float | None = setting(
         None, "initial width of the delays' bumps (none: about half the taps)", unit="steps", ge=0.5
@@ -175,30 +175,30 @@ class Spiking(nn.Module):
             spikes = spikes * F.dropout(torch.ones_like(spikes[0]), self.settings.dropout)  # one mask for all time
         return spikes.transpose(0, 1)
 
-    def readout(self, classes: int) -> "Readout":
-        """Build a readout of ``classes`` for the output of this block."""
-        return Readout(self.norm.num_features, classes, self.settings)
+    def readout(self, spec: "Spec") -> "Readout":
+        """Build a readout of the classes or targets of ``spec`` for the output of this block."""
+        return Readout(self.norm.num_features, spec, self.settings)
 
 
 class Readout(nn.Module):
-    """Readout by membranes that never fire: ``(B, T, I)`` to scores ``(B, C)``.
+    """Readout by membranes that never fire: ``(B, T, I)`` to scores ``(B, C)``, or to numbers ``(B, targets)``.
 
     Args:
         fan_in: I, number of inputs.
-        classes: C.
+        spec: of the data.
         settings: of the net.
     """
 
-    def __init__(self, fan_in: int, classes: int, settings: Settings):
+    def __init__(self, fan_in: int, spec: "Spec", settings: Settings):
         super().__init__()
-        self.settings = settings
-        self.synapses = Synapses(fan_in, classes, settings)
+        self.settings, self.classes = settings, spec.classes
+        self.synapses = Synapses(fan_in, spec.outputs[0], settings)
 
     def forward(self, x: Tensor) -> Tensor:
         v = membrane(self.synapses(time_first(x)), self.settings.tau)  # (T, B, C)
-        if self.settings.time_readout == "sum":
+        if self.settings.time_readout == "sum" and self.classes:
             return v.softmax(2).sum(0)
-        return v.mean(0) if self.settings.time_readout == "mean" else v.amax(0)
+        return v.amax(0) if self.settings.time_readout == "max" else v.mean(0)
 
 
 def time_first(x: Tensor) -> Tensor:
@@ -250,7 +250,7 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
             f"net delay-snn needs spike counts (time, channels), not inputs of shape {spec.shape}: try --data fsdd"
         )
     if len(spec.outputs) > 1 and not hidden_only:
-        raise InputError(f"net delay-snn ends in one score a class, not in {spec.outputs}: use it for classification")
+        raise InputError(f"net delay-snn ends in one score a class or target, not in {spec.outputs}: use another net")
     if settings.tau <= 1:
         raise InputError(
             f"tau_ms = {settings.tau_ms:g} is no longer than a step: use more than bin_ms = {settings.bin_ms:g}"
@@ -270,4 +270,4 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     for width in settings.hidden:
         blocks.append(Spiking(fan_in, width, settings))
         fan_in = width
-    return blocks if hidden_only else [*blocks, Readout(fan_in, spec.outputs[0], settings)]
+    return blocks if hidden_only else [*blocks, Readout(fan_in, spec, settings)]

@@ -82,5 +82,5 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     sizes = [sequence(spec, "gru"), *settings.hidden]
     blocks: list[nn.Module] = [Recurrent(a, b) for a, b in pairwise(sizes)]
     if not hidden_only:
-        blocks.append(nn.Sequential(MeanOverTime(), nn.Linear(sizes[-1], spec.classes)))
+        blocks.append(nn.Sequential(MeanOverTime(), nn.Linear(sizes[-1], spec.outputs[0])))
     return blocks

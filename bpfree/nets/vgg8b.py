@@ -60,5 +60,5 @@ def build(spec: "Spec", settings: Settings, *, hidden_only: bool) -> list[nn.Mod
     parts = [nn.Dropout(settings.dropout), nn.MaxPool2d(2), nn.Flatten(), hidden]
     blocks.append(nn.Sequential(*parts, BatchNorm1d(units), nn.LeakyReLU(settings.slope)))
     if not hidden_only:
-        blocks.append(nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(units, spec.classes)))
+        blocks.append(nn.Sequential(nn.Dropout(settings.dropout), nn.Linear(units, spec.outputs[0])))
     return blocks

@@ -1,12 +1,23 @@
 """Ridge regression as rules use it: solved when a pass ends, from the rows that all processes have seen."""
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.errors import RunFailed
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.training.distributed import world
+
+if TYPE_CHECKING:
+    from bpfree.training.data import Spec
+
+
+def target_columns(y: Tensor, spec: "Spec") -> Tensor:
+    """Targets of a least-squares fit ``(B, C)``: classes ``(B,)`` in one-hot form; numbers ``(B, T)`` as they are."""
+    return F.one_hot(y, spec.classes) if spec.classes else y
 
 
 def solve(sums: StreamedRidge, ridge: float, what: str, device: torch.device) -> Tensor:

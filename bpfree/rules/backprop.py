@@ -4,7 +4,7 @@ Rumelhart, Hinton, Williams, "Learning representations by back-propagating error
 the control BP-DS, is after Lee et al., arXiv 1409.5185, in the form that arXiv 2501.09238 compares Mono-Forward to.
 
     L = CE(f(x), y) + w * sum_k CE(M_k a_k, y),        nothing detached; w = 0 is plain backpropagation
-    L = mean (f(x) - x)^2                              for the task reconstruction
+    L = mean (f(x) - y)^2                              for the task regression; for reconstruction y is x
     L = BCE(f(x)_u . f(x)_v, y_uv)                     for the task link-prediction
 
 ============  ======================  ==========
@@ -14,7 +14,9 @@ f             ``blocks``, in order    (B, …) -> (B, C)
 M_k           ``heads[k]``            (C, n_k), no bias; only with ``deep_supervision``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
+Tasks: classification, regression, reconstruction; on graphs classification of nodes and prediction of links.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``; for
+reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
 On a graph ``batch.x`` holds all nodes, and the scores are of the nodes or pairs that are asked about.
 Differences from the paper: w is a setting; weights begin as for every rule on the same net.
 Costs: one forward pass a step and a prediction; every activation is kept until backward. The heads are not used at
@@ -38,6 +40,7 @@ from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "classification": F.cross_entropy,
+    "regression": F.mse_loss,
     "reconstruction": F.mse_loss,
     "node-classification": F.cross_entropy,
     "link-prediction": F.binary_cross_entropy_with_logits,

@@ -24,8 +24,10 @@ B_k           ``feedback_k``          (C, n_k), rows of length 1, fixed; only wi
 A, a          ``aux``                 (C, n_L), (C,); only with ``dfa``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``. On a graph the blocks see all nodes, the predictors
-those of ``batch.y``.
+Tasks: classification, of rows or of the nodes of a graph; regression, where Y are the numbers, predictors are solved
+(mse), the prediction is the mean of the s_k, and e = 2 (A h_L + a - Y) / (B T).
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``.
+On a graph the blocks see all nodes, the predictors those of ``batch.y``.
 Batch normalisation of random blocks: one pass over the training data (phase ``blocks``, `_calibration`), in the seed's
 order of rows, gives it its statistics, which are fixed from then on, for the fit as for validation and test. The pass
 has no predictor yet, so its validation scores are all equal. The released code normalises the whole test set by its own
@@ -48,12 +50,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
+from bpfree.errors import InputError
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.functional.feedback import feedback_matrix, output_error, pull_back, rehearse
 from bpfree.functional.precision import outside_autocast
 from bpfree.functional.sparsemax import sparsemax, sparsemax_loss
 from bpfree.rules._calibration import calibrate, norms
-from bpfree.rules._ridge import solve
+from bpfree.rules._ridge import solve, target_columns
+from bpfree.rules.backprop import LOSSES
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
@@ -61,7 +65,9 @@ from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 @settings
 class Settings(RuleSettings):
     variant: Literal["random", "dfa"] = setting("random", "blocks: random and fixed, or trained by feedback alignment")
-    predictor: Literal["mse", "ce", "sparsemax"] = setting("ce", "loss of the predictors; mse is solved in closed form")
+    predictor: Literal["mse", "ce", "sparsemax"] | None = setting(
+        None, "loss of the predictors; mse is solved in closed form; none: ce for classes, mse for numbers"
+    )
     readout: Literal["softmax", "logits"] = setting("softmax", "sum over the predictors of probabilities or of scores")
     ridge: float = setting(0.1, "lambda of mse over the mean diagonal of H^T H", ge=0, search=(1e-3, 10.0, "log"))
     block_epochs: int = setting(20, "epochs of feedback alignment", ge=1)
@@ -74,7 +80,7 @@ class Cafo(Trainer):
     """Predictors on random or separately trained blocks."""
 
     Settings = Settings
-    tasks = ("classification", "node-classification")
+    tasks = ("classification", "regression", "node-classification")
     hidden_only = True
     overlap = True
     image_net = "cnn"
@@ -82,31 +88,35 @@ class Cafo(Trainer):
 
     @property
     def readouts(self) -> tuple[str, ...]:
-        return "softmax", "logits"
+        return ("softmax", "logits") if self.spec.classes else ()
 
     @property
     def forward_passes(self) -> tuple[int, int]:
         return 2 if self.settings.variant == "dfa" else 1, 1
 
     def setup(self) -> None:
+        self.predictor = self.settings.predictor or ("ce" if self.spec.classes else "mse")
+        if not self.spec.classes and self.predictor != "mse":
+            raise InputError(f"predictor = {self.predictor} is for classes: use mse for {self.spec.task}")
+        (outputs,) = self.spec.outputs
         self.sums: StreamedRidge | None = None  # of the pass that an mse predictor is solved from
         self.batches = 0  # of the pass so far
-        self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features)
+        self.heads.extend(nn.Linear(n, outputs, bias=False) for n in self.features)
         for head in self.heads.parameters():
             nn.init.zeros_(head)
-        self.heads.requires_grad_(self.settings.predictor != "mse")
+        self.heads.requires_grad_(self.predictor != "mse")
         if self.settings.variant == "dfa":
-            self.aux = nn.Linear(self.features[-1], self.spec.classes)
+            self.aux = nn.Linear(self.features[-1], outputs)
             nn.init.zeros_(self.aux.bias)
             for k, n in enumerate(self.features[:-1]):
-                self.register_buffer(f"feedback_{k}", feedback_matrix(self.spec.classes, n))
+                self.register_buffer(f"feedback_{k}", feedback_matrix(outputs, n))
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         owners: dict[Hashable, list[nn.Parameter]] = {}
         if self.settings.variant == "dfa":
             owners = {k: [*block.parameters()] for k, block in enumerate(self.blocks)}
             owners[len(self.blocks) - 1] += self.aux.parameters()
-        if self.settings.predictor != "mse":
+        if self.predictor != "mse":
             owners |= {f"predictor {k}": [*head.parameters()] for k, head in enumerate(self.heads)}
         return owners
 
@@ -114,7 +124,7 @@ class Cafo(Trainer):
         return [] if self.settings.variant == "dfa" else list(self.blocks.parameters())
 
     def solved(self) -> list[nn.Parameter]:
-        return list(self.heads.parameters()) if self.settings.predictor == "mse" else []
+        return list(self.heads.parameters()) if self.predictor == "mse" else []
 
     def optim(self, owner: Hashable) -> OptimSettings:
         options = self.settings
@@ -125,7 +135,7 @@ class Cafo(Trainer):
         )
 
     def phases(self, epochs: int) -> list[Phase]:
-        every, solve = range(len(self.blocks)), self.settings.predictor == "mse"
+        every, solve = range(len(self.blocks)), self.predictor == "mse"
         first: list[Phase] = []
         if self.settings.variant == "dfa":
             first = [Phase("blocks", every, self.settings.block_epochs)]
@@ -137,8 +147,8 @@ class Cafo(Trainer):
 
     def on_pass(self) -> None:
         self.batches, self.sums = 0, None
-        if self.phase.name != "blocks" and self.settings.predictor == "mse":
-            self.sums = StreamedRidge(self.features[self.phase.blocks[0]], self.spec.classes)
+        if self.phase.name != "blocks" and self.predictor == "mse":
+            self.sums = StreamedRidge(self.features[self.phase.blocks[0]], *self.spec.outputs)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if self.phase.name == "blocks":
@@ -150,15 +160,15 @@ class Cafo(Trainer):
             return
         (k,) = self.phase.blocks
         if self.sums is None:
-            loss = sparsemax_loss if self.settings.predictor == "sparsemax" else F.cross_entropy
+            loss = sparsemax_loss if self.predictor == "sparsemax" else F.cross_entropy
             yield Local(loss(self.scores(k, batch.read(batch.x)), batch.y), owner=self.phase.name)
         elif not batch.padding:
-            self.sums.add(batch.read(batch.x).flatten(1), F.one_hot(batch.y, self.spec.classes))
+            self.sums.add(batch.read(batch.x).flatten(1), target_columns(batch.y, self.spec))
 
     def align(self, batch: Batch) -> Iterator[Local]:
         """A step of direct feedback alignment."""
         scores = self.aux(batch.read(rehearse(self.blocks, batch.x, batch.through)).flatten(1))
-        error = output_error(scores, batch.y)  # (B, C)
+        error = output_error(scores, batch.y)  # (B, C) or (B, T)
         *below, (last, top) = self.active
         h = batch.x
         for k, block in below:
@@ -167,7 +177,7 @@ class Cafo(Trainer):
                 pull_back(batch.read(h), error @ getattr(self, f"feedback_{k}"))
                 yield Local(None, owner=k)
         h = batch.through(top, h.detach())
-        yield Local(F.cross_entropy(self.aux(batch.read(h).flatten(1)), batch.y), owner=last)
+        yield Local(LOSSES[self.spec.task](self.aux(batch.read(h).flatten(1)), batch.y), owner=last)
 
     def on_epoch(self) -> None:
         if self.sums is None:
@@ -194,14 +204,14 @@ class Cafo(Trainer):
         if self.phase.name == "blocks":
             if self.settings.variant == "dfa":
                 return self.aux(batch.read(batch.after(self.blocks)).flatten(1))
-            return batch.x.new_zeros(len(batch.read(batch.x)), self.spec.classes)  # no predictor yet
-        probabilities = sparsemax if self.settings.predictor == "sparsemax" else _softmax
+            return batch.x.new_zeros(len(batch.read(batch.x)), *self.spec.outputs)  # no predictor yet
+        probabilities = sparsemax if self.predictor == "sparsemax" else _softmax
         h, total = batch.x, []
         for k, block in self.trained:
             h = batch.through(block, h)
             s = self.scores(k, batch.read(h))
-            total.append(probabilities(s) if self.settings.readout == "softmax" else s)
-        return torch.stack(total).sum(0)
+            total.append(probabilities(s) if self.spec.classes and self.settings.readout == "softmax" else s)
+        return torch.stack(total).sum(0) if self.spec.classes else torch.stack(total).mean(0)
 
 
 def _softmax(s: Tensor) -> Tensor:

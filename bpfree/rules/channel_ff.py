@@ -19,6 +19,7 @@ block k       ``blocks[k]``           any; puts out ``(B, n_k, …)`` with n_k >
 S_c           --                      the c-th of C consecutive shares of the n_k channels
 ============  ======================  ==========
 
+Task: classification.
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of the last block, or of all blocks summed.
 Differences from the paper: its schedule of interleaved layers is left out: all layers train in one sweep, or one after
 another; shares may differ by one channel when n_k is no multiple of C. Its softmax classifier on top is left out, too.

@@ -23,6 +23,7 @@ U_{k+1}       ``blocks[k]``           (d_{k+1}, d_k), or a kernel
 V_{k+1}       ``feedback[k]``         (d_k, d_{k+1}), or a kernel
 ============  ======================  ==========
 
+Tasks: classification, reconstruction.
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for reconstruction ``batch.y (B, …)`` -> ``(B, …)``.
 Differences from the paper: the losses are those of its released code (eq. 2 is the normalised one with samples in
 place of prototypes); warm-up multiplies the learning rate, not the losses, which differs where the gradient is clipped;

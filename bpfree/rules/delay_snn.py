@@ -18,7 +18,8 @@ P             ``blocks[k].synapses.position``   (n_k, S, C), delays K//2 - P ste
 s             ``blocks[k].synapses.width``      (), plus 0.27: of all bumps of a layer, in steps
 ============  ================================  ==========
 
-Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)``.
+Tasks: classification; regression, where m is the mean over time (or maximum) of v, and L the mean squared error.
+Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)``; for regression a number a target.
 Differences from the paper: schedules move with every batch, not once an epoch, and leave Adam's momentum alone; the
 kernel is normalised without the 1e-7 in its denominator; absent synapses of a sparse net have no weights, and those
 there begin at a range that fits their number; the state is chosen on validation data, never on test data.
@@ -29,12 +30,12 @@ prediction's spikes and operations are in the record, with an energy modelled fr
 import dataclasses
 from collections.abc import Hashable, Iterator
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.nets.delay_snn import Synapses, operations
+from bpfree.rules.backprop import LOSSES
 from bpfree.training.optimizers import OptimSettings, Schedule
 from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
@@ -51,6 +52,7 @@ class DelaySnn(Trainer):
     """One loss through all layers and all time; weights and positions step each in their own way."""
 
     Settings = Settings
+    tasks = ("classification", "regression")
     net = "delay-snn"
     prefer = {
         "lr": 5e-3,
@@ -85,7 +87,7 @@ class DelaySnn(Trainer):
         return dataclasses.replace(options, **positions)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
-        yield Local(F.cross_entropy(self.scores(batch.x), batch.y), owner=None)
+        yield Local(LOSSES[self.spec.task](self.scores(batch.x), batch.y), owner=None)
 
     def scores(self, h: Tensor) -> Tensor:
         for block in self.chain:

@@ -16,7 +16,9 @@ w, P of R_k   ``heads[k].synapses.weight``, …        (C, S, C)
 Owner k has the weights of block k and head k, owner "positions k" their positions; both step on the one loss of layer k
 before layer k+1 runs. Rates, schedules, clamping and narrowing are those of ``delay-snn``.
 
-Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)`` of the last head.
+Tasks: classification; regression, as in ``delay-snn``.
+Shapes: ``batch.x (B, T, N)`` spike counts, ``batch.y (B,)`` -> scores ``(B, C)`` of the last head; for regression a
+number a target.
 Differences from Mono-Forward: the head is a spiking readout, not a linear map; from delay-snn: no gradient passes from
 layer to layer, and the hidden layers have heads of their own. The net that predicts is the same.
 Costs: one forward pass a step and a prediction; activity of one layer over T steps at a time, so memory is flat in
@@ -26,10 +28,10 @@ depth (with ``--padding right`` it follows T, which grows). All heads but the la
 from collections.abc import Hashable, Iterator
 from typing import cast
 
-import torch.nn.functional as F
 from torch import nn
 
 from bpfree.nets.delay_snn import Spiking
+from bpfree.rules.backprop import LOSSES
 from bpfree.rules.delay_snn import POSITIONS, DelaySnn, shared_out
 from bpfree.training.trainer import Batch, Local
 
@@ -41,7 +43,7 @@ class DelaySnnLocal(DelaySnn):
 
     def setup(self) -> None:
         super().setup()
-        self.heads.extend(cast(Spiking, block).readout(self.spec.classes) for block in self.blocks)
+        self.heads.extend(cast(Spiking, block).readout(self.spec) for block in self.blocks)
 
     @property
     def chain(self) -> list[nn.Module]:
@@ -57,6 +59,6 @@ class DelaySnnLocal(DelaySnn):
         h, learned = batch.x, len(self.owners()) > len(self.blocks)
         for k, block in self.active:
             h = block(h.detach())  # (B, T_k, n_k)
-            yield Local(F.cross_entropy(self.heads[k](h), batch.y), owner=k)
+            yield Local(LOSSES[self.spec.task](self.heads[k](h), batch.y), owner=k)
             if learned:
                 yield Local(None, owner=f"{POSITIONS} {k}")  # the same backward has filled them

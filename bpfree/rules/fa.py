@@ -14,7 +14,8 @@ W_k           ``weight`` of a layer   (n_k, n_{k-1}); of a convolution (out, in,
 B_k           its ``feedback``        as W_k, fixed
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Tasks: classification; regression, where ``delta_K = 2 (z_K - y) / (B T)``, of the mean squared error.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``.
 Differences from the paper: the entries of B_k are normal of variance 1/fan_out, which keeps the size of delta; linear
 layers and 2-D convolutions anywhere in a block are aligned; normalisation, pooling and activations keep their own
 derivative. The layer that the input enters has a B_k that nothing uses.
@@ -28,13 +29,12 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
 from bpfree.errors import InputError
 from bpfree.functional.feedback import detour
-from bpfree.rules.backprop import Backprop
+from bpfree.rules.backprop import LOSSES, Backprop
 from bpfree.training.trainer import Batch, Local, RuleSettings
 
 
@@ -42,7 +42,7 @@ class FA(Backprop):
     """Backpropagation through fixed random matrices."""
 
     Settings = RuleSettings  # type: ignore[assignment]  # no deep supervision
-    tasks = ("classification",)
+    tasks = ("classification", "regression")
 
     def setup(self) -> None:
         modules = self.blocks.named_modules()
@@ -62,7 +62,7 @@ class FA(Backprop):
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         with self.aligned():
-            loss = F.cross_entropy(super().predict(batch), batch.y)
+            loss = LOSSES[self.spec.task](super().predict(batch), batch.y)
         yield Local(loss, owner="net")
 
     @contextlib.contextmanager

@@ -18,9 +18,15 @@ m_k           ``activity_k``          (n_k,) running mean activity of the positi
 ============  ======================  ==========
 
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label, or class logits.
-Goodness and readout leave out the first block when there are more.
-Differences from the paper: threshold n_k and peer normalisation on the pre-activation of positives follow Hinton's
-released code, and so do the recipes' settings; the sequential schedule, one layer after another, is an addition.
+Goodness and readout leave out the first block when there are more. The label of an image stands in place of its first C
+values, as in the paper, and the share of the input that is lost by it is told. Inputs that are no images, or have fewer
+columns than there are classes, get the label appended (``label_embedding``): in front of a vector, in rows above a map
+or sequence. An appended label is 0.3 times as long as an input in root mean square; a neutral one has 1/C in every
+place.
+Task: classification.
+Differences from the paper: the appended label and the sequential schedule, one layer after another, are additions;
+threshold n_k and peer normalisation on the pre-activation of positives follow Hinton's released code, and so do the
+recipes' settings.
 Costs: two streams a step, and one neutral stream where a readout is trained; C forward passes a prediction with the
 energy readout, one with softmax. A readout keeps the neutral activities of all blocks, so memory is flat in depth only
 without one. ``--compile`` has no effect on training, which reads pre-activations inside the blocks.
@@ -28,20 +34,25 @@ without one. ``--compile`` has no effect on training, which reads pre-activation
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bpfree.config.notes import tell
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.rules._goodness import GoodnessSettings
+from bpfree.rules._labels import Appended, Overlay, embedding
 from bpfree.rules._peers import push_peers
+from bpfree.training.distributed import world
 from bpfree.training.optimizers import OptimSettings
 from bpfree.training.trainer import Batch, Local, Phase, Trainer
+
+if TYPE_CHECKING:
+    from bpfree.training.data import Spec
 
 
 @settings
@@ -52,6 +63,9 @@ class Settings(GoodnessSettings):
     )
     readout: Literal["softmax", "energy"] = setting(
         "softmax", "linear softmax on neutral activities, or the candidate label of highest goodness"
+    )
+    label_embedding: Literal["auto", "overlay", "append"] = setting(
+        "auto", "label over the first C values, or in inputs of its own; auto: over those of images with C columns"
     )
     peer: float = setting(
         0.03, "strength of peer normalisation: units less active than their peers are pushed up", ge=0
@@ -97,6 +111,15 @@ class ForwardForward(Trainer):
     def forward_passes(self) -> tuple[int, int]:
         return 2 + bool(len(self.heads)), 1 if self.settings.readout == "softmax" else self.spec.classes
 
+    def net_spec(self, spec: "Spec") -> "Spec":
+        """The net sees the label in the input, or beside it."""
+        return replace(spec, shape=self.embedding(spec).shape) if self.labelled else spec
+
+    def embedding(self, spec: "Spec") -> Overlay | Appended:
+        """The place of the label in data of ``spec``."""
+        own = self.blocks[0] if self._build_net is None else None
+        return embedding(self.settings.label_embedding, spec, own)
+
     def setup(self) -> None:
         options = self.settings
         if not self.labelled and len(self.spec.shape) != 3:
@@ -105,8 +128,8 @@ class ForwardForward(Trainer):
             )
         if options.readout == "energy" and not self.labelled:
             raise InputError("readout = energy needs labels in the input: use softmax with negatives = hybrid")
-        if self.spec.classes > prod(self.spec.shape):
-            raise InputError(f"{self.spec.classes} class labels do not fit into inputs of shape {self.spec.shape}")
+        self.label: Any = self.embedding(self.spec) if self.labelled else None
+        self.noted = False
         if options.readout == "softmax" or options.negatives == "hard":
             alone = options.schedule == "sequential" or len(self.features) == 1  # the first block is read while alone
             for k, n in enumerate(self.features):
@@ -135,10 +158,12 @@ class ForwardForward(Trainer):
 
     def prepare(self, batch: Batch) -> Streams:
         """Both streams at the first active block; negatives are drawn anew for every batch."""
+        if self.label is not None:
+            self.label.measure(batch.x)
         neutral = self.neutral(batch.x) if len(self.heads) else {}
         if self.labelled:
             labels = (batch.y, self.wrong_labels(batch, neutral))
-            pair = [ff.overlay(batch.x, F.one_hot(y, self.spec.classes).to(batch.x)) for y in labels]
+            pair = [self.label.join(batch.x, F.one_hot(y, self.spec.classes).to(batch.x)) for y in labels]
         else:
             pair = [batch.x, ff.hybrid(batch.x, self.uniform(batch, "negatives", 1, *self.spec.shape[1:]))]
         h = torch.cat(pair)
@@ -177,10 +202,19 @@ class ForwardForward(Trainer):
             loss = ff.goodness_loss(ff.logits(a, options.goodness, options.threshold, options.temperature))
             yield Local(loss, owner=k)
 
+    def on_epoch(self) -> None:
+        if self.label is None or self.noted:
+            return
+        self.noted = True
+        if note := self.label.note():
+            self.notes.append(note)
+            if world()[0] == 0:
+                tell(note)
+
     def neutral(self, x: Tensor) -> dict[int, Tensor]:
         """Normalised activities ``(B, n_k)`` of the blocks that count, for images whose label says nothing."""
         classes = self.spec.classes
-        h = ff.overlay(x, x.new_full((classes,), 1 / classes)) if self.labelled else x
+        h = x if self.label is None else self.label.join(x, x.new_full((classes,), 1 / classes))
         activities, h = {}, ff.rms_normalise(h)
         for k, block in self.trained:
             h = ff.rms_normalise(block(h))
@@ -210,4 +244,4 @@ class ForwardForward(Trainer):
         if self.settings.readout == "softmax":
             return self.read(self.neutral(batch.x))
         labels = torch.eye(self.spec.classes, dtype=batch.x.dtype, device=batch.x.device)
-        return torch.stack([self.energy(ff.overlay(batch.x, label)) for label in labels], 1)
+        return torch.stack([self.energy(self.label.join(batch.x, label)) for label in labels], 1)

@@ -16,10 +16,12 @@ f             ``blocks``, in order    (B, …) -> (B, C), or (B, R, C) of R repl
 eta, gamma    ``noise_eta, _gamma``   settings that any rule takes, as it does ``clip``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; readout ``mean`` of replicas: ``(B, R, C)``.
+Tasks: classification; regression, by the mean squared error.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; readout ``mean`` of replicas: ``(B, R, C)``; for
+regression ``batch.y (B, T)`` -> ``(B, T)``.
 ``--net replicated-mlp`` trains R nets at once on the same batches. Each has its own loss (the history has their sum),
 initial weights, clip and noise; replica 0 is what net mlp becomes under that seed. Readout ``r`` is replica r; the
-accuracy of ``mean`` is the mean of theirs, and validation by it picks the one epoch whose state is kept for all.
+metric of ``mean`` is the mean of theirs, and validation by it picks the one epoch whose state is kept for all.
 Differences from the paper: it does not state batch size, steps, clip type and bias init; here batches
 of 128 (in the recipes of 32), steps as set, the norm, and zero (with init he, sussillo_abbott, normal, zero).
 Costs: as backpropagation; one normal draw a parameter and step. The history has ``weight_std`` of the middle block. A
@@ -29,13 +31,12 @@ replica whose loss stops being finite ends the run of all.
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.gradients import walk_std
-from bpfree.rules.backprop import Backprop
+from bpfree.rules.backprop import LOSSES, Backprop
 from bpfree.training.contract import check_classifier
 from bpfree.training.trainer import Batch, Local, RuleSettings
 from bpfree.training.transforms import AnnealedNoise, Transform
@@ -50,7 +51,7 @@ class GradientNoise(Backprop):
     """Backpropagation, clip, annealed noise; one net or many side by side."""
 
     Settings = Settings  # type: ignore[assignment]  # no deep supervision
-    tasks = ("classification",)
+    tasks = ("classification", "regression")
     replicated = True
     prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}
     because = {
@@ -77,14 +78,14 @@ class GradientNoise(Backprop):
         return transforms
 
     def scores(self, batch: Batch) -> Tensor:
-        """Class scores ``(B, R, C)`` of every replica."""
-        return super().predict(batch).view(len(batch.x), -1, self.spec.classes)
+        """Class scores ``(B, R, C)``, or numbers ``(B, R, T)``, of every replica."""
+        return super().predict(batch).view(len(batch.x), -1, *self.spec.outputs)
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         scores = self.scores(batch)
-        y = batch.y[:, None].expand(scores.shape[:2])
+        y = batch.y.repeat_interleave(scores.shape[1], 0)  # of every row, once a replica
         # the sum over replicas of their mean losses: each gets its own gradient and no other
-        yield Local(F.cross_entropy(scores.flatten(0, 1), y.flatten()) * scores.shape[1], owner="net")
+        yield Local(LOSSES[self.spec.task](scores.flatten(0, 1), y) * scores.shape[1], owner="net")
 
     def predict(self, batch: Batch) -> Tensor:
         scores, readout = self.scores(batch), self.settings.readout

@@ -7,7 +7,8 @@ what it puts out and without a gradient from above,
 
     S(x) = N N^T clamped to [-1, 1],   N_i = (x_i - mean(x_i)) / |x_i - mean(x_i)|
 
-``loss=pred`` is the first term alone, ``loss=sim`` the second. Feature maps are reduced to each channel's standard
+``loss=pred`` is the first term alone, ``loss=sim`` the second. Numbers have no such similarity: for regression the loss
+is ``pred`` alone, the mean squared error. Feature maps are reduced to each channel's standard
 deviation over space before S. The last block is a linear classifier that descends its own cross-entropy.
 
 ============  ========================  ==========
@@ -18,7 +19,9 @@ V_k           ``heads[k].classify``     (C, m_k) and a bias, m_k <= ``head_featu
 F_k           ``heads[k].project``      (n_k, n_k), or 3x3 kernels (n_k, n_k, 3, 3); no bias
 ============  ========================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)`` of the last block.
+Tasks: classification, regression.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)`` of the last block; for regression ``batch.y (B, T)``
+-> ``(B, T)``.
 Differences from the paper: a sample whose features are all equal has no direction, and a channel that is constant over
 space no deviation: both get a zero gradient here, where the original has none that is finite. Net ``vgg8b`` has its
 batch norm and dropout, ``mlp`` has neither.
@@ -28,7 +31,7 @@ used at inference. A batch of B samples makes B x B similarities, so the loss is
 
 from collections.abc import Iterator
 from math import prod
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,7 +39,11 @@ from torch import Tensor, nn
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
 from bpfree.functional.similarity import similarity_loss
+from bpfree.rules.backprop import LOSSES
 from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
+
+if TYPE_CHECKING:
+    from bpfree.training.data import Spec
 
 
 @settings
@@ -49,13 +56,14 @@ class Settings(RuleSettings):
 class Head(nn.Module):
     """The local loss of a block that puts out ``shape`` (features, …)."""
 
-    def __init__(self, shape: tuple[int, ...], classes: int, options: Settings) -> None:
+    def __init__(self, shape: tuple[int, ...], spec: "Spec", options: Settings) -> None:
         super().__init__()
-        self.classes, self.map = classes, averaged(shape, options.head_features)
-        self.beta = {"pred": 0.0, "sim": 1.0, "predsim": options.beta}[options.loss]
+        self.classes, self.map = spec.classes, averaged(shape, options.head_features)
+        self.predict = LOSSES[spec.task]
+        self.beta = {"pred": 0.0, "sim": 1.0, "predsim": options.beta}[options.loss] if spec.classes else 0.0
         self.classify = self.project = None
         if self.beta < 1:
-            self.classify = nn.Linear(shape[0] * prod(self.map), classes)
+            self.classify = nn.Linear(shape[0] * prod(self.map), spec.outputs[0])
             nn.init.zeros_(self.classify.weight)
         if self.beta > 0:
             n, maps = shape[0], len(shape) == 3
@@ -66,7 +74,7 @@ class Head(nn.Module):
         if self.classify is not None:
             seen = F.adaptive_avg_pool2d(h, self.map) if self.map else h
             rows = seen.movedim(1, -1).flatten(1)  # a view of maps whose channels lie last in memory
-            loss = (1 - self.beta) * F.cross_entropy(self.classify(rows), y)
+            loss = (1 - self.beta) * self.predict(self.classify(rows), y)
         if self.project is not None:
             loss = loss + self.beta * similarity_loss(self.project(h), y, self.classes)
         return loss
@@ -94,6 +102,7 @@ class LocalLoss(Trainer):
     """Every hidden block descends a loss of its own; the last one classifies what they make."""
 
     Settings = Settings
+    tasks = ("classification", "regression")
     overlap = True
     batch_separable = False  # similarities are between the samples of a batch
     image_net = "cnn"
@@ -103,14 +112,18 @@ class LocalLoss(Trainer):
     def setup(self) -> None:
         if any(len(shape) == 2 for shape in self.shapes):
             raise InputError("local-loss needs maps or vectors, and a block puts out sequences: try --net cnn")
-        self.heads.extend(Head(shape, self.spec.classes, self.settings) for shape in self.shapes[:-1])
+        if not self.spec.classes and self.settings.loss != "pred":
+            if self.settings.loss == "sim":
+                raise InputError(f"loss = sim compares classes: use pred for {self.spec.task}")
+            self.notes.append(f"similarity matching compares classes: left out for {self.spec.task} (loss = pred)")
+        self.heads.extend(Head(shape, self.spec, self.settings) for shape in self.shapes[:-1])
 
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         h = batch.x
         for k, block in self.active:
             h = block(h.detach())
             last = k == len(self.heads)
-            yield Local(F.cross_entropy(h, batch.y) if last else self.heads[k](h, batch.y), owner=k)
+            yield Local(LOSSES[self.spec.task](h, batch.y) if last else self.heads[k](h, batch.y), owner=k)
 
     def predict(self, batch: Batch) -> Tensor:
         return batch.after(self.blocks)

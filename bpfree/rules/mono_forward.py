@@ -15,11 +15,12 @@ M_k           ``heads[k]``            (C, n_k), no bias
 M_0           ``input_head``          (C, n_0), no bias; only with ``train_m0``
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
-Differences from the paper: all layers may train in one sweep (``schedule=simultaneous``, the default; the paper trains
-layer by layer, ``sequential``); ``joint`` sums the losses without detaching, the control MF-Joint; M_0, a linear
-classifier of the raw input that influences nothing else, is left out unless ``train_m0``; the best state of each stage
-is kept.
+Tasks: classification; regression, where M_k has a row a target and L_k is the mean squared error.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``.
+Differences from the paper: regression is an addition; all layers may train in one sweep (``schedule=simultaneous``, the
+default; the paper trains layer by layer, ``sequential``); ``joint`` sums the losses without detaching, the control
+MF-Joint; M_0, a linear classifier of the raw input that influences nothing else, is left out unless ``train_m0``; the
+best state of each stage is kept.
 Costs: one forward pass a step and a prediction; sum_k C·n_k extra parameters, those of the last head used at inference.
 """
 
@@ -29,10 +30,10 @@ from math import prod
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.config.settings import setting, settings
+from bpfree.rules.backprop import LOSSES
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
@@ -41,7 +42,9 @@ class Settings(RuleSettings):
     schedule: Literal["simultaneous", "sequential", "joint"] = setting(
         "simultaneous", "all layers in one sweep, one layer after another, or one summed loss through the whole net"
     )
-    readout: Literal["last", "sum"] = setting("last", "class scores of the last block, or summed over the blocks")
+    readout: Literal["last", "sum"] = setting(
+        "last", "class scores of the last block, or summed over the blocks; of numbers, their mean"
+    )
     train_m0: bool = setting(False, "also train M_0, a linear classifier of the raw input")
 
 
@@ -49,6 +52,7 @@ class MonoForward(Trainer):
     """Every block descends the cross-entropy of its own class scores."""
 
     Settings = Settings
+    tasks = ("classification", "regression")
     hidden_only = True
     overlap = True
     controls = ("schedule=joint",)  # the same local losses, trained jointly
@@ -58,10 +62,10 @@ class MonoForward(Trainer):
         return "last", "sum"
 
     def setup(self) -> None:
-        self.heads.extend(nn.Linear(n, self.spec.classes, bias=False) for n in self.features)
-        self.input_head = (
-            nn.Linear(prod(self.spec.shape), self.spec.classes, bias=False) if self.settings.train_m0 else None
-        )
+        (outputs,) = self.spec.outputs
+        self.loss = LOSSES[self.spec.task]
+        self.heads.extend(nn.Linear(n, outputs, bias=False) for n in self.features)
+        self.input_head = nn.Linear(prod(self.spec.shape), outputs, bias=False) if self.settings.train_m0 else None
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         owners = super().owners()
@@ -81,14 +85,14 @@ class MonoForward(Trainer):
                 *self.scores(batch.x),
                 *([] if self.input_head is None else [self.input_head(batch.x.flatten(1))]),
             ]
-            yield Local(torch.stack([F.cross_entropy(g, batch.y) for g in scores]).sum(), owner=None)
+            yield Local(torch.stack([self.loss(g, batch.y) for g in scores]).sum(), owner=None)
             return
         if self.input_head is not None and self.phase.name in ("all", "input"):
-            yield Local(F.cross_entropy(self.input_head(batch.x.flatten(1)), batch.y), owner="input")
+            yield Local(self.loss(self.input_head(batch.x.flatten(1)), batch.y), owner="input")
         h = batch.x
         for k, block in self.active:
             h = block(h.detach())  # (B, n_k)
-            yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)
+            yield Local(self.loss(self.heads[k](h.flatten(1)), batch.y), owner=k)
 
     def scores(self, h: Tensor) -> Iterator[Tensor]:
         """Class scores ``G_k (B, C)`` of every block trained so far."""
@@ -101,5 +105,6 @@ class MonoForward(Trainer):
             return self.input_head(batch.x.flatten(1))
         scores = self.scores(batch.x)
         if self.settings.readout == "sum":
-            return torch.stack(list(scores)).sum(0)
+            total = torch.stack(list(scores))
+            return total.sum(0) if self.spec.classes else total.mean(0)
         return deque(scores, maxlen=1)[0]

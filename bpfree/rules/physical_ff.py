@@ -19,6 +19,7 @@ xi_t          ``direction_k``         (n_k,), unit length, the same for every se
 max |x|       ``amplitude``           (), the largest input of the training part so far: what a label's slot reads
 ============  ======================  ==========
 
+Task: classification.
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: the summed goodness of each candidate label. With
 ``negatives=mixture`` no label is used but in a linear readout of the normalised z_t of all layers: its logits.
 Differences from the paper: what stands there for mixtures is not known here, so they are a choice; the label's

@@ -12,7 +12,8 @@ f_k, k < K    ``blocks[:-1]``         frozen
 f_K           ``blocks[-1]``          (B, n_{K-1}) -> (B, C)
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Tasks: classification; regression, by the mean squared error.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``.
 Batch normalisation in the frozen blocks gets its statistics in a pass of its own (phase ``blocks``, `_calibration`).
 Differences from the paper: the readout descends cross-entropy like every other rule here, under the same early stop;
 the papers solve least squares.
@@ -21,16 +22,17 @@ Costs: the random features are computed once if they fit into ``cache_mb``; then
 
 from collections.abc import Hashable, Iterator
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpfree.rules._calibration import calibrate, norms
+from bpfree.rules.backprop import LOSSES
 from bpfree.training.trainer import Batch, Local, Phase, Trainer
 
 
 class RandomFeatures(Trainer):
     """A linear classifier on the outputs of the untrained net."""
 
+    tasks = ("classification", "regression")
     prefer = {"lr": 1e-2}
     because = {("lr",): "a linear readout alone is convex and takes larger steps; at 0.001 it is far from done"}
 
@@ -58,7 +60,7 @@ class RandomFeatures(Trainer):
                 hidden = self.blocks[:-1]
                 calibrate(hidden, norms(hidden), self.batches, lambda: batch.after(hidden))
             return
-        yield Local(F.cross_entropy(self.blocks[-1](batch.x), batch.y), owner="readout")
+        yield Local(LOSSES[self.spec.task](self.blocks[-1](batch.x), batch.y), owner="readout")
 
     def predict(self, batch: Batch) -> Tensor:
         return batch.after(self.blocks)

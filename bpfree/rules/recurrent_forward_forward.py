@@ -16,6 +16,7 @@ W_k, b_k      ``blocks[k]``           (n_k, n_{k-1}), (n_k,)
 V_k           ``heads[k]``            (n_k, n_{k+1}), no bias; the top one (n_L, C)
 ============  ======================  ==========
 
+Task: classification.
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label.
 Differences from the paper: which activity carries the goodness, the initial states (one pass from below) and the choice
 of wrong labels (uniform) are not given there.

@@ -12,7 +12,8 @@ P             ``blocks[k].external``  (B, inputs) -> (B, m)
 V             ``readout``             (m + 1, C)
 ============  ======================  ==========
 
-Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``.
+Tasks: classification, regression.
+Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``; for regression ``batch.y (B, T)`` -> ``(B, T)``.
 Differences from the paper: none known; with ``bypass=beside`` the readout sees the input of the last pass too.
 Costs: one physical call a layer, sample and epoch; no gradients; one solve an epoch. No checkpoint holds the
 sums of an epoch: a run that was stopped within one begins it again, and measures again.
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 from bpfree.config.settings import setting, settings
 from bpfree.functional.closed_form import StreamedRidge
 from bpfree.nets.physical.layer import PhysicalLayer, physical_layers
-from bpfree.rules._ridge import solve
+from bpfree.rules._ridge import solve, target_columns
 from bpfree.training.trainer import Batch, Local, Phase, RuleSettings, Trainer
 
 
@@ -40,6 +41,7 @@ class Reservoir(Trainer):
     """Nothing but a linear readout learns."""
 
     Settings = Settings
+    tasks = ("classification", "regression")
     data = "vowels"
     net = "acoustic"
     image_net = "optics"
@@ -58,8 +60,8 @@ class Reservoir(Trainer):
             for name, p in list(module.named_parameters(recurse=False)):  # fixed, so not parameters any more
                 delattr(module, name)
                 module.register_buffer(name, p.detach())
-        m, classes = self.layers[-1].linear.in_features + 1, self.spec.classes
-        self.register_buffer("readout", torch.zeros(m, classes, dtype=torch.float64))
+        m = self.layers[-1].linear.in_features + 1
+        self.register_buffer("readout", torch.zeros(m, *self.spec.outputs, dtype=torch.float64))
 
     def owners(self) -> dict[Hashable, list[nn.Parameter]]:
         return {}
@@ -79,8 +81,8 @@ class Reservoir(Trainer):
     def local_losses(self, batch: Batch) -> Iterator[Local]:
         if not batch.padding:
             s = self.features_of(batch.x)
-            self.sums.add(s, F.one_hot(batch.y, self.spec.classes))
-            self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.spec.classes))
+            self.sums.add(s, target_columns(batch.y, self.spec))
+            self.count("train", len(s) * s.shape[1] * (s.shape[1] + self.readout.shape[1]))
         yield from ()
 
     def on_epoch(self) -> None:

@@ -28,13 +28,14 @@ from bpfree.rules import RULES
 from bpfree.runs import record as records
 from bpfree.runs.example_files import PICTURE_SETTINGS, images_in, read_examples, rows_of_images
 from bpfree.runs.inputs import far_outside, normalised
+from bpfree.runs.metrics import beside
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.runs.weights import read_weights
 from bpfree.training.data import Spec
 from bpfree.training.device import pick_device
 from bpfree.training.evaluation import evaluating, without_targets
 from bpfree.training.random_streams import Streams
-from bpfree.training.run_folder import MODEL, RECORD
+from bpfree.training.run_folder import CONFIG, MODEL, RECORD
 from bpfree.training.trainer import Batch, Trainer
 
 Transform = Callable[[Tensor], Tensor]
@@ -248,7 +249,10 @@ def load(
     trainer.streams = Streams(config["seed"], device)
     trainer.build(_spec(record["data"]))
     trainer.to(device, torch.float64 if run.loop_settings.precision == "fp64" else None)
-    trainer.load_state_dict(read_weights(path / MODEL, record["model_sha256"]))
+    try:
+        trainer.load_state_dict(read_weights(path / MODEL, record["model_sha256"]))
+    except RuntimeError:  # of torch, a line for every parameter
+        raise InputError(f"{path / MODEL} does not fit the net that its {CONFIG} makes now: train again") from None
     trainer.phase = trainer.phases(trainer.settings.epochs)[record["phase"]]
     if readout is not None:
         if readout not in trainer.readouts:
@@ -275,13 +279,14 @@ def evaluate(
         transform: of the examples, as for `Model.predict`; unused on a graph.
 
     Returns:
-        ``data`` (the name), ``rows``, ``metric``, ``test`` (its value) and ``sha256`` of the data.
+        ``data`` (the name), ``rows``, ``metric``, ``test`` (its value), ``sha256`` of the data, and ``metrics``, those
+        beside it (`bpfree.runs.metrics.beside`).
 
     Raises:
         InputError: no such data, no test part, or another split of the data that the model was trained on.
     """
     reader = reader_of(name)
-    metric, seed = model.trainer.spec.metric, model.config["seed"]
+    seed = model.config["seed"]
     if issubclass(reader.Settings, GraphSettings):  # split as in training, unless the settings say otherwise
         names = {field.name for field in dataclasses.fields(GraphSettings)}
         then = {key: value for key, value in model.config.items() if key in names}
@@ -289,8 +294,7 @@ def evaluate(
         now, before = (build(GraphSettings, values) for values in ({**then, **settings}, then))
         _refuse_other_split(model, data.spec.sha256, now, before)
         test = cast(GraphSource, data.test)
-        value = METRICS[metric](model.predict(test), test.y).item()
-        return {"data": name, "rows": len(test), "metric": metric, "test": value, "sha256": data.spec.sha256}
+        return _evaluated(model, name, data.spec.sha256, model.predict(test), test.y)
     then = {key: model.config[key] for key in reader.as_trained if key in model.config}
     now = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(now)
@@ -307,8 +311,16 @@ def evaluate(
         x = FileRows(x.files, x.size, dataclasses.replace(x.form, channels=channels))
         tell(f"test pictures, read as {'gray' if channels == 1 else 'colour'} as in training: {len(x):,}")
     predictions, targets = model.predict(x, transform), model.targets(x, _as_trained(model, raw), transform)
-    value = METRICS[metric](predictions, targets).item()
-    return {"data": name, "rows": len(x), "metric": metric, "test": value, "sha256": raw.sha256}
+    return _evaluated(model, name, raw.sha256, predictions, targets)
+
+
+def _evaluated(model: Model, name: str, sha256: str, scores: Tensor, y: Tensor) -> dict[str, Any]:
+    """The metric, and those beside it, of scores on the test part of a data set."""
+    spec = model.trainer.spec
+    metrics = beside(spec, scores, y, model.config.get("metric"))
+    value = METRICS[spec.metric](scores, y).item()
+    facts = {"data": name, "rows": len(y), "metric": spec.metric, "test": value, "sha256": sha256}
+    return {**facts, "metrics": metrics}
 
 
 def _as_trained(model: Model, raw: Raw) -> Tensor:

@@ -23,6 +23,7 @@ from bpfree.data.settings import DataSettings, OwnSettings
 from bpfree.errors import InputError
 from bpfree.rules import RULES
 from bpfree.runs import provenance
+from bpfree.runs.metrics import own_metric
 from bpfree.runs.probe import Probe
 from bpfree.training.callbacks import Callback
 from bpfree.training.data import Data
@@ -46,6 +47,9 @@ class RunSettings(LoopSettings):
         absolute=os.path.abspath,
     )
     probe: bool = setting(False, "fit a linear readout on every block after each epoch and record its accuracy")
+    metric: str | None = setting(
+        None, "FILE.py:function(scores, targets) of your own, reported beside the task's metric", absolute=absolute
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,6 +208,8 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
     if isinstance(data, str) and (":" in data or source.data_dir != DataSettings().data_dir):  # the same from anywhere
         source = dataclasses.replace(source, data_dir=os.path.abspath(locations.path(source.data_dir)))
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
+    if loop.metric:
+        own_metric(loop.metric)
     open_ = undecided(shape, values.keys(), cls.prefer.keys())
     return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open_)
 

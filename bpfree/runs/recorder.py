@@ -47,6 +47,7 @@ class Recorder:
         self.plan, self.path, self.meter = plan, path, meter
         self.command, self.resume, self.previous, self.extensions = command, resume, previous, extensions
         self.operations: dict[str, Any] | None = None
+        self.metrics: dict[str, Any] | None = None
         self.model_sha256: str | None = None
         self.began_s = time.perf_counter()
         self.peak_memory = provenance.watch_memory(torch.device(plan.loop_settings.device))
@@ -145,6 +146,7 @@ class Recorder:
                 "notes": notes,
                 "provenance": {"rooms_sha256": provenance.rooms_sha256()},
                 **({"files": self.files} if self.files else {}),
+                **({"metrics": self.metrics} if self.metrics else {}),
             },
             **self.origin,
         }

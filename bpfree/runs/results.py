@@ -10,11 +10,15 @@ from bpfree.functional.metrics import METRICS
 from bpfree.training.loop import Loop
 
 
-def tested(loop: Loop) -> dict[str, Any]:
-    """The test part, read once with the configured readout and once with each other one that the rule offers."""
+def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
+    """The test part, read once with the configured readout and once with each other one that the rule offers.
+
+    Returns:
+        The fields of the record's result, and the predictions with their targets; nothing and None without a test part.
+    """
     trainer, source = loop.trainer, loop.data.test
     if source is None:
-        return {}
+        return {}, None
     metric = METRICS[loop.data.spec.metric]
     scores, y = loop.scores(source)
     test = metric(scores, y).item()
@@ -29,7 +33,7 @@ def tested(loop: Loop) -> dict[str, Any]:
         finally:
             trainer.settings = settings
     sha256 = _hash(scores, loop.data.spec.classes > 0)
-    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}
+    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, (scores, y)
 
 
 def _hash(scores: Tensor, classes: bool) -> str:

@@ -20,6 +20,7 @@ from bpfree.runs import provenance
 from bpfree.runs import record as records
 from bpfree.runs.history_file import HistoryFile
 from bpfree.runs.meters import meter_for
+from bpfree.runs.metrics import beside
 from bpfree.runs.plan import NAMES, Plan, algo_name, default_folder, plan, read_config
 from bpfree.runs.recorder import Recorder
 from bpfree.runs.results import keep_best_so_far, tested
@@ -236,8 +237,9 @@ class _Run:
         if loop.stop_reason:
             keep_best_so_far(loop)
         self.meter.enter("predict")
-        result = tested(loop) if status == "finished" else {}
+        result, outputs = tested(loop) if status == "finished" else ({}, None)
         self.meter.enter("save")
+        recorder.metrics = beside(loop.data.spec, *outputs, self.plan.loop_settings.metric) if outputs else None
         recorder.operations = provenance.operations(loop) if status == "finished" else None
         if self.writes:
             model = safetensors.torch.save(unshared(loop.trainer.state_dict()))

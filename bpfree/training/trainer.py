@@ -235,7 +235,7 @@ class Trainer(nn.Module, ABC):
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
         """Shape of the output of block k for one sample."""
-        h, shapes = next(self.blocks.parameters(), torch.empty(0)).new_zeros(2, *self.spec.shape), []
+        h, shapes = next(self.blocks.parameters(), torch.empty(0)).new_zeros(2, *self.net_spec(self.spec).shape), []
         with evaluating(self.blocks, h.device, "fp32"):
             for k, block in enumerate(self.blocks):
                 h = contract.block_output(k, block, h)
@@ -288,7 +288,7 @@ class Trainer(nn.Module, ABC):
         """
         if hasattr(self, "spec"):
             built, wanted = (self.spec.shape, self.spec.classes), (spec.shape, spec.classes)
-            if built != wanted:
+            if built != wanted or self.spec.outputs != spec.outputs:
                 raise InputError(f"this net was built for shape and classes {built}, not {wanted}: make a new trainer")
             return
         contract.check_task(type(self).__name__, self.tasks, self.data, spec)

@@ -15,9 +15,11 @@ _CCL, _PAIRS, CCL = (
 HAND_CCL = CCL + "test_update_is_the_hand_gradient"
 
 MUTANTS = {
-    "gradient-noise: sign flip": Mutant(_GN, "Local(F.cross_entropy(", "Local(-F.cross_entropy(", [HAND_NOISE]),
+    "gradient-noise: sign flip": Mutant(
+        _GN, "Local(LOSSES[self.spec.task](", "Local(-LOSSES[self.spec.task](", [HAND_NOISE]
+    ),
     "gradient-noise: off-by-one label": Mutant(
-        _GN, "y = batch.y[:, None]", "y = (batch.y[:, None] + 1) % 3", [HAND_NOISE]
+        _GN, "y = batch.y.repeat", "y = ((batch.y + 1) % 3).repeat", [HAND_NOISE]
     ),
     "gradient-noise: replicas averaged": Mutant(_GN, " * scores.shape[1]", "", [HAND_REPLICA]),
     "trainer: one clip for all replicas": Mutant(

@@ -11,7 +11,7 @@ HAND_BP, HAND_REC = BP + "test_update_is_the_hand_gradient", REC + "test_one_fra
 _BP, _MF, _FF = "rules/backprop.py", "rules/mono_forward.py", "rules/forward_forward.py"
 _PEERS = "rules/_peers.py"
 _REC, _MATH = "rules/recurrent_forward_forward.py", "functional/forward_forward.py"
-_RF, _RF_LOSS = "rules/random_features.py", "F.cross_entropy(self.blocks[-1](batch.x), batch.y)"
+_RF, _RF_LOSS = "rules/random_features.py", "LOSSES[self.spec.task](self.blocks[-1](batch.x), batch.y)"
 
 MUTANTS = {
     "random-features: sign flip": Mutant(_RF, _RF_LOSS, "-" + _RF_LOSS, [HAND_RF]),
@@ -63,8 +63,8 @@ MUTANTS = {
     ),
     "mono-forward: sign flip": Mutant(
         _MF,
-        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
-        "yield Local(-F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(self.loss(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(-self.loss(self.heads[k](h.flatten(1)), batch.y), owner=k)",
         [HAND_MF],
     ),
     "mono-forward: missing detach": Mutant(
@@ -75,14 +75,14 @@ MUTANTS = {
     ),
     "mono-forward: off-by-one label": Mutant(
         _MF,
-        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
-        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), (batch.y + 1) % 3), owner=k)",
+        "yield Local(self.loss(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(self.loss(self.heads[k](h.flatten(1)), (batch.y + 1) % 3), owner=k)",
         [HAND_MF],
     ),
     "mono-forward: wrong owner": Mutant(
         _MF,
-        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=k)",
-        "yield Local(F.cross_entropy(self.heads[k](h.flatten(1)), batch.y), owner=0)",
+        "yield Local(self.loss(self.heads[k](h.flatten(1)), batch.y), owner=k)",
+        "yield Local(self.loss(self.heads[k](h.flatten(1)), batch.y), owner=0)",
         [STEPS + "test_backward_leaves_no_gradient_outside_the_yielded_owner"],
     ),
     "mono-forward: blocks above the phase read out": Mutant(
@@ -109,8 +109,8 @@ MUTANTS = {
     ),
     "forward-forward: off-by-one label": Mutant(
         _FF,
-        "ff.overlay(batch.x, F.one_hot(y, ",
-        "ff.overlay(batch.x, F.one_hot((y + 1) % self.spec.classes, ",
+        "self.label.join(batch.x, F.one_hot(y, ",
+        "self.label.join(batch.x, F.one_hot((y + 1) % self.spec.classes, ",
         [HAND_FF],
     ),
     "forward-forward: wrong owner": Mutant(

@@ -39,8 +39,8 @@ MUTANTS = {
         "x.abs().max().to(self.amplitude)",
         [PFF + "test_the_amplitude_of_a_label_comes_from_the_training_part"],
     ),
-    "reservoir: sign flip": Mutant(_RES, "self.sums.add(s, F", "self.sums.add(s, -F", [HAND_RES]),
-    "reservoir: off-by-one label": Mutant(_RES, "F.one_hot(batch.y,", "F.one_hot((batch.y + 1) % 3,", [HAND_RES]),
+    "reservoir: sign flip": Mutant(_RES, "self.sums.add(s, target", "self.sums.add(s, -target", [HAND_RES]),
+    "reservoir: off-by-one label": Mutant(_RES, "columns(batch.y,", "columns((batch.y + 1) % 3,", [HAND_RES]),
     "reservoir: padding learned": Mutant(_RES, "if not batch.padding:", "if True:", [_FEWER_ROWS]),
     "reservoir: processes solve alone": Mutant("rules/_ridge.py", "if world()[1] > 1:", "if False:", [_FEWER_ROWS]),
     "system: a gradient reaches the input": Mutant(

@@ -7,7 +7,10 @@ _DELAYS, _SPIKING, SNN = "functional/delays.py", "functional/spiking.py", "oracl
 NET, TAPS, LIF = "nets/test_delay_snn_net.py::", "functional/test_delays.py::", "functional/test_spiking.py::"
 HAND_SNN = SNN + "test_update_is_the_hand_gradient[delay-snn]"
 HAND_SNNL = SNN + "test_update_is_the_hand_gradient[delay-snn-local]"
-_OVER_ALL, _PER_LAYER = "F.cross_entropy(self.scores(batch.x), batch.y)", "F.cross_entropy(self.heads[k](h), batch.y)"
+_OVER_ALL, _PER_LAYER = (
+    "LOSSES[self.spec.task](self.scores(batch.x), batch.y)",
+    "LOSSES[self.spec.task](self.heads[k](h), batch.y)",
+)
 _CLAMPED = SNN + "test_positions_stay_within_the_taps_after_every_step"
 _TWO_PATHS = TAPS + "test_both_paths_agree_in_value_and_gradients"
 

@@ -21,7 +21,8 @@ FILES = sorted((Path(__file__).resolve().parents[2] / "examples" / "recipes").gl
 STUDIES = [path.stem for path in FILES if "algos" in yaml.safe_load(path.read_text())]
 NAMES = [path.stem for path in FILES if path.stem not in STUDIES]
 MACHINE = {"seed", "device", "threads", "compile", "resident_mb", "cache_mb", "checkpoint_every", "data_dir"}
-MACHINE |= {"observe_every", "probe", "max_steps", "max_minutes"}  # what is watched, and what ends a run early
+MACHINE |= {"observe_every", "probe", "metric"}  # what is watched
+MACHINE |= {"max_steps", "max_minutes"}  # what ends a run early
 MACHINE |= {"accumulate", "checkpointing"}  # memory and time of backprop's gradient, not its value
 RESOLVED = json.loads(Path(__file__).with_name("recipes_resolved.json").read_text(encoding="utf-8"))
 

@@ -76,7 +76,7 @@ def predict(
 
     Pictures are read as in training; --set background=… and --set size=… change that.
     """
-    from bpfree.cli.output import closing, tables
+    from bpfree.cli.output import closing
     from bpfree.config import flags
     from bpfree.runs import model
     from bpfree.runs.inputs import scale_of_pictures
@@ -90,4 +90,4 @@ def predict(
         rows, names = loaded.read(file, flags.pairs(set_ or ()))
         closing.print_predictions(loaded.predictions(rows, transform), as_json, names)
         return
-    tables.print_mapping(model.evaluate(loaded, str(data), flags.pairs(set_ or ()), transform), as_json)
+    closing.print_evaluation(model.evaluate(loaded, str(data), flags.pairs(set_ or ()), transform), as_json)

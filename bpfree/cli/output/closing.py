@@ -4,7 +4,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree.cli.output.tables import energy_text, metric_text, print_table, text, time_text
+from bpfree.cli.output.tables import energy_text, metric_text, print_mapping, print_table, text, time_text
+
+UNEVEN = 1.5  # the largest class is told of when it has more than this times an equal share of the rows
+_NAMES = {
+    "balanced_accuracy": "balanced accuracy",
+    "top5_accuracy": "top-5 accuracy",
+    "f1_macro": "F1, mean over classes",
+    "auc_one_vs_rest": "AUC, one against the rest",
+    "majority_share": "share of the largest class",
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+}
 
 
 def print_run(record: Mapping[str, Any]) -> None:
@@ -19,6 +30,7 @@ def print_run(record: Mapping[str, Any]) -> None:
     rows = [
         (f"test {metric}", metric_text(result["test"], metric)),
         *((f"  readout {name}", metric_text(value, metric)) for name, value in readouts.items()),
+        *_beside(record),
         (f"validation {metric}", metric_text(result["val"], metric)),
         ("epochs", f"{result['epochs']}{_limit(record)}"),
         ("training time", time_text(record["time"]["train_s"])),
@@ -32,6 +44,47 @@ def print_run(record: Mapping[str, Any]) -> None:
         ("load", f'bpfree.load("{folder}").predict(x)'),
     ]
     print_table(rows, f"{record['algo']} on {record['data']['name']}, seed {record['seed']}: {record['status']}")
+
+
+def _beside(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The metrics beside the one that is selected by, where they tell something that it does not."""
+    values, classes = record["extensions"].get("metrics", {}), record["data"].get("classes") or 0
+    names = ["mse", "mae"] if "r2" in values else []
+    if classes and values.get("majority_share", 0) * classes > UNEVEN:
+        names = ["balanced_accuracy", "majority_share"]
+    yield from ((f"  {_NAMES[name]}", metric_text(values[name], name)) for name in names)
+    yield from _own(values)
+
+
+def _own(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """The user's own metric, or why it has no value."""
+    if own := values.get("own"):
+        yield f"  {own['name']}", own["error"] or metric_text(own["value"], "own")
+
+
+def print_evaluation(values: Mapping[str, Any], as_json: bool) -> None:
+    """Print the metrics of a model on a data set, and its confusion matrix.
+
+    Args:
+        values: returned by `bpfree.runs.model.evaluate`.
+        as_json: print JSON.
+    """
+    if as_json:
+        print_mapping(values, as_json)
+        return
+    facts, beside = dict(values), dict(values["metrics"])
+    del facts["metrics"]
+    shown = [(_NAMES[name], metric_text(value, name)) for name, value in beside.items() if name in _NAMES]
+    rows = [(key.replace("_", " "), text(value)) for key, value in facts.items() if key not in ("metric", "test")]
+    selected = (f"test {facts['metric']}", metric_text(facts["test"], facts["metric"]))
+    print_table([*rows, selected, *shown, *_own(beside)])
+    if counts := beside.get("confusion"):
+        classes = range(len(counts))
+        print_table(
+            ([f"class {i}", *row] for i, row in zip(classes, counts, strict=True)),
+            "\nRows of each class by the class predicted",
+            ("", *map(str, classes)),
+        )
 
 
 def _limit(record: Mapping[str, Any]) -> str:

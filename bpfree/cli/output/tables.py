@@ -63,10 +63,10 @@ def text(value: Any) -> str:
 
 
 def metric_text(value: float | None, metric: str) -> str:
-    """The value of a metric, accuracy in percent; "-" when there is none."""
+    """The value of a metric, accuracies and shares in percent; "-" when there is none."""
     if value is None:
         return "-"
-    return f"{value:.2%}" if metric == "accuracy" else f"{value:.6g}"
+    return f"{value:.2%}" if metric.endswith(("accuracy", "share")) else f"{value:.6g}"
 
 
 def time_text(seconds: float | None) -> str:

@@ -142,5 +142,5 @@ def layers(system: System, spec: "Spec", hidden_only: bool) -> list[nn.Module]:
     widths = [prod(spec.shape), *settings.hidden]
     blocks: list[nn.Module] = [PhysicalLayer(system, n, m) for n, m in itertools.pairwise(widths)]
     if not hidden_only:
-        blocks.append(CountedLinear(widths[-1], spec.classes, system.costs))
+        blocks.append(CountedLinear(widths[-1], spec.outputs[0], system.costs))
     return blocks

@@ -18,6 +18,7 @@ G'            ``batch.graph``          N real and K virtual nodes
 h_0           ``batch.x``              (N + K, F), the last K rows random and never trained
 ============  =======================  ==========
 
+Tasks: classification of nodes, prediction of links.
 Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` of the nodes ``batch.index (B,)`` -> class scores ``(B, K)``; links:
 ``batch.y (B,)`` of the pairs ``batch.graph.pairs`` -> scores ``(B,)``.
 Differences from the paper: biases do not decay; ``sample`` learns from batches of training nodes with ``fan_out`` drawn

@@ -16,6 +16,7 @@ conv_l        ``blocks[l]``         a layer of net ``gnn``; the lowest has K inp
 wrong         ``offsets``           (M, N), which wrong class negative m shows; drawn once
 ============  ====================  ===========================================================
 
+Task: classification of nodes.
 Shapes: ``batch.x (N, F)``, ``batch.y (B,)`` -> goodness of each class ``(B, K)``.
 A prediction shows all nodes to be classified with the same candidate class at once, and the known ones with theirs:
 those of the training part, and in a test those of the validation part too, which SF never reads.

@@ -17,6 +17,7 @@ conv_l        ``blocks[l]``         a layer of net ``gnn``
 wrong         ``offsets``           (M, N + K), which wrong class negative m shows; drawn once
 ============  ====================  ===========================================================
 
+Task: classification of nodes.
 Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` -> goodness of each class ``(B, K)``.
 A prediction joins all nodes to be classified to the same candidate class at once, and the known ones to theirs: those
 of the training part, and in a test those of the validation part too, which SF never reads.

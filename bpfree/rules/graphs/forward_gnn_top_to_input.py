@@ -16,6 +16,7 @@ conv_l        ``blocks[l]``            a layer of net ``gnn``, with the inputs f
 s_l           ``state_l``              (N + K, n_l), buffers, so that a checkpoint has them
 ============  =======================  ==========
 
+Tasks: classification of nodes, prediction of links.
 Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` -> class scores ``(B, K)``; links: scores ``(B,)``.
 Training nodes see their own label from above, test nodes 1/K: a shift between the two (in the paper as well).
 Differences from the paper: biases do not decay. The paper's links have no weight decay: set ``weight_decay 0``.

@@ -17,6 +17,7 @@ conv_l        ``blocks[l]``            a layer of net ``gnn``, all of one width
 s_l           ``state_l``              (N + K, n), buffers, so that a checkpoint has them
 ============  =======================  ==========
 
+Task: classification of nodes.
 Shapes: ``batch.x (N + K, F)``, ``batch.y (B,)`` -> class scores ``(B, K)``.
 Differences from the paper: biases do not decay; the public code passes un-normalised outputs from layer to layer in a
 prediction though training passes normalised ones: ``raw_pass`` does so, the default is consistent.
