@@ -23,6 +23,7 @@ NAMES = [path.stem for path in FILES if path.stem not in STUDIES]
 MACHINE = {"seed", "device", "threads", "compile", "resident_mb", "cache_mb", "checkpoint_every", "data_dir"}
 MACHINE |= {"observe_every", "probe", "metric"}  # what is watched
 MACHINE |= {"max_steps", "max_minutes"}  # what ends a run early
+MACHINE |= {"init_from", "last_batch"}  # settings that came later: their defaults do what was done before
 MACHINE |= {"accumulate", "checkpointing"}  # memory and time of backprop's gradient, not its value
 RESOLVED = json.loads(Path(__file__).with_name("recipes_resolved.json").read_text(encoding="utf-8"))
 
