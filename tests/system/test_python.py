@@ -308,11 +308,6 @@ def test_a_finished_run_that_was_moved_is_read_where_it_is(trained, tmp_path, ar
     assert bpfree.train(Mine, arrays, resume=out)["folder"] == str(out)
 
 
-def test_blocks_in_place_of_a_nets_name_are_told_where_they_belong(arrays):
-    with pytest.raises(bpfree.InputError, match=r"net is a list: .* MonoForward\(blocks\)\.fit\(data\)"):
-        bpfree.train("mono-forward", arrays, net=[torch.nn.Linear(784, 10)])
-
-
 @pytest.mark.parametrize("split", ["random", "speakers"])
 def test_a_model_of_vowels_is_judged_on_its_own_test_part(split, tmp_path):
     """The test part follows from the run's seed, which the configuration does not repeat."""
