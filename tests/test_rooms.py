@@ -37,6 +37,7 @@ HEIGHT = {room: -row for row, rooms in enumerate(ORDER) for room in rooms}
 LAZY = {  # (module, function, imported room): why the arrow points up
     ("bpfree.training.trainer", "__init__", "nets"): "a trainer with a net's name builds the net",
     ("bpfree.cli.commands.application", "root", "__init__"): "the version is that of the package's root",
+    ("bpfree.training.predicting", "_predicted", "data"): "raw examples are read and normalised by the data's room",
     ("bpfree.training.trainer", "fit", "data"): "fit is the way in: it turns the user's arrays or loaders into sources",
 }
 

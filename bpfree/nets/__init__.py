@@ -63,6 +63,6 @@ def _builder(build: Callable[..., Any], name: str) -> tuple[Callable[..., list],
         if not several or not blocks or not all(isinstance(block, nn.Module) for block in blocks):
             kind = type(blocks).__name__
             raise InputError(f"net {name} returns a {kind}: it must return a list of modules or an nn.Sequential")
-        return list(blocks)
+        return blocks
 
     return built, cls

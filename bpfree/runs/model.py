@@ -18,6 +18,7 @@ from bpfree.data import reader_of, user_file, verification
 from bpfree.data.graphs.raw import GraphSettings
 from bpfree.data.graphs.source import GraphSource
 from bpfree.data.images.sets import FileRows
+from bpfree.data.inputs import far_outside, in_units, normalised
 from bpfree.data.reader import Raw
 from bpfree.data.rows import ArrayRows, Filled, Rows
 from bpfree.data.tables.files import read_table
@@ -27,7 +28,6 @@ from bpfree.functional.metrics import METRICS
 from bpfree.rules import RULES
 from bpfree.runs import record as records
 from bpfree.runs.example_files import PICTURE_SETTINGS, images_in, read_examples, rows_of_images
-from bpfree.runs.inputs import far_outside, normalised
 from bpfree.runs.metrics import beside
 from bpfree.runs.plan import GIVEN, plan, read_config
 from bpfree.runs.weights import read_weights
@@ -95,10 +95,7 @@ class Model:
         training = self.record["data"]["input"] or {}
         if low <= high and (note := far_outside(low, high, spec.shape, training)):
             tell(note)
-        if target := training.get("target"):  # numbers that were scaled for the training
-            scale, offset = (torch.tensor(target[name], dtype=torch.float64) for name in ("scale", "offset"))
-            return outputs.double() * scale + offset
-        return outputs
+        return in_units(outputs, training)
 
     def classes(self, x: Any, transform: Transform | None = None) -> list[str]:
         """The name of the most likely class of every row.

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from bpfree.config.resolve import PACKAGE
-from bpfree.runs.inputs import value_range
+from bpfree.data.inputs import input_of
 from bpfree.runs.record import sha256_of as sha256_of
 from bpfree.training.device import begin_resident_peak, resident_peak
 from bpfree.training.external import External
@@ -166,25 +166,7 @@ def data(loaded: "Data") -> dict[str, Any]:
     """Description of the data set, with all that a prediction needs of it."""
     spec = dataclasses.asdict(loaded.spec)
     rows = {part: len(source) for part in ("train", "val", "test") if (source := getattr(loaded, part)) is not None}
-    return {**spec, "sha256": loaded.spec.sha256 or None, "rows": rows, "input": _input(loaded)}
-
-
-def _input(loaded: "Data") -> dict[str, Any] | None:
-    """Type and range of raw values, constants of (raw - offset) / scale; None: the net gets values as they are.
-
-    Of a table also the values that stand for missing ones, its columns, and the scale of the numbers to predict.
-    """
-    source: Any = getattr(loaded.train, "inputs", loaded.train)
-    if not hasattr(source, "normalise"):
-        return None
-    constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
-    kind = {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts}
-    described = {**kind, **value_range(source.rows), **constants, "normalize": source.normalise.name}
-    if loaded.target is not None:
-        described["target"] = {name: t.tolist() for name, t in zip(("offset", "scale"), loaded.target, strict=True)}
-    if loaded.table is not None:
-        described["table"] = loaded.table
-    return described
+    return {**spec, "sha256": loaded.spec.sha256 or None, "rows": rows, "input": input_of(loaded)}
 
 
 def operations(loop: "Loop") -> dict[str, Any] | None:

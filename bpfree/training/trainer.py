@@ -21,6 +21,7 @@ from bpfree.training.batch import Batch, Local, Phase
 from bpfree.training.blocks import as_blocks, probed, remarks
 from bpfree.training.evaluation import evaluating
 from bpfree.training.optimizers import OptimSettings
+from bpfree.training.predicting import Seen, taking_examples
 from bpfree.training.random_streams import Streams, derive, global_scope
 from bpfree.training.small_tables import MIN_STEPS, fitted, undecided
 from bpfree.training.transforms import AnnealedNoise, Centralise, ClipNorm, Transform
@@ -109,6 +110,8 @@ class Trainer(nn.Module, ABC):
         self.settings, self._defaults = settings, (settings, net_settings)
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None  # type: ignore[assignment]
+        self.seen: Seen | None = None  # since `fit`
+        self._own_blocks = build is None or not build.__module__.startswith("bpfree.nets.")
         self._joined: list[str] = []  # notes about the user's blocks
         if blocks is not None:
             self.blocks, self._joined = as_blocks(blocks)
@@ -123,7 +126,11 @@ class Trainer(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, batch: Batch) -> Tensor:
-        """Class scores ``(B, C)``, or what the task asks for, from the blocks trained so far; no side effects."""
+        """Class scores ``(B, C)``, or what the task asks for, from the blocks trained so far; no side effects.
+
+        A rule gets a `Batch`. A user may give raw examples ``(N, …)`` as an array, tensor or list after `fit`: they are
+        normalised as in training, and what comes back is on the CPU, numbers in their units.
+        """
 
     def setup(self) -> None:
         """Make heads and buffers; ``blocks``, ``spec`` and ``features`` are known. Runs once, seeded.
@@ -273,6 +280,11 @@ class Trainer(nn.Module, ABC):
             if here[common.name] != common.default
         ]
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "predict" in vars(cls):
+            cls.predict = taking_examples(cls.predict)  # type: ignore[method-assign]
+
     # Called by a user ------------------------------------------------------------------------------------------------
 
     def build(self, spec: "Spec", seed: int = 0) -> None:
@@ -306,9 +318,9 @@ class Trainer(nn.Module, ABC):
         self.spec = spec
         with global_scope(derive(seed, "init"), torch.device("cpu")):
             if self.blocks is None:
-                self.blocks = nn.ModuleList(self._build_net(self.net_spec(spec)))
+                self.blocks, self._joined = as_blocks(self._build_net(self.net_spec(spec)))
             contract.check_net(self.blocks)
-            if self._build_net is None and not spec.nodes:
+            if self._own_blocks and not spec.nodes:
                 with evaluating(self.blocks, torch.device("cpu"), "fp32"):
                     changed = probed(self.blocks, self.net_spec(spec).shape)
                 scores = not self.hidden_only
@@ -349,6 +361,7 @@ class Trainer(nn.Module, ABC):
             Diverged: a loss, gradient or weight became NaN or infinite.
         """
         from bpfree.data import as_data
+        from bpfree.data.inputs import input_of
         from bpfree.data.settings import OwnSettings
         from bpfree.training.data import Data
         from bpfree.training.loop import Loop
@@ -361,4 +374,7 @@ class Trainer(nn.Module, ABC):
             self.settings, net_settings, data = fitted(*self._defaults, data, self.min_steps, self._open)
             if self._build_net is not None:
                 self._build_net = partial(self._build_net, settings=net_settings)
-        return Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks).run()
+        loop = Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks)
+        history = loop.run()
+        self.seen = Seen(input_of(data, ranged=False), loop.device, settings.precision, settings.eval_batch_size)
+        return history

@@ -78,8 +78,8 @@ def predict(
     """
     from bpfree.cli.output import closing
     from bpfree.config import flags
+    from bpfree.data.inputs import scale_of_pictures
     from bpfree.runs import model
-    from bpfree.runs.inputs import scale_of_pictures
 
     if (file is None) == (data is None):
         raise InputError("give one of FILE and --data")

@@ -1,11 +1,11 @@
-"""bpfree.runs.inputs: raw examples in the shape and normalisation of the training data."""
+"""bpfree.data.inputs: raw examples in the shape and normalisation of the training data."""
 
 import pytest
 import torch
 
+from bpfree.data.inputs import far_outside, normalised, scale_of_pictures, value_range
 from bpfree.data.rows import ArrayRows
 from bpfree.errors import InputError
-from bpfree.runs.inputs import far_outside, normalised, scale_of_pictures, value_range
 
 BYTES = {"dtype": "uint8", "counts": False, "offset": [51.0], "scale": [102.0]}
 FLOATS = {"dtype": "float32", "counts": False, "low": 0.0, "high": 1.0, "offset": [0.2], "scale": [0.4]}

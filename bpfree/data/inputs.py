@@ -1,17 +1,61 @@
 """Raw examples in the form in which a net was trained on them: its shape, its normalisation and its range."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from bpfree.config.notes import tell
+from bpfree.data import verification
 from bpfree.data.rows import Normalise, Rows
+from bpfree.data.tables.layout import further_rows
 from bpfree.errors import InputError
+
+if TYPE_CHECKING:
+    from bpfree.training.data import Data
 
 _DARKEST, _BRIGHTEST = -0.5, 2.0  # no float that stands for a byte is beyond, though resizing may go beyond 0..1
 _NARROW = 1 / 50  # pictures that take so little of the range in training were probably scaled otherwise
 _SAMPLE = 1024  # rows looked at, of a Dataset that draws them anew
+
+
+def input_of(data: "Data", ranged: bool = True) -> dict[str, Any] | None:
+    """Describe what a net gets of raw examples, for later predictions.
+
+    Args:
+        data: that it is trained on.
+        ranged: look for the range of the raw values too, in one pass over them.
+
+    Returns:
+        Type and range of raw values, constants of (raw - offset) / scale; of a table also its columns and the values
+        that stand for missing ones; the scale of the numbers to predict. None: the net gets values as they are.
+    """
+    source: Any = getattr(data.train, "inputs", data.train)
+    if not hasattr(source, "normalise"):
+        return None
+    constants = {name: getattr(source.normalise, name).double().tolist() for name in ("offset", "scale")}
+    kind = {"dtype": str(source.rows.dtype).removeprefix("torch."), "counts": source.rows.counts}
+    seen = value_range(source.rows) if ranged else {}
+    described = {**kind, **seen, **constants, "normalize": source.normalise.name}
+    if data.target is not None:
+        described["target"] = {name: t.tolist() for name, t in zip(("offset", "scale"), data.target, strict=True)}
+    if data.table is not None:
+        described["table"] = data.table
+    return described
+
+
+def in_units(outputs: Tensor, training: Mapping[str, Any] | None) -> Tensor:
+    """Predicted numbers in the units of the data, as float64; outputs of other tasks as they are.
+
+    Args:
+        outputs: of the net ``(N, …)``.
+        training: as for `normalised`.
+    """
+    if not (training and training.get("target")):
+        return outputs
+    scale, offset = (torch.tensor(training["target"][name], dtype=torch.float64) for name in ("scale", "offset"))
+    return outputs.double() * scale + offset
 
 
 def value_range(rows: Rows) -> dict[str, float]:
@@ -31,6 +75,27 @@ def value_range(rows: Rows) -> dict[str, float]:
     parts = (rows.gather(torch.arange(part.start, part.stop)) for part in rows.chunks(1 << 22))
     low, high = torch.tensor([[x.min().item(), x.max().item()] for x in parts], dtype=torch.float64).unbind(1)
     return {"low": low.min().item(), "high": high.max().item()}
+
+
+def raw_examples(x: Any, shape: tuple[int, ...], training: Mapping[str, Any] | None) -> Tensor:
+    """Read and normalise raw examples.
+
+    Args:
+        x: an array, tensor or list ``(N, …)``; of a table with named columns also a pandas DataFrame.
+        shape: as for `normalised`.
+        training: as for `normalised`.
+
+    Returns:
+        Float examples ``(N, *shape)``.
+
+    Raises:
+        InputError: as `normalised`.
+    """
+    if training and "table" in training:
+        x, notes = further_rows(x, training["table"])
+        for note in notes:
+            tell(note)
+    return normalised(verification.examples(x, "x"), shape, training)
 
 
 def normalised(x: Tensor, shape: tuple[int, ...], training: Mapping[str, Any] | None) -> Tensor:
