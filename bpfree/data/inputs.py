@@ -131,8 +131,8 @@ def normalised(x: Tensor, shape: tuple[int, ...], training: Mapping[str, Any] | 
         x = x.double() * 255 if bytes_then else x.double() / 255
     if not bytes_then:
         x = x.to(getattr(torch, training["dtype"]))  # rounded as the training values were
-    constants = (torch.tensor(training[name], dtype=torch.float64) for name in ("offset", "scale"))
-    return Normalise(*constants)(x.clone())
+    offset, scale = (torch.tensor(training[name], dtype=torch.float64) for name in ("offset", "scale"))
+    return Normalise(offset, scale)(x.clone())
 
 
 def far_outside(low: float, high: float, shape: tuple[int, ...], training: Mapping[str, Any]) -> str | None:

@@ -242,7 +242,7 @@ def check_owners(rule: "Trainer", phases: Iterable[Phase]) -> None:
     Raises:
         InputError: names the parameter; or nothing is left to train.
     """
-    solved, owned = {id(p) for p in rule.solved()}, set()
+    solved, owned = {id(p) for p in rule.solved()}, set[int]()
     for phase in phases:
         rule.phase = phase
         by_owner: dict[int, Hashable] = {}

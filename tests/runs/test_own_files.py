@@ -228,8 +228,7 @@ def test_a_search_runs_on_files(own, tmp_path):
 
 def test_a_comparison_runs_on_files_and_its_runs_agree(own, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    values = {**SMALL, "quick": True}
-    values.pop("threads")
+    values = {key: value for key, value in SMALL.items() if key != "threads"}
     study = bpfree.compare(
         "mono-forward",
         "own.py:arrays",
