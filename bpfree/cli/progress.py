@@ -1,6 +1,7 @@
 """Progress of a run on the screen."""
 
 import time
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from bpfree.training.callbacks import Callback
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
 
 
 class Progress(Callback):
-    """Progress of a run: a live line in a terminal, else one plain line an epoch, on standard error.
+    """Progress of a run: a live line in a terminal, else plain lines, one an epoch or 200 in all, on standard error.
 
     Args:
         console: to write to; None: standard error.
     """
 
     period_s = 0.2  # between two refreshes of the live line
+    most_lines = 200
 
     def __init__(self, console: "Console | None" = None):
         from rich.console import Console
@@ -48,7 +50,7 @@ class Progress(Callback):
             self._refresh(loop)
 
     def on_epoch(self, loop: "Loop") -> None:
-        if self.bar is None:
+        if self.bar is None and self._due(loop):
             self._say(self._line(loop))
         if loop.early.done and loop.cursor.epoch < loop.trainer.phase.epochs:
             metric, waited = loop.data.spec.metric, loop.early.waited
@@ -64,6 +66,11 @@ class Progress(Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+    def _due(self, loop: "Loop") -> bool:
+        """True for the epochs that get a plain line: all of them, or 200 evenly spaced ones and the last."""
+        epochs, total = loop.cursor.epochs, sum(phase.epochs for phase in loop.phases)
+        return epochs % ceil(total / self.most_lines) == 0 or epochs == total or loop.early.done
 
     def _say(self, line: str) -> None:
         self.console.print(line, soft_wrap=True, markup=False, highlight=False)
