@@ -351,12 +351,13 @@ def _notes(raw: Raw, settings: DataSettings, normalise: Normalise) -> tuple[str,
 def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]:
     """Rows of the training and of the validation part: an equal share of each class, or any of the rows."""
     seed = seed if settings.split_seed is None else settings.split_seed
-    y = torch.zeros(len(raw.y), dtype=torch.int64) if raw.numbers else raw.y
+    y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
+    if raw.numbers:
+        y = torch.zeros(len(raw.y), dtype=torch.int64)  # rows of one kind
     if raw.held_out is not None:
         val = raw.held_out
         train = torch.arange(len(y))[~torch.isin(torch.arange(len(y)), val)]
     elif raw.groups is None:
-        y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
         train, val = split(y, settings.val_fraction, seed, names)
     else:
         train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)
