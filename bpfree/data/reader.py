@@ -198,7 +198,9 @@ def _about_targets(raw: Raw, parts: Mapping[str, Tensor | None]) -> dict[str, An
     counts = {
         part: None if y is None else torch.bincount(y, minlength=raw.classes).tolist() for part, y in parts.items()
     }
-    return {"per_class": counts, "majority_share": max(counts["train"]) / sum(counts["train"])}
+    train = counts["train"]
+    assert train is not None  # every data set has a training part
+    return {"per_class": counts, "majority_share": max(train) / sum(train)}
 
 
 def as_settings(
@@ -323,6 +325,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
             sha256=raw.sha256,
             source=raw.source,
             targets=raw.numbers,
+            normalize=normalise.name,
         ),
         train=StreamSource(rows, y[train], normalise, augment),
         val=StreamSource(x.take(val), y[val], normalise),
