@@ -198,7 +198,9 @@ def _about_targets(raw: Raw, parts: Mapping[str, Tensor | None]) -> dict[str, An
     counts = {
         part: None if y is None else torch.bincount(y, minlength=raw.classes).tolist() for part, y in parts.items()
     }
-    return {"per_class": counts, "majority_share": max(counts["train"]) / sum(counts["train"])}
+    train = counts["train"]
+    assert train is not None  # every data set has a training part
+    return {"per_class": counts, "majority_share": max(train) / sum(train)}
 
 
 def as_settings(
@@ -323,6 +325,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
             sha256=raw.sha256,
             source=raw.source,
             targets=raw.numbers,
+            normalize=normalise.name,
         ),
         train=StreamSource(rows, y[train], normalise, augment),
         val=StreamSource(x.take(val), y[val], normalise),
@@ -351,12 +354,13 @@ def _notes(raw: Raw, settings: DataSettings, normalise: Normalise) -> tuple[str,
 def _split(raw: Raw, settings: DataSettings, seed: int) -> tuple[Tensor, Tensor]:
     """Rows of the training and of the validation part: an equal share of each class, or any of the rows."""
     seed = seed if settings.split_seed is None else settings.split_seed
-    y = torch.zeros(len(raw.y), dtype=torch.int64) if raw.numbers else raw.y
+    y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
+    if raw.numbers:
+        y = torch.zeros(len(raw.y), dtype=torch.int64)  # rows of one kind
     if raw.held_out is not None:
         val = raw.held_out
         train = torch.arange(len(y))[~torch.isin(torch.arange(len(y)), val)]
     elif raw.groups is None:
-        y, names = (raw.y, raw.class_names) if raw.strata is None else (raw.strata, None)
         train, val = split(y, settings.val_fraction, seed, names)
     else:
         train, val = hold_out_groups(raw.groups, settings.val_fraction, seed)

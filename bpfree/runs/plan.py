@@ -26,7 +26,7 @@ from bpfree.runs import provenance
 from bpfree.runs.metrics import own_metric
 from bpfree.runs.probe import Probe
 from bpfree.training.callbacks import Callback
-from bpfree.training.data import Data
+from bpfree.training.data import Data, Spec
 from bpfree.training.device import pick_device
 from bpfree.training.loop_settings import LoopSettings
 from bpfree.training.run_folder import CONFIG
@@ -98,16 +98,21 @@ class Plan:
             own["net"] = nets.NETS.source_hash(self.net, nets.NETS.load(self.net))
         return {kind: {"file": self.config[kind], "sha256": str(sha256)} for kind, sha256 in own.items()}
 
-    def net_key(self, data_sha256: str) -> str | None:
+    def net_key(self, spec: Spec) -> str | None:
         """Hash of the net and of the data with its settings, but for the seed of the run; None: the data have no hash.
 
         A difference between two runs counts only where this hash is equal.
+
+        Args:
+            spec: of the data as they were loaded.
         """
-        if not data_sha256:
+        if not spec.sha256:
             return None
         data = {key: value for key, value in as_dict(self.data_settings).items() if key != "data_dir"}
+        if spec.normalize:  # auto, and what it became, are the same
+            data["normalize"] = spec.normalize
         net = self.files["net"]["sha256"] if "net" in self.files else self.net
-        return provenance.sha256_of([net, as_dict(self.net_settings), data_sha256, data])
+        return provenance.sha256_of([net, as_dict(self.net_settings), spec.sha256, data])
 
     def load_data(self) -> Data:
         """The data, by name or from memory, split and normalised."""

@@ -85,7 +85,7 @@ class Recorder:
         }
         rows, batch_size = len(data.train), loop.rule.batch_size
         self.origin = {  # two runs must share these to be compared: net and data, initial weights, order of the data
-            "net_key": plan.net_key(data.spec.sha256),
+            "net_key": plan.net_key(data.spec),
             "init_sha256": [provenance.weights_sha256(block) for block in trainer.blocks],
             "order_sha256": provenance.order_sha256(seed, rows, batch_size) if data.train.ordered else None,
         }

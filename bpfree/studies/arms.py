@@ -272,7 +272,7 @@ def _check(arm: Arm, specs: dict[str, Spec]) -> Spec:
             raise InputError(f"data {arm.data} has no test part, on which a comparison is judged: add one")
         specs[key] = data.spec
     spec = specs[key]
-    arm.net_key = plan.net_key(spec.sha256)
+    arm.net_key = plan.net_key(spec)
     if arm.net_key is None:
         raise InputError(f"data {arm.data} has no hash, so that nobody could tell whether two runs saw the same")
     with contract.net_fits():

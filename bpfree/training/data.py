@@ -30,6 +30,7 @@ class Spec:
         source: origin of the data, in words, with the licence where known.
         nodes: of a graph, virtual ones included: every batch then has them all in ``x``; 0: not a graph.
         targets: numbers to predict for one example of the task ``regression``; 0 for every other task.
+        normalize: what the setting of this name became (`bpfree.data.rows.NORMALISE`), or "" where it has no say.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Spec:
     source: str
     nodes: int = 0
     targets: int = 0
+    normalize: str = ""
 
     @property
     def outputs(self) -> tuple[int, ...]:

@@ -78,7 +78,8 @@ def test_validation_rows_are_alike_in_every_pass_and_it_is_told():
 
 
 def test_a_validation_dataset_of_its_own_is_not_transformed():
-    data = as_data((Noisy(), TensorDataset(X[:9], Y[:9]), TensorDataset(X[:6], Y[:6]))).to("cpu", 100)
+    parts = Noisy(), TensorDataset(X[:9], Y[:9]), TensorDataset(X[:6], Y[:6])
+    data = as_data(parts, {"normalize": "none"}).to("cpu", 100)
     assert torch.equal(epoch(data.val, None)[0], X[:9])
     assert torch.equal(epoch(data.test, None)[0], X[:6])
     assert len(data.train) == N

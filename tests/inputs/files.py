@@ -97,7 +97,7 @@ def cases() -> list[Case]:
             "def load():\n    rows = TensorDataset(torch.tensor(X), torch.tensor(NUMBERS))\n"
             "    return DataLoader(rows, 5), DataLoader(rows, 5)",
             {"classes": None, "rows": expected_rows([*X, *X], NUMBERS * 2)},
-            normalize="unit",
+            normalize="auto",
         ),
         data(
             "data: a Reader",

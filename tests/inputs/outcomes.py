@@ -55,12 +55,16 @@ def outcome(case: Case, folder: Path) -> Outcome:
         except BpfreeError as error:
             message = str(error)
             return Outcome(case.expected, message, case.expected in message and "\n" not in message)
+        except Exception as error:
+            return Outcome(f"refusal: {case.expected}", f"{type(error).__name__}: {error}", False)
         return Outcome(f"refusal: {case.expected}", got, False)
     expected = case.expected(made)
     try:
         got = case.read(made)
     except BpfreeError as error:
         return Outcome(text(expected), f"refused: {error}", False)
+    except Exception as error:
+        return Outcome(text(expected), f"{type(error).__name__}: {error}", False)
     return Outcome(text(expected), text(got), same(expected, got))
 
 

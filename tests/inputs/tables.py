@@ -15,7 +15,6 @@ from sklearn.preprocessing import StandardScaler
 import bpfree
 from bpfree.data import as_data, load
 from bpfree.rules.mono_forward import MonoForward
-from bpfree.runs.model import read_examples
 from tests.inputs.case import Case
 
 N = 24
@@ -320,7 +319,7 @@ def predictions() -> list[Case]:
 def _predict_file(made: Any, frame: pd.DataFrame) -> np.ndarray:
     folder, model = made
     frame.to_csv(folder / "rows.csv", index=False)
-    return model.predict(read_examples(folder / "rows.csv", model)).numpy()
+    return model.predict(folder / "rows.csv").numpy()
 
 
 def cases() -> list[Case]:

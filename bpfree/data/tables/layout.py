@@ -49,7 +49,8 @@ def lay_out(frame: Any, missing: str) -> tuple[list[Column], list[str]]:
     """
     if len(frame) == 0:
         raise InputError("the table has no rows: expected at least one")
-    columns, left_out, booleans, gaps = [], [], [], {}
+    columns, left_out, booleans = [], [], []
+    gaps: dict[str, int] = {}
     for place, name in enumerate(names_of(frame, "the table")):
         series = frame.iloc[:, place]
         values = values_of(series, name)
