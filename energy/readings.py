@@ -248,16 +248,16 @@ def _joined(*texts: str) -> str:
 
 def _bounded(part: Reading, seconds: float, edges: int) -> Reading:
     """The part with its ``err_bound``; voided when the counter's ticks do not resolve the window."""
-    tick_s, energy_j, highest_w = (part["tick_ms"] or 0.0) / 1e3, part["energy_j"], part.get("highest_w")
-    if not is_measured(part["method"]) or not tick_s:
+    if not is_measured(part["method"]) or part["tick_ms"] is None:
         return {**part, "err_bound": None}
+    tick_s, energy_j, highest_w = part["tick_ms"] / 1e3, part["energy_j"], part.get("highest_w")
     if seconds < tick_s or energy_j < LEAST_J:
         shorter = f"a window of {1e3 * seconds:.3g} ms is shorter than one tick ({part['tick_ms']:.3g} ms)"
         still = f"the counter did not move in {seconds:.3g} s"
         why = f"not resolved: {shorter if seconds < tick_s else still}"
         lost = {"energy_j": None, "method": UNAVAILABLE, "reason": why, "err_bound": None}
         return {**part, **lost, "unresolved_j": energy_j}
-    return {**part, "err_bound": highest_w and tick_s * highest_w * edges / 2 / energy_j}
+    return {**part, "err_bound": 0.0 if tick_s == 0 else highest_w and tick_s * highest_w * edges / 2 / energy_j}
 
 
 def _warnings(name: str, part: Reading) -> Iterable[str]:

@@ -9,7 +9,7 @@ from bpfree.errors import InputError
 from bpfree.reports import provenance, statistics
 from bpfree.reports.arm_settings import arm_settings
 from bpfree.reports.comparisons import comparisons
-from bpfree.reports.measures import POINTS, Basis, energy_basis, no_energy, values
+from bpfree.reports.measures import POINTS, Basis, beside, energy_basis, no_energy, values
 from bpfree.reports.memory import memory_answers
 from bpfree.reports.results import budget_results
 from bpfree.reports.study import EXTENSION, Run, Study
@@ -19,6 +19,7 @@ from bpfree.reports.verdicts import sentences
 from energy.carbon import Intensity
 
 SCHEMA = "bpfree-report/2"
+IMBALANCED = 1.5  # times the share that a class has among equal ones
 QUICK = "budget reached, not converged"
 
 
@@ -57,7 +58,12 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         "quick": plan["quick"],
         "quick_note": QUICK if plan["quick"] else "",
         "fake": fake,
-        "metric": {"name": metric, "points": metric in POINTS, "maximize": results[0]["direction"] == "max"},
+        "metric": {
+            "name": metric,
+            "points": metric in POINTS,
+            "maximize": results[0]["direction"] == "max",
+            "majority_share": _majority_share(done) if metric == "accuracy" else None,
+        },
         "level": statistics.LEVEL,
         "margin_pp": plan["margin_pp"],
         "target": plan["target"],
@@ -94,6 +100,13 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
         "provenance": provenance.provenance(done),
         "runs": [_listed(run, basis) for run in sorted(study.runs, key=lambda r: (r.order is None, r.order or 0))],
     }
+
+
+def _majority_share(done: Sequence[Run]) -> float | None:
+    """The largest share of a class in a test part that is far from balanced; None: there is none."""
+    shares = [(beside(run).get("majority_share"), (run.record or {})["data"].get("classes")) for run in done]
+    telling = [share for share, classes in shares if share and classes and share > IMBALANCED / classes]
+    return max(telling, default=None)
 
 
 def _undrawn(results: dict[str, Any], compared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

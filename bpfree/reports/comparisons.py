@@ -24,6 +24,7 @@ from bpfree.reports.measures import (
 from bpfree.reports.questions import questions
 from bpfree.reports.study import Run, Study
 from bpfree.reports.validity.fault import Fault
+from energy.readings import ratio_bound
 
 Comparison = dict[str, Any]
 
@@ -68,7 +69,7 @@ def _compare(
     left_out: list[str] = []
     unlike = 0
     rows: list[dict[str, Any]] = []
-    bounds = []  # of each pair's ratio, which is off by what both its readings are
+    bounds: list[float | None] = []  # of each pair's ratio of energies; None: unknown
     for seed in sorted(a.keys() & b.keys()):
         why = _not_comparable(a[seed], b[seed], measure, basis, study.plan["concurrent_runs"])
         x, y = (values(run, basis)[measure.key] for run in (a[seed], b[seed]))
@@ -78,7 +79,8 @@ def _compare(
         elif measure.scale == "ratio" and min(x, y) <= 0:
             left_out.append(f"seed {seed}: a value is not above zero")
         else:
-            bounds.append(err_bound(a[seed], basis) + err_bound(b[seed], basis) if measure is ENERGY else 0.0)
+            if measure is ENERGY:
+                bounds.append(ratio_bound(err_bound(a[seed], basis), err_bound(b[seed], basis)))
             rows.append({"seed": seed, "a": x, "b": y, "d": math.log(x / y) if measure.scale == "ratio" else x - y})
     runs = [*a.values(), *b.values()]
     result: dict[str, Any] = next((run.record["result"] for run in runs if run.record), {})
@@ -87,6 +89,7 @@ def _compare(
     margin = study.plan["margin_pp"] / 100 if points else None
     judged = measure is not ENERGY or basis.ranked  # no fault is needed where nothing was measured
     voided = [fault.text for fault in faults if judged and fault.voids(one, two, budget, measure.key)]
+    known = [bound for bound in bounds if bound is not None]
     return {
         "budget": budget,
         "a": one,
@@ -106,7 +109,7 @@ def _compare(
         "faults": voided,
         "blocked": bool(voided) or (judged and unlike > 0 and len(rows) < statistics.MIN_PAIRS),
         "equivalence": asdict(statistics.equivalence(differences, margin)) if margin else None,
-        "meter_bound": max(bounds, default=None) if measure is ENERGY else None,
+        "meter_bound": max(known, default=None) if len(known) == len(bounds) else None,
     }
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bpfree.errors import InputError
 from bpfree.runs.schema import Open
@@ -71,6 +71,21 @@ class Code(Open):
     definition_sha256: str | None = None
 
 
+class Beside(Open):
+    """Metrics beside the one that a model was selected by."""
+
+    balanced_accuracy: float | None = None
+    majority_share: float | None = None
+    confusion: list[list[int]] | None = None
+
+    @field_validator("confusion")
+    @classmethod
+    def _is_square(cls, counts: list[list[int]] | None) -> list[list[int]] | None:
+        if counts is not None and any(len(row) != len(counts) for row in counts):
+            raise ValueError("a confusion matrix has as many columns as rows")
+        return counts
+
+
 class Readable(Open):
     """The open parts of a record that reports read."""
 
@@ -96,6 +111,7 @@ def readable(record: dict[str, Any], path: Path) -> dict[str, Any]:
         Readable.model_validate(record)
         for name in ("provenance", "study"):
             Code.model_validate(record["extensions"].get(name, {}))
+        Beside.model_validate(record["extensions"].get("metrics", {}))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

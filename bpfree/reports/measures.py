@@ -84,6 +84,8 @@ MEMORY = Measure(
 POINTS = ("accuracy", "roc-auc")  # metrics between 0 and 1, shown times 100
 COMPARED = (TEST, ENERGY, TIME, CPU_TIME, MEMORY)
 SHOWN_TIPS = {
+    "balanced_accuracy": "Mean over the classes of the share of their test rows that is predicted right: naming the "
+    "most frequent class alone gains nothing here.",
     "peak_bytes": "Highest memory of the process (on a GPU: of its allocator), most of it libraries and data; the "
     "provenance says how it was measured. Shown, not compared: repeats of one run differ by more than arms do.",
     "all_j": "Joules of the whole run: setting up, training, validating, saving and predicting.",
@@ -160,6 +162,7 @@ def values(run: Run, basis: Basis) -> dict[str, float | None]:
     whole = [joules(window, basis, adjacent=True) for window in windows.values()]
     return {
         "test": record["result"]["test"],
+        "balanced_accuracy": beside(run).get("balanced_accuracy"),
         "val": record["result"]["val"],
         "energy_j": joules(windows["train"], basis) if "train" in windows else None,
         "all_j": None if not whole or None in whole else sum(j for j in whole if j is not None),
@@ -170,6 +173,15 @@ def values(run: Run, basis: Basis) -> dict[str, float | None]:
         "data_passes": record["result"]["data_passes"],
         "epochs": record["result"]["epochs"],
     }
+
+
+def beside(run: Run) -> Mapping[str, Any]:
+    """The metrics of a run beside the one that its model was selected by (`bpfree.runs.metrics`).
+
+    Args:
+        run: with its record, or without.
+    """
+    return (run.record or {}).get("extensions", {}).get("metrics", {})
 
 
 def _cpu_s(record: Mapping[str, Any]) -> float | None:
@@ -252,8 +264,8 @@ def conditions(run: Run) -> dict[str, Any]:
     }
 
 
-def err_bound(run: Run, basis: Basis) -> float:
-    """The bound of the error of a run's training energy that its window's edges make, relative; 0: none is stated.
+def err_bound(run: Run, basis: Basis) -> float | None:
+    """The bound of the error of a run's training energy that its window's edges make, relative; None: unknown.
 
     Args:
         run: with its record.
@@ -261,9 +273,10 @@ def err_bound(run: Run, basis: Basis) -> float:
     """
     window = (run.record or {})["energy"]["train"]
     parts = [window["components"][name] for name in basis.components if name in window["components"]]
-    known = [(part["err_bound"] or 0.0, part["energy_j"]) for part in parts if part["energy_j"]]
-    total_j = sum(joules for _, joules in known)
-    return sum(bound * joules for bound, joules in known) / total_j if total_j else 0.0
+    known = [part for part in parts if part["energy_j"]]
+    if not known or any(part["err_bound"] is None for part in known):
+        return None
+    return sum(part["err_bound"] * part["energy_j"] for part in known) / sum(part["energy_j"] for part in known)
 
 
 def _yes(value: bool) -> str:

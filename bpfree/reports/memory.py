@@ -19,7 +19,7 @@ NO_CONTROL = (
 
 
 def memory_answers(study: Study, budget: str, compared: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """An answer for each arm of another rule, on its net.
+    """An answer for each arm of another rule, on its net; none where that way was to run in other budgets only.
 
     Args:
         study: with the records of its runs.
@@ -35,7 +35,9 @@ def memory_answers(study: Study, budget: str, compared: Sequence[Mapping[str, An
     rows = []
     for arm, best in against_the_leanest(study, budget):
         memory = sentences.get((arm, best, MEMORY.key))
-        if memory is None:
+        lean = _lean(study, arm)
+        elsewhere = bool(lean) and not any(study.of(name, budget) for name in lean)
+        if memory is None or elsewhere:
             continue
         plain = reference(study, study.arms[arm]["net_key"])
         cost, time = sentences.get((best, plain, TIME.key)), sentences.get((arm, best, TIME.key))
@@ -59,8 +61,15 @@ def _unknown(arm: str) -> str:
 
 def _controlled(study: Study, arm: str, budget: str) -> bool:
     """True when backprop was run in less memory than it takes by itself, on the arm's net."""
+    return any(run.finished for name in _lean(study, arm) for run in study.of(name, budget))
+
+
+def _lean(study: Study, arm: str) -> list[str]:
+    """The arms that run backprop in less memory than it takes by itself, on the arm's net."""
     key = study.arms[arm]["net_key"]
     relatives = [name for name, a in study.arms.items() if a["net_key"] == key and a["algo"] == BASELINE]
-    runs = [run for name in relatives for run in study.of(name, budget)]
-    configs = [run.record["config"] for run in runs if run.finished and run.record]
-    return any((config.get("accumulate") or 1) > 1 or config.get("checkpointing") for config in configs)
+    return [name for name in relatives if _saves(study.arms[name]["settings"])]
+
+
+def _saves(settings: Mapping[str, Any]) -> bool:
+    return (settings.get("accumulate") or 1) > 1 or bool(settings.get("checkpointing"))

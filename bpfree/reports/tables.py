@@ -8,6 +8,7 @@ from typing import Any
 
 from bpfree.reports import formatting
 from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns, voided
+from bpfree.reports.results import MEANS
 
 Report = Mapping[str, Any]
 HASHES = ("config_sha256", "record_sha256", "predictions_sha256")
@@ -92,6 +93,7 @@ def results_csv(report: Report) -> str:
     """One line an arm, budget and measure, in SI units; None is empty."""
     keys = (
         "test",
+        "balanced_accuracy",
         "val",
         "energy_j",
         "all_j",
@@ -137,8 +139,8 @@ def comparisons_csv(report: Report) -> str:
 
 def runs_csv(report: Report) -> str:
     """One line a run."""
-    named = "budget arm seed order status error test val energy_j all_j train_s cpu_s live_bytes peak_bytes data_passes"
-    keys = (*named.split(), "epochs", "resumes", "energy_left_out", *HASHES)
+    named = ("budget", "arm", "seed", "order", "status", "error")
+    keys = (*named, *MEANS, "epochs", "resumes", "energy_left_out", *HASHES)
     notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(run.get(key) for key in keys), notes.get(run["budget"], "")] for run in report["runs"]]
     return _csv([*keys, "note"], rows)

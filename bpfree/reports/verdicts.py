@@ -143,9 +143,10 @@ def _because(c: Comparison, measure: Measure, basis: Basis, drift: Comparison | 
     if c["p"] is None:  # no spread at all
         return "" if measure is MEMORY else "all pairs differ by exactly the same amount, which no two runs do"
     if c["p_holm"] is not None and c["p_holm"] < statistics.ALPHA:
-        bound = c["meter_bound"] or 0.0
+        if measure is ENERGY and (bound := c["meter_bound"]) is None:
+            return "the meter states no bound of its error: a source of one's own states tick_ms and highest_w"
         if measure is ENERGY and abs(math.expm1(c["mean"])) <= bound:
-            return f"the meter's ticks alone may err by up to {bound:.1%} of a window: use longer runs"
+            return f"the meter's ticks alone may err by up to {bound:.1%} in a ratio of two windows: use longer runs"
         return ""
     needed = ""
     if c["pairs_needed"]:

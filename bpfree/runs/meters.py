@@ -11,6 +11,8 @@ sources. Other packages offer theirs as entry points in the group ``bpfree.meter
         method = "measured:counter"
         source = "plug meter"
         boundary = "the whole machine at the wall"
+        contains = ("cpu", "ram", "gpu")  # what is not to be counted apart
+        tick_ms, highest_w = 1000.0, 400.0  # a new value every second, of at most 400 W: the bound of its error
 
         def __init__(self):
             super().__init__("wall")

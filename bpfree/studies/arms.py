@@ -15,6 +15,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from bpfree.config.notes import tell
 from bpfree.config.settings import as_dict
 from bpfree.errors import InputError, unknown
 from bpfree.reports.study import BASELINE, MATCHED, OWN
@@ -22,7 +23,7 @@ from bpfree.rules import RULES
 from bpfree.runs import plan as plans
 from bpfree.studies.notation import NO_ARMS, parse
 from bpfree.training import contract
-from bpfree.training.data import Spec
+from bpfree.training.data import Data, Spec
 
 PROTOCOL = {  # of arXiv 2511.01061's correction
     "epochs": 100,
@@ -79,6 +80,20 @@ class Arm:
         """The checked plan of a run of this arm, with the rule as its file was when the study began."""
         return plans.plan(self.algo, self.data, self.net, self.values)
 
+    def settle(self, data: Data) -> Sequence[str]:
+        """Fix the settings that the data decide on, so that twin, controls and repeats have the same.
+
+        Args:
+            data: of the arm.
+
+        Returns:
+            A note for each setting that is not its default.
+        """
+        settled, noted = self.plan.settled(data)
+        self.values |= {name: settled.config[name] for name in self.plan.open if name in settled.config}
+        self.plan = settled
+        return noted.notes[len(data.notes) :]
+
     def matched_epochs(self, passes: float, spec: Spec, cached: Container[str]) -> int:
         """Epochs of each phase with which all phases together see the data at least ``passes`` times.
 
@@ -130,15 +145,18 @@ def build_arms(
     values = {**PROTOCOL, **(QUICK if quick else {}), **common}
     typed = [_typed(text, data, net, values) for text in algos]
     _refuse_unknown(common, typed)
-    specs: dict[str, Spec] = {}
+    loaded: dict[str, Data] = {}
+    settled: list[str] = []
     try:
         for arm in typed:
-            _check(arm, specs)
+            settled += _check(arm, loaded)
     except InputError:
         if not quick or "subset" in common or "subset" not in typed[0].values:
             raise
         all_rows = {**common, "subset": None}  # data with fewer rows than a quick study's subset are quick as they are
         return build_arms(algos, data, net, all_rows, controls=controls, quick=quick, searched=searched)
+    for line in dict.fromkeys(settled):
+        tell(line)
     arms: list[Arm] = []
     notes: list[str] = []
     keys = list(dict.fromkeys(arm.net_key for arm in typed))
@@ -154,7 +172,7 @@ def build_arms(
             if text in LESS_MEMORY and twin is not None:
                 added.reference, added.repeats, added.budgets = twin.name, twin.name, (OWN,)
             try:
-                _check(added, specs)
+                _check(added, loaded)
             except InputError as error:
                 notes.append(f"{text} cannot run beside {first.name} and was left out: {error}")
                 continue
@@ -169,7 +187,7 @@ def build_arms(
     name = arms[0].name
     again = dataclasses.replace(arms[0], name=f"{name} again", role="aa", reference=name, repeats=name)
     arms.insert(1, again)
-    return arms, _prepared(arms, specs), notes
+    return arms, _prepared(arms, loaded), notes
 
 
 def restore_arms(
@@ -262,26 +280,32 @@ def _refuse_unknown(common: Mapping[str, Any], arms: Iterable[Arm]) -> None:
         raise InputError("seed belongs to a single run: give --seeds 5, or --seeds 0,1,2")
 
 
-def _check(arm: Arm, specs: dict[str, Spec]) -> Spec:
-    """Set ``net_key``; InputError when the net does not fit the data. ``specs`` remembers data that were read."""
-    plan = arm.plan
-    key = repr((plan.data, plan.data_settings))
-    if key not in specs:
-        data = plan.load_data()
-        if data.test is None:
-            raise InputError(f"data {arm.data} has no test part, on which a comparison is judged: add one")
-        specs[key] = data.spec
-    spec = specs[key]
-    arm.net_key = plan.net_key(spec)
+def _check(arm: Arm, loaded: dict[str, Data]) -> Sequence[str]:
+    """Settle the arm on its data and set ``net_key``; returns notes. InputError: the net does not fit the data."""
+    data = _data(arm, loaded)
+    notes = arm.settle(data)
+    arm.net_key = arm.plan.net_key(data.spec)
     if arm.net_key is None:
         raise InputError(f"data {arm.data} has no hash, so that nobody could tell whether two runs saw the same")
     with contract.net_fits():
-        plan.build().build(spec)
-    return spec
+        arm.plan.build().build(data.spec)
+    return notes
 
 
-def _prepared(arms: Sequence[Arm], specs: dict[str, Spec]) -> dict[str, Spec]:
-    """Set every arm's slug; name of each arm -> the spec of its data."""
+def _data(arm: Arm, loaded: dict[str, Data]) -> Data:
+    """The data of an arm; ``loaded`` keeps what was read before."""
+    key = repr((arm.plan.data, arm.plan.data_settings))
+    if key not in loaded:
+        loaded[key] = arm.plan.load_data()
+        if loaded[key].test is None:
+            way = "give --test FILE" if hasattr(arm.plan.data_settings, "test") else "add one"
+            raise InputError(f"data {arm.data} has no test part, on which a comparison is judged: {way}")
+    return loaded[key]
+
+
+def _prepared(arms: Sequence[Arm], loaded: dict[str, Data]) -> dict[str, Spec]:
+    """Set every arm's slug and net; name of each arm -> the spec of its data."""
     for k, arm in enumerate(arms):
         arm.slug = f"{k:02}-" + re.sub(r"[^\w.=-]+", "_", arm.name).strip("_")
-    return {arm.name: _check(arm, specs) for arm in arms}
+        _check(arm, loaded)
+    return {arm.name: _data(arm, loaded).spec for arm in arms}

@@ -3,9 +3,11 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from bpfree.config.notes import tell
 from bpfree.errors import RunFailed
 from bpfree.reports import study
 from bpfree.runs import record as records
@@ -34,6 +36,7 @@ class Ledger:
         self.arms = {arm.name: arm for arm in arms}
         self.plan = {**plan, "arms": [self._described(arm) for arm in arms]}
         self._lock = threading.RLock()
+        self._told: set[str] = set()  # notes of runs
         self._place = {run["order"]: place for place, run in enumerate(plan["runs"])}
         self._group: dict[tuple[int, str], list[int]] = defaultdict(list)
         for place, run in enumerate(plan["runs"]):
@@ -131,10 +134,21 @@ class Ledger:
             "search": arm.search,
         }
 
+    def _tell(self, record: Mapping[str, Any]) -> None:
+        """Tell the notes of a run that no run before it had."""
+        notes = record["extensions"].get("notes", {})
+        with self._lock:
+            new = [line for line in dict.fromkeys(chain(*notes.values())) if line not in self._told]
+            self._told.update(new)
+        for line in new:
+            tell(line)
+
     def _report(self, run: Mapping[str, Any], status: str, error: str | None) -> None:
         text = f"[{self._ended}/{len(self.plan['runs'])}] {run['budget']}, {run['arm']}, seed {run['seed']}: "
         if status == "finished":
-            result = self.record(run)["result"]
+            record = self.record(run)
+            self._tell(record)
+            result = record["result"]
             text += f"{result['metric']} {result['test']:.4g} after {result['epochs']} epochs"
         else:
             text += status + (f": {error}" if error else "")

@@ -16,7 +16,6 @@ from bpfree.studies.options import CompareOptions
 from bpfree.training.files import LOCK
 
 FOLDERS = {study.OWN: "own", study.MATCHED: "matched"}  # budget -> its folder
-EXTENSION = "study"  # of study.json and of the records of its runs: the hash of the definition
 DEFINING = (
     "net",
     "tune",
@@ -92,7 +91,7 @@ def new_plan(
         "concurrent_runs": 1,
         "warnings": list(notes),
         "definition": fixed,
-        "extensions": {EXTENSION: {"definition_sha256": provenance.sha256_of(fixed)}},
+        "extensions": {study.EXTENSION: {"definition_sha256": provenance.sha256_of(fixed)}},
         "runs": planned_runs(arms, defined["seeds"]),
     }
 

@@ -74,7 +74,7 @@ def tune(
     options: TuneOptions = build(TuneOptions, {**values, "heartbeat_s": heartbeat_s, "grace_s": grace_s})
     base = plan(algo, data, net, settings)
     folder = Path(out) if out else new_folder("tune", short_name(base.algo))
-    sealed = without_test(base.load_data())
+    base, sealed = base.settled(without_test(base.load_data()))
     space = search_space(base, sealed.spec, settings, search)
     made = not folder.exists()
     try:

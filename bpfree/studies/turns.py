@@ -16,11 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bpfree.reports.study import MATCHED
+from bpfree.reports.study import EXTENSION, MATCHED
 from bpfree.studies.arms import Arm
 from bpfree.studies.jobs import TRAIN
 from bpfree.studies.ledger import Ledger
-from bpfree.studies.plan import EXTENSION
 from bpfree.studies.settings_search import search_settings
 from bpfree.studies.workers import INTERRUPTED, Worker
 from bpfree.training.data import Spec

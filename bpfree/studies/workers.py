@@ -11,6 +11,7 @@ the folder's lock first, then looks for a run that still holds one.
 
 import importlib
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -146,6 +147,7 @@ def _work(
     os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logging.getLogger("bpfree").disabled = True  # a run's notes are in its record, from which the study tells each once
     parent = multiprocessing.parent_process()
     with locked(folder, "stop it", lock) if folder else nullcontext():
         if parent is not None and parent.is_alive():

@@ -24,7 +24,8 @@ class Source:
         boundary: parts of the machine that the joules include.
         sensor: the sensor's own error, as far as it is known.
         reason: for having no value.
-        tick_ms: time between two changes of the value; None: continuous or unknown.
+        tick_ms: time between two changes of the value; 0: it is continuous; None: unknown, so that no bound of a
+            window's error is known either, and nothing is concluded from a difference.
         highest_w: highest power in W that the component can draw, for the bound of a window's error; None: unknown.
         period_s: longest time between two reads; None: edges suffice.
         start_s: seconds that its detection took, where they are many.

@@ -63,7 +63,8 @@ def test_a_loader_has_targets_of_its_own():
 
 
 def test_a_rule_that_cannot_serve_the_task_is_refused_in_one_line():
-    with pytest.raises(InputError, match=r"MonoForward cannot learn reconstruction .* it serves classification and regression$"):
+    line = r"MonoForward cannot learn reconstruction .* it serves classification and regression$"
+    with pytest.raises(InputError, match=line):
         make("mono-forward").fit(as_data(images(), TASK))
 
 

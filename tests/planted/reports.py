@@ -103,7 +103,7 @@ MUTANTS = {
     ),
     "comparisons: a ratio is off by one bound only": Mutant(
         "reports/comparisons.py",
-        "err_bound(a[seed], basis) + err_bound(b[seed], basis)",
+        "ratio_bound(err_bound(a[seed], basis), err_bound(b[seed], basis))",
         "err_bound(a[seed], basis)",
         [_VERDICTS + "test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict"],
     ),

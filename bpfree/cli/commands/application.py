@@ -64,6 +64,7 @@ def run(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     notes = logging.StreamHandler()
     notes.setFormatter(logging.Formatter("note: %(message)s"))
+    notes.addFilter(_Distinct())
     logger = logging.getLogger("bpfree")
     logger.addHandler(notes)
     try:
@@ -81,6 +82,21 @@ def run(arguments: list[str] | None = None) -> int:
         return _error(error.format_message(), 2)
     finally:
         logger.removeHandler(notes)
+
+
+class _Distinct(logging.Filter):
+    """Let a line pass once a command: its runs share most of their notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True for a line that was not there before."""
+        line = record.getMessage()
+        new = line not in self.lines
+        self.lines.add(line)
+        return new
 
 
 def _error(message: str, code: int) -> int:

@@ -1,15 +1,18 @@
 """One run that stands for several: repeated seeds, shared checkpoints, copied folders, records and times."""
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
+from bpfree.reports.measures import beside
 from bpfree.reports.study import Run
 from bpfree.reports.validity.fault import ALL, Fault, of_arms
 from bpfree.reports.validity.finished import Finished, name, named, record, trained_seed
 
 FEW_ROWS = 100  # two nets may well predict the same on fewer test rows
+FEW_OTHERS = 20  # so they may where fewer rows than this are not given to the class that is predicted most often
 SAME_RESULT = {"accumulate", "checkpointing"}  # settings that change how a result is computed, and not the result
 
 
@@ -109,16 +112,27 @@ def _alike(runs: Sequence[Run], key: Callable[[Run], Hashable | None]) -> list[l
 def _predictions(run: Run) -> tuple[Hashable, ...] | None:
     """A key of two runs that made the same mistakes.
 
-    Where there were none, or few rows for any, the losses of all epochs have to be equal as well.
+    Where there were none, or few rows for any, or nearly all rows were given to one class, the losses of all epochs
+    have to be equal as well.
     """
     made = record(run)
     result, rows = made["result"], (made["data"].get("rows") or {}).get("test") or FEW_ROWS
     if result["predictions_sha256"] is None:
         return None
-    if rows >= FEW_ROWS and not (result["metric"] == "accuracy" and result["test"] == 1.0):
+    right = result["metric"] == "accuracy" and result["test"] == 1.0
+    if rows >= FEW_ROWS and _others(run) >= FEW_OTHERS and not right:
         return (result["predictions_sha256"],)
     losses = [entry["loss"] for entry in made["history"] if entry.get("loss")]
     return (result["predictions_sha256"], json.dumps(losses, sort_keys=True)) if losses else None
+
+
+def _others(run: Run) -> float:
+    """Test rows that are not given to the class that is predicted most often; without a confusion matrix, no limit."""
+    counts = beside(run).get("confusion")
+    if not counts:
+        return math.inf
+    predicted = [sum(column) for column in zip(*counts, strict=True)]
+    return sum(predicted) - max(predicted)
 
 
 def _kind(arm: dict[str, Any]) -> str:
