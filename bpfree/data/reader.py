@@ -312,7 +312,7 @@ def prepare(raw: Raw, settings: DataSettings, seed: int) -> Data:
     y, y_test, target = raw.y, raw.y_test, None
     if raw.numbers:
         target = scale(raw.y[train])
-        y, y_test = (None if part is None else _scaled(part, target) for part in (y, y_test))
+        y, y_test = _scaled(y, target), None if y_test is None else _scaled(y_test, target)
     data = Data(
         Spec(
             raw.name,

@@ -53,11 +53,11 @@ def _predicted(rule: "Trainer", x: Any) -> Tensor:
     from bpfree.data.inputs import in_units, raw_examples
 
     name = type(rule).__name__
-    if rule.seen is None:
+    if rule.fitted_on is None:
         raise InputError(f"{name} has not been trained: call fit first, or bpfree.load(RUN).predict(x)")
     if rule.spec.nodes:
         raise InputError(f"{name} was trained on a graph: give predict a Batch of it, or use bpfree.load(RUN)")
-    inputs, device, precision, rows = rule.seen
+    inputs, device, precision, rows = rule.fitted_on
     parts = raw_examples(x, rule.spec.shape, inputs).split(rows)
     with evaluating(rule, device, precision):
         batches = (without_targets(Batch(part.to(device)), precision) for part in parts)

@@ -110,7 +110,7 @@ class Trainer(nn.Module, ABC):
         self.settings, self._defaults = settings, (settings, net_settings)
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None  # type: ignore[assignment]
-        self.seen: Seen | None = None  # since `fit`
+        self.fitted_on: Seen | None = None  # since `fit`
         self._own_blocks = build is None or not build.__module__.startswith("bpfree.nets.")
         self._joined: list[str] = []  # notes about the user's blocks
         if blocks is not None:
@@ -283,7 +283,7 @@ class Trainer(nn.Module, ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "predict" in vars(cls):
-            cls.predict = taking_examples(cls.predict)  # type: ignore[method-assign]
+            cls.predict = taking_examples(cls.predict)  # type: ignore[assignment, method-assign]
 
     # Called by a user ------------------------------------------------------------------------------------------------
 
@@ -376,5 +376,5 @@ class Trainer(nn.Module, ABC):
                 self._build_net = partial(self._build_net, settings=net_settings)
         loop = Loop(self, data, settings=settings, folder=folder, meter=meter, callbacks=callbacks)
         history = loop.run()
-        self.seen = Seen(input_of(data, ranged=False), loop.device, settings.precision, settings.eval_batch_size)
+        self.fitted_on = Seen(input_of(data, ranged=False), loop.device, settings.precision, settings.eval_batch_size)
         return history

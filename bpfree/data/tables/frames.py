@@ -93,6 +93,8 @@ def _labels(y: Any) -> Any:
     if not hasattr(y, "iloc") or is_frame(y):
         return y
     if y.isna().any():
-        return np.where(y.isna(), None, np.asarray(y.astype(object)))
+        known = np.array(y.astype(object))
+        known[np.asarray(y.isna())] = None
+        return known
     kind = getattr(y.dtype, "kind", "O")
     return np.asarray(y.astype(object)) if kind not in "biuf" else y.to_numpy(dtype=f"{kind}8" if kind != "b" else bool)
