@@ -12,7 +12,18 @@ from energy.labels import worst
 
 MOST_POINTS = 80  # of one curve
 WINDOWS = ("setup", "train", "validate", "save", "predict")
-MEANS = ("test", "balanced_accuracy", "val", "energy_j", "all_j", "train_s", "cpu_s", "live_bytes", "peak_bytes", "data_passes")
+MEANS = (
+    "test",
+    "balanced_accuracy",
+    "val",
+    "energy_j",
+    "all_j",
+    "train_s",
+    "cpu_s",
+    "live_bytes",
+    "peak_bytes",
+    "data_passes",
+)
 
 
 def budget_results(study: Study, basis: Basis, budget: str, at: Intensity | None, pue: float) -> dict[str, Any]:

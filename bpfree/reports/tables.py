@@ -138,8 +138,8 @@ def comparisons_csv(report: Report) -> str:
 
 def runs_csv(report: Report) -> str:
     """One line a run."""
-    named = "budget arm seed order status error test balanced_accuracy val energy_j all_j train_s cpu_s live_bytes peak_bytes data_passes"
-    keys = (*named.split(), "epochs", "resumes", "energy_left_out", *HASHES)
+    named = "budget arm seed order status error test balanced_accuracy val energy_j all_j train_s cpu_s live_bytes"
+    keys = (*named.split(), "peak_bytes", "data_passes", "epochs", "resumes", "energy_left_out", *HASHES)
     notes = {budget["name"]: caption_note(report, budget) for budget in report["budgets"]}
     rows = [[*(run.get(key) for key in keys), notes.get(run["budget"], "")] for run in report["runs"]]
     return _csv([*keys, "note"], rows)

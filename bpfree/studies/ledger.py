@@ -137,9 +137,9 @@ class Ledger:
         """Tell the notes of a run that no run before it had."""
         notes = record["extensions"].get("notes", {})
         with self._lock:
-            new = [line for line in dict.fromkeys(sum(notes.values(), [])) if line not in self._told]
+            new = [line for lines in notes.values() for line in lines if line not in self._told]
             self._told.update(new)
-        for line in new:
+        for line in dict.fromkeys(new):
             tell(line)
 
     def _report(self, run: Mapping[str, Any], status: str, error: str | None) -> None:
