@@ -7,6 +7,8 @@ import torch
 
 import bpfree
 from bpfree.cli.commands import application
+from bpfree.cli.output import info
+from bpfree.config.notes import tell
 from bpfree.rules.mono_forward import MonoForward
 
 
@@ -39,9 +41,12 @@ def test_notes_stand_in_the_record(tmp_path):
 
 
 def test_the_command_line_prints_a_note_a_line(capsys, monkeypatch):
-    from bpfree.cli.output import info
-    from bpfree.config.notes import tell
-
     monkeypatch.setattr(info, "print_names", lambda as_json: tell("100 % of it was read"))
     assert application.run(["list"]) == 0
     assert capsys.readouterr().err == "note: 100 % of it was read\n"
+
+
+def test_a_command_prints_what_its_runs_share_once(capsys, monkeypatch):
+    monkeypatch.setattr(info, "print_names", lambda as_json: [tell(line) for line in ("a", "b", "a")])
+    assert application.run(["list"]) == 0
+    assert capsys.readouterr().err == "note: a\nnote: b\n"
