@@ -47,6 +47,10 @@ class Reservoir(Trainer):
     image_net = "optics"
     hidden_only = True
     min_steps = 0  # solved, not stepped
+    not_for = (
+        "tables: the readout sees no input but as intensities of fixed random mixtures, so that what is linear in the "
+        "inputs is lost in part (--bypass beside has them too)"
+    )
     prefer = {"epochs": 1, "batch_size": 1000, "normalize": "positive", "bypass": "none"}
     because = {
         ("epochs",): "the readout is solved in closed form when one pass ends",

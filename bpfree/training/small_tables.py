@@ -38,6 +38,8 @@ def fitted(
         return settings, net_settings, data
     notes = []
     few = {name: value for name, value in open_.items() if name != "epochs"} if rows < FEW_ROWS else {}
+    if not spec.classes:  # R2 has no ties, and its best state is what holds a net that learns noise
+        few.pop("keep", None)
     parts = [settings, net_settings]
     for k, part in enumerate(parts):
         changes = {name: value for name, value in few.items() if getattr(part, name, value) != value}

@@ -109,6 +109,12 @@ def test_few_rows_make_small_batches_and_no_choice_of_an_epoch(rows: int, batch:
     assert notes == (told if rows == 60 else [])
 
 
+def test_numbers_keep_the_best_state():
+    trainer = MonoForward(epochs=1)
+    trainer.fit((X, X[:, 0]), threads=1, max_steps=1)
+    assert (trainer.settings.batch_size, trainer.settings.keep) == (32, "best")
+
+
 def test_what_user_or_rule_decide_is_kept_on_few_rows():
     class Own(MonoForward):
         prefer = {"batch_size": 7}
