@@ -34,7 +34,10 @@ def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
         finally:
             trainer.settings = settings
     sha256 = _hash(scores, loop.data.spec.classes > 0)
-    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, (_in_units(loop, scores), _in_units(loop, y))
+    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, (
+        _in_units(loop, scores),
+        _in_units(loop, y),
+    )
 
 
 def _in_units(loop: Loop, numbers: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ says for what it is not made (``Trainer.not_for``, printed by ``bpfree info RULE
 
 A run takes 3 to 20 s of CPU (2,000 steps). Each is written to ``--out`` at once and not made again: a bench that was
 cut goes on with the same command, and ``--splits 5`` makes the first repeat alone. Several commands may fill files of
-their own, which ``--table FILE…`` reads together; ``--markdown`` prints the table of docs/toy_sets.md.
+their own, which ``--table FILE…`` reads together; ``--markdown`` prints the table of docs/rules.md.
 
     python tests/bench/toy_sets.py [--rules backprop,mono-forward] [--sets iris,wine] [--jobs 2] [--splits 15]
                                    [--out toy_sets.json] [--json]
@@ -215,7 +215,8 @@ def markdown(table: list[dict[str, Any]]) -> str:
         for name in SETS:
             row = cells.get((rule, name))
             below = "" if row is None or row["holds"] else " (below)"
-            texts.append("-" if row is None else f"{row['mean']:.3f} ± {row['sd']:.3f}{below}")
+            spread = "" if row is None or row["sd"] is None else f" ± {row['sd']:.3f}"
+            texts.append("-" if row is None else f"{row['mean']:.3f}{spread}{below}")
         lines.append(f"| `{rule}` | " + " | ".join(texts) + " |")
     return "\n".join([f"n = {' to '.join(map(str, sorted({min(n), max(n)})))} runs a cell.", "", *lines])
 
