@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bpfree.data.targets import unscaled
 from bpfree.functional.metrics import METRICS
 from bpfree.training.loop import Loop
 
@@ -14,7 +15,8 @@ def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
     """The test part, read once with the configured readout and once with each other one that the rule offers.
 
     Returns:
-        The fields of the record's result, and the predictions with their targets; nothing and None without a test part.
+        The fields of the record's result, and the predictions with their targets, in the units of the data; nothing and
+        None without a test part.
     """
     trainer, source = loop.trainer, loop.data.test
     if source is None:
@@ -33,7 +35,9 @@ def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
         finally:
             trainer.settings = settings
     sha256 = _hash(scores, loop.data.spec.classes > 0)
-    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, (scores, y)
+    target = loop.data.target
+    outputs = (scores, y) if target is None else (unscaled(scores, target), unscaled(y, target))
+    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, outputs
 
 
 def _hash(scores: Tensor, classes: bool) -> str:
