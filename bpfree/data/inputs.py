@@ -10,6 +10,7 @@ from bpfree.config.notes import tell
 from bpfree.data import verification
 from bpfree.data.rows import Normalise, Rows
 from bpfree.data.tables.layout import further_rows
+from bpfree.data.targets import unscaled
 from bpfree.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def in_units(outputs: Tensor, training: Mapping[str, Any] | None) -> Tensor:
     """
     if not (training and training.get("target")):
         return outputs
-    scale, offset = (torch.tensor(training["target"][name], dtype=torch.float64) for name in ("scale", "offset"))
-    return outputs.double() * scale + offset
+    offset, scale = (torch.tensor(training["target"][name], dtype=torch.float64) for name in ("offset", "scale"))
+    return unscaled(outputs, (offset, scale))
 
 
 def value_range(rows: Rows) -> dict[str, float]:

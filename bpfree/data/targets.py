@@ -100,6 +100,20 @@ def scale(y: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(std > 1e-12 * mean.abs(), std, 1.0)
 
 
+def unscaled(numbers: Tensor, target: tuple[Tensor, Tensor]) -> Tensor:
+    """Numbers in their units.
+
+    Args:
+        numbers: on the scale on which they are learnt ``(N, …, T)``.
+        target: their offset and scale, as `scale` gives them.
+
+    Returns:
+        The same numbers in float64, on the CPU.
+    """
+    offset, deviation = target
+    return numbers.cpu().double() * deviation + offset
+
+
 def _classes(values: Any, name: str, integers: bool = False) -> Targets:
     """Labels as classes, with a note where they are ``integers`` of so many values that they may be numbers."""
     read = read_labels(values, name)

@@ -14,12 +14,13 @@ from torch import Tensor
 from bpfree.config.notes import tell
 from bpfree.config.settings import build
 from bpfree.config.user_files import file_and_object
-from bpfree.data import reader_of, user_file, verification
+from bpfree.data import DATA, absolute, locations, reader_of, user_file, verification
 from bpfree.data.graphs.raw import GraphSettings
 from bpfree.data.graphs.source import GraphSource
 from bpfree.data.images.sets import FileRows
 from bpfree.data.inputs import far_outside, in_units, normalised
-from bpfree.data.reader import Raw
+from bpfree.data.made import is_maker
+from bpfree.data.reader import Raw, Reader
 from bpfree.data.rows import ArrayRows, Filled, Rows
 from bpfree.data.tables.files import read_table
 from bpfree.data.tables.layout import further_rows
@@ -232,7 +233,7 @@ def load(
     if algo is None and (file := file_and_object(name)) and not file[0].is_file():
         call = f"bpfree.load(…, algo={file[1] or 'Class'})"
         raise InputError(f"the rule file {file[0]} does not exist: restore it, or give its class, {call}")
-    if data.startswith(GIVEN) or ((file := user_file(data)) and not file[0].is_file()):
+    if data.startswith(GIVEN) or _made(data):
         data = {"edge_index": ()} if record["data"].get("nodes") else ()  # a prediction needs no more than the settings
     run = plan(algo or name, data, net if net_name.startswith(GIVEN) else net_name, values)
     hashes = record["algo_sha256"], RULES.source_hash(run.algo, run.cls)
@@ -255,7 +256,14 @@ def load(
         if readout not in trainer.readouts:
             raise unknown("readout of this run", readout, trainer.readouts)
         trainer.settings = dataclasses.replace(trainer.settings, readout=readout)
-    return Model(trainer.eval(), record, {**run.config, **({"readout": readout} if readout else {})}, device)
+    kept = {"data": config["data"], **({"readout": readout} if readout else {})}
+    return Model(trainer.eval(), record, {**run.config, **kept}, device)
+
+
+def _made(data: str) -> bool:
+    """True for the name of data that a function makes, and for a file that is gone."""
+    file = user_file(data)
+    return file is not None and (not file[0].is_file() or is_maker(DATA.load(data)))
 
 
 def _spec(data: Mapping[str, Any]) -> Spec:
@@ -292,7 +300,7 @@ def evaluate(
         _refuse_other_split(model, data.spec.sha256, now, before)
         test = cast(GraphSource, data.test)
         return _evaluated(model, name, data.spec.sha256, model.predict(test), test.y)
-    then = {key: model.config[key] for key in reader.as_trained if key in model.config}
+    then = _settings_then(model, reader, settings)
     now = reader.resolve_settings({**then, **settings}, seed)
     raw = reader.read(now)
     _refuse_other_split(model, raw.sha256, now, reader.resolve_settings(then, seed))
@@ -300,7 +308,8 @@ def evaluate(
     if layout is not None and (raw.table or {}).get("columns") != layout:
         raise InputError(f"the columns of {name} are not those of the training: read the file, and give it to predict")
     if raw.x_test is None or raw.y_test is None:
-        raise InputError(f"{name} has no test part to evaluate the model on")
+        hint = ": name its file with --set test=FILE" if hasattr(now, "test") else ""
+        raise InputError(f"{name} has no test part to evaluate the model on{hint}")
     for note in raw.notes:
         tell(note)
     x, channels = raw.x_test, model.trainer.spec.shape[0]
@@ -309,6 +318,22 @@ def evaluate(
         tell(f"test pictures, read as {'gray' if channels == 1 else 'colour'} as in training: {len(x):,}")
     predictions, targets = model.predict(x, transform), model.targets(x, _as_trained(model, raw), transform)
     return _evaluated(model, name, raw.sha256, predictions, targets)
+
+
+def _settings_then(model: Model, reader: Reader, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the training: all for the data that it read, and for others those that define an example."""
+    fields = [field.name for field in dataclasses.fields(reader.Settings)]
+    own = {key: model.config[key] for key in fields if key in model.config}
+    same = absolute(reader.name) == model.config["data"]
+    if reader.wants:  # one name may mean two files, and two names one file
+        kind, _, where = model.config["data"].partition(":")
+        here, there = (build(reader.Settings, values) for values in (settings, own))
+        paths = locations.named_path(here, reader.where), locations.named_path(there, where)
+        same = reader.name.partition(":")[0] == kind and paths[0].resolve() == paths[1].resolve()
+        if own.get("test"):
+            own["test"] = str(locations.named_path(there, own["test"]))
+        own.pop("data_dir", None)  # the name counts from here
+    return own if same else {key: value for key, value in own.items() if key in reader.as_trained}
 
 
 def _evaluated(model: Model, name: str, sha256: str, scores: Tensor, y: Tensor) -> dict[str, Any]:

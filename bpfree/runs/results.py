@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from bpfree.data.targets import unscaled
 from bpfree.functional.metrics import METRICS
 from bpfree.training.loop import Loop
 
@@ -14,8 +15,8 @@ def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
     """The test part, read once with the configured readout and once with each other one that the rule offers.
 
     Returns:
-        The fields of the record's result, and the predictions with their targets, numbers in the units of the data;
-        nothing and None without a test part.
+        The fields of the record's result, and the predictions with their targets, in the units of the data; nothing and
+        None without a test part.
     """
     trainer, source = loop.trainer, loop.data.test
     if source is None:
@@ -34,18 +35,9 @@ def tested(loop: Loop) -> tuple[dict[str, Any], tuple[Tensor, Tensor] | None]:
         finally:
             trainer.settings = settings
     sha256 = _hash(scores, loop.data.spec.classes > 0)
-    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, (
-        _in_units(loop, scores),
-        _in_units(loop, y),
-    )
-
-
-def _in_units(loop: Loop, numbers: Tensor) -> Tensor:
-    """Numbers ``(N, …, T)`` that were learnt as (number - offset) / scale, in the units of the data."""
-    if loop.data.target is None:
-        return numbers
-    offset, scale = (part.to(numbers.device) for part in loop.data.target)
-    return numbers.double() * scale + offset
+    target = loop.data.target
+    outputs = (scores, y) if target is None else (unscaled(scores, target), unscaled(y, target))
+    return {"test": test, "predictions_sha256": sha256, "readouts": readouts}, outputs
 
 
 def _hash(scores: Tensor, classes: bool) -> str:

@@ -57,7 +57,7 @@ def _check_module(k: int, layer: Any) -> None:
 
 
 def _begins(layer: nn.Module, least: int) -> bool:
-    """Whether a layer is a block: it has a parameter of at least ``least`` axes, or works with an external system."""
+    """True for a layer that is a block: it has a parameter of ``least`` axes or more, or uses an external system."""
     lazy = nn.parameter.is_lazy
     shaped = any(lazy(p) or p.ndim >= least for p in layer.parameters())
     return shaped or any(isinstance(module, UsesExternal) for module in layer.modules())

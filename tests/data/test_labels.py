@@ -1,10 +1,13 @@
 """Labels of every kind become classes 0..C-1, with their texts kept and every conversion told."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.preprocessing import LabelEncoder
 
 from bpfree.data.labels import read_labels
 from bpfree.errors import InputError
@@ -148,3 +151,31 @@ def test_text_comes_back_as_it_was(values):
     if len(set(values)) > 1:
         labels = read_labels(values, "y")
         assert [labels.classes[c] for c in labels.y.tolist()] == values
+
+
+SETS = st.one_of(
+    *(arrays.arrays(kind, st.integers(2, 20)) for kind in ("int8", "uint8", "int64", "bool")),
+    arrays.arrays("int16", st.integers(2, 20)).map(lambda y: y.astype(np.float64)),
+    st.lists(st.sampled_from(["red", "green", "Blue", "b-1", "é", " x"]), min_size=2, max_size=20),
+)
+
+
+@given(SETS.filter(lambda y: len(set(y)) > 1))
+def test_classes_are_those_of_the_label_encoder(values):
+    """By scikit-learn, in every container."""
+    encoder = LabelEncoder()
+    expected = encoder.fit_transform(np.asarray(values)).tolist()
+    for held in (values, list(values), np.asarray(values), pd.Series(values), np.asarray(values)[:, None]):
+        labels = read_labels(held, "y")
+        assert labels.y.tolist() == expected
+        names = [text if isinstance(text, str) else str(int(text) if isinstance(text, float) else text)
+                 for text in encoder.classes_.tolist()]  # fmt: skip
+        assert list(labels.classes) == names
+
+
+@given(arrays.arrays("int64", st.integers(2, 30), elements=st.integers(0, 4)).filter(lambda y: len(set(y)) > 1))
+def test_one_hot_rows_are_the_columns_that_they_name(y):
+    rows = np.eye(5, dtype=np.float32)[y]
+    present, expected = np.unique(y, return_inverse=True)
+    labels = read_labels(rows, "y")
+    assert (labels.y.tolist(), labels.classes) == (expected.tolist(), tuple(map(str, present)))

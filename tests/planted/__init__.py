@@ -13,6 +13,7 @@ from planted import (
     shared,
     spikes,
     studies,
+    tables,
 )
 from planted.fault import Mutant
 
@@ -21,7 +22,7 @@ __all__ = ["MUTANTS", "Mutant"]
 MUTANTS: dict[str, Mutant] = {
     name: mutant
     for room in (
-        *(layers, feedback, images, pictures, physical, spikes, graphs, shared, doors),
+        *(layers, feedback, images, pictures, physical, spikes, graphs, shared, doors, tables),
         *(comparisons, reports, studies),
     )
     for name, mutant in room.MUTANTS.items()

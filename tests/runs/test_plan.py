@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bpfree
@@ -55,3 +56,14 @@ def test_a_setting_that_names_a_file_names_it_from_any_folder(tmp_path, monkeypa
     if expected:
         expected = expected.format(here=Path.cwd(), above=Path.cwd().parent).replace("/", os.sep)
     assert planned.config[name] == expected
+
+
+def test_auto_and_what_it_became_are_one_net_and_other_normalisations_are_another():
+    x = np.random.default_rng(0).random((20, 3))
+
+    def key(**values):
+        planned = plan("backprop", (x, np.arange(20) % 2), "mlp", {**VALUES, **values})
+        return planned.net_key(planned.load_data().spec)
+
+    assert key() == key(normalize="auto") == key(normalize="standard")
+    assert key() != key(normalize="none")

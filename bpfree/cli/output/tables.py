@@ -36,7 +36,7 @@ def print_table(rows: Iterable[Sequence[object]], title: str = "", headers: Sequ
 
 
 def print_mapping(values: Mapping[str, Any], as_json: bool = False, title: str = "") -> None:
-    """Print names and values, one a line.
+    """Print names and values, one a line; of ``notes`` each has a line of its own.
 
     Args:
         values: any JSON.
@@ -46,7 +46,12 @@ def print_mapping(values: Mapping[str, Any], as_json: bool = False, title: str =
     if as_json:
         print(json.dumps(values, indent=1))
     else:
-        print_table([(key.replace("_", " "), text(value)) for key, value in values.items()], title)
+        print_table([row for key, value in values.items() for row in _rows(key, value)], title)
+
+
+def _rows(key: str, value: Any) -> list[tuple[str, str]]:
+    lines = value if key == "notes" and value else [text(value)]
+    return [("" if place else key.replace("_", " "), line) for place, line in enumerate(lines)]
 
 
 def text(value: Any) -> str:

@@ -82,13 +82,13 @@ def read_graph(name: str, source: str, path: Path, labels: bool = True) -> RawGr
     x = _features(arrays, path, None if y is None else len(np.atleast_1d(y)))
     edges, notes = _edges(arrays, path, len(x))
     names = None if "class_names" not in arrays else [str(text) for text in arrays["class_names"].ravel()]
-    classes, class_names, told = no_labels(len(x))
+    classes, class_names, of_labels = no_labels(len(x))
     if y is not None and labels:
-        classes, class_names, told = node_labels(y, len(x), f"labels of {path}", names)
+        classes, class_names, of_labels = node_labels(y, len(x), f"labels of {path}", names)
     if ignored:
         notes += (f"{path}: not read: {', '.join(ignored)}",)
     masks = node_masks(arrays.get, str(path))
-    return RawGraph(name, source, x, edges, classes, masks, class_names, True, (*told, *notes))
+    return RawGraph(name, source, x, edges, classes, masks, class_names, True, (*of_labels, *notes))
 
 
 def _keys(names: Collection[str], stems: Sequence[str], dense: Sequence[str]) -> list[str]:

@@ -37,9 +37,24 @@ def graph_data(value: Any, settings: Any = None, seed: int = 0) -> Data:
             others.
     """
     settings = graph_settings(_of_graphs(settings))
-    labels = settings.task == "node-classification"
-    raw = raw_graph("graph", "given in memory", _one(value), labels=labels, masks_first=True)
+    raw = graph_in_memory("graph", "given in memory", value, settings)
     return split_graph(clean_graph(raw, settings), settings, seed)
+
+
+def graph_in_memory(name: str, source: str, value: Any, settings: GraphSettings) -> RawGraph:
+    """Convert a graph in memory in any of the forms above.
+
+    Args:
+        name: of the data.
+        source: origin of the data, in words.
+        value: a graph by `recognition.is_graph`.
+        settings: of the data.
+
+    Raises:
+        InputError: several graphs, or an array that is missing or does not fit the others.
+    """
+    labels = settings.task == "node-classification"
+    return raw_graph(name, source, _one(value), labels=labels, masks_first=True)
 
 
 def _of_graphs(settings: Any) -> Mapping[str, Any] | GraphSettings | None:

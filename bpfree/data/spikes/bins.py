@@ -54,7 +54,7 @@ def units_per_channel(units: int, channels: int) -> int:
 
 
 class Cut(NamedTuple):
-    """What the end of the window left out.
+    """Spikes that the end of the window left out.
 
     Attributes:
         samples: number of samples that go on after it.

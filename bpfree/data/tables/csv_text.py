@@ -73,7 +73,7 @@ def pandas_message(error: Exception) -> str:
 
 
 def _steady(rows: list[str], mark: str) -> tuple[bool, int]:
-    """How well a separator fits: the same number of columns in the first lines, and many of them."""
+    """Fitness of a separator: the same number of columns in the first lines, and many of them."""
     counts = [len(row) for row in csv.reader(rows, delimiter=mark)]
     return (len(set(counts)) == 1 and counts[0] > 1, counts[0])
 

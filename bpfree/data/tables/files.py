@@ -51,8 +51,8 @@ class TableFile(Reader):
         paths = _paths(self.where, settings)
         frames, notes = {}, []
         for part, path in paths.items():
-            frames[part], told = self.frame(path)
-            notes += told
+            frames[part], more = self.frame(path)
+            notes += more
         own = OwnSettings(task=settings.task, target=settings.target, drop=settings.drop, missing=settings.missing)
         raw = as_raw(frames, own)
         return replace(raw, name=self.name, source=f"file {paths['train']}", notes=(*notes, *raw.notes))

@@ -47,16 +47,16 @@ def read_frames(
         return dict(parts), None, []
     target, notes = ("", []) if pair else _target(train, settings)
     kept = _without(train[0] if pair else train, [*([target] if target else []), *settings.drop])
-    columns, told = lay_out(kept, settings.missing)
-    notes, read = [*notes, *told], {}
+    columns, more = lay_out(kept, settings.missing)
+    notes, read = [*notes, *more], {}
     for name, part in parts.items():
         if pair != (isinstance(part, tuple | list) and len(part) == 2) or not is_frame(part[0] if pair else part):
             raise InputError(f"the {name} part is no table like the training part: give the same columns")
         frame, y = part if pair else (part, _column(part, target, f"the {name} part"))
         if pair and hasattr(y, "index") and len(y) == len(frame) and not frame.index.equals(y.index):
             notes.append(f"rows of x and y of the {name} part have other indices: they go together by their order")
-        x, told = features(frame, columns, f"the {name} part")
-        read[name], notes = (x, _labels(y)), [*notes, *told]
+        x, more = features(frame, columns, f"the {name} part")
+        read[name], notes = (x, _labels(y)), [*notes, *more]
     return read, as_json(columns), notes
 
 
