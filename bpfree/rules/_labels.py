@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.training import contract
+from bpfree.training.distributed import summed
 from bpfree.training.evaluation import evaluating
 
 if TYPE_CHECKING:
@@ -40,10 +41,15 @@ class Overlay(nn.Module):
                 f"use label_embedding = append"
             )
 
-    def measure(self, x: Tensor) -> None:
-        """Take from the first batch ``x (B, …)`` of training what the label depends on."""
+    def measure(self, x: Tensor, rows: int) -> None:
+        """Take from the first batch of training what the label depends on; every process calls this.
+
+        Args:
+            x: this process's part of the batch ``(B, …)``.
+            rows: that count, without padding.
+        """
         if self.lost is None:
-            variance = x.flatten(1).var(0, correction=0)
+            variance = x[: max(rows, 1)].flatten(1).var(0, correction=0)
             self.lost = variance[: self.classes].sum() / variance.sum()
 
     def join(self, x: Tensor, label: Tensor) -> Tensor:
@@ -87,10 +93,16 @@ class Appended(nn.Module):
         self.classes, self.alone = spec.classes, spec.shape
         self.shape = tuple(ff.make_room(torch.empty(1, *spec.shape), spec.classes).shape[1:])
         self.register_buffer("length", torch.zeros(()))
+        self.measured = False
 
-    def measure(self, x: Tensor) -> None:
-        length = LENGTH * x.flatten(1).square().sum(1).mean().sqrt().to(self.length)
-        self.length.copy_(torch.where(self.length > 0, self.length, length))
+    def measure(self, x: Tensor, rows: int) -> None:
+        if self.measured:
+            return
+        self.measured = True
+        squares = x[:rows].flatten(1).square().sum()
+        total = summed(torch.stack([squares, squares.new_tensor(float(rows))]))
+        length = LENGTH * (total[0] / total[1]).sqrt().to(self.length)
+        self.length.copy_(torch.where(self.length > 0, self.length, length))  # a resumed run has it already
 
     def join(self, x: Tensor, label: Tensor) -> Tensor:
         return ff.overlay(ff.make_room(x, self.classes), label * self.length.to(x))

@@ -161,7 +161,7 @@ class ForwardForward(Trainer):
     def prepare(self, batch: Batch) -> Streams:
         """Both streams at the first active block; negatives are drawn anew for every batch."""
         if self.label is not None:
-            self.label.measure(batch.x)
+            self.label.measure(batch.x, 0 if batch.padding else len(batch.x))
         neutral = self.neutral(batch.x) if len(self.heads) else {}
         if self.labelled:
             labels = (batch.y, self.wrong_labels(batch, neutral))

@@ -86,6 +86,13 @@ def average_buffers(net: nn.Module) -> None:
                 buffer /= world()[1]
 
 
+def summed(value: Tensor) -> Tensor:
+    """The sum of ``value`` over all processes."""
+    if world()[1] > 1:
+        dist.all_reduce(value)
+    return value
+
+
 def from_first_process(value: Tensor) -> Tensor:
     """``value`` as the first process has it."""
     if world()[1] > 1:

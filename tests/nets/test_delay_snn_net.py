@@ -157,7 +157,7 @@ def test_a_silenced_neuron_is_silent_for_the_whole_sample():
 @pytest.mark.parametrize("readout", ["sum", "mean", "max"])
 def test_scores_from_the_course_of_the_membranes(readout: str):
     """One input, two classes, tau 2 steps: v = (1, 1/3) w, then half of it and 2 w more."""
-    block = Readout(1, 2, Settings(delays="none", tau_ms=20, time_readout=readout))
+    block = Readout(1, replace(SPEC, classes=2), Settings(delays="none", tau_ms=20, time_readout=readout))
     block.synapses.weight.data = torch.tensor([[[1.0]], [[1 / 3]]])
     v = torch.tensor([[1.0, 1 / 3], [2.5, 2.5 / 3]])
     by_hand = {"mean": v.mean(0), "max": v[1], "sum": v.softmax(1).sum(0)}[readout]

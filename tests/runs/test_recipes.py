@@ -99,7 +99,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch):
 
     def load_data(plan: plans.Plan) -> SimpleNamespace:
         about = ("classification", "accuracy", True, "0" * 64, "a stand-in")
-        return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
+        spec = Spec(plan.data, SHAPES[plan.data], 10, None, *about)
+        return SimpleNamespace(spec=spec, train=range(50_000), test=object(), notes=())
 
     monkeypatch.setattr(plans.Plan, "load_data", load_data)
 

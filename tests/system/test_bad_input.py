@@ -34,7 +34,7 @@ CASES = {
     "net for images": ((*MF, "--net", "cnn", "--channels", "4,4,4,4,4"), "poolings leave nothing"),
     "net for pictures": ((*MF, "--net", "autoencoder"), "try --task reconstruction"),
     "rule for classes": ((*MF, *TINY, "--task", "reconstruction"), "MonoForward cannot learn reconstruction"),
-    "task": ((*MF, "--task", "regression"), "expected classification | reconstruction"),
+    "task": ((*MF, "--task", "ranking"), "expected auto | classification | regression"),
     "probe of pictures": (("--algo", "backprop", *TINY, "--task", "reconstruction", "--probe"), "probe reads classes"),
     "rule file missing": (("--algo", "nowhere.py:Rule"), "nowhere.py does not exist"),
     "rule file broken": (("--algo", f"{RULES}/broken.py:Rule"), "does not import: ModuleNotFoundError"),
@@ -54,11 +54,14 @@ CASES = {
     "absurd net": ((*MF, *TINY, "--hidden", "9" * 18), "the net does not fit into memory: "),
     "net beyond 64 bits": ((*MF, *TINY, "--hidden", "9" * 25), "the net does not fit into memory: "),
     "rule incomplete": (("--algo", f"{RULES}/wrong.py:Incomplete"), "it must define local_losses and predict"),
-    "meter without GPU": ((*MF, *TINY, "--device", "cpu", "--meter", "nvml"), "NVML: "),
+    "meter without GPU": (
+        (*MF, *TINY, "--device", "cpu", "--meter", "nvml"),
+        "nvml can read nothing here: no GPU in use",
+    ),
     "npz missing": ((*MF, "--data", "npz:none.npz"), "no such file"),
     "npz cut": ((*MF, "--data", "npz:cut.npz"), "cut.npz is damaged"),
     "npz NaN": ((*MF, "--data", "npz:nan.npz"), "row 3 holds NaN or infinity"),
-    "npz labels": ((*MF, "--data", "npz:labels.npz"), "label -1"),
+    "npz labels": ((*MF, "--data", "npz:labels.npz"), "39 labels"),
     "one class": ((*MF, "--data", "folder:single"), "holds one class only"),
     "corrupt image": ((*MF, "--data", "folder:corrupt"), "cannot read image"),
 }
@@ -73,7 +76,7 @@ def place(tmp_path_factory):
     np.savez(place / "good.npz", x_train=x, y_train=y)
     whole = (place / "good.npz").read_bytes()
     (place / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    np.savez(place / "labels.npz", x_train=x, y_train=y - 1)
+    np.savez(place / "labels.npz", x_train=x, y_train=y[1:])
     x[3, 5] = np.nan
     np.savez(place / "nan.npz", x_train=x, y_train=y)
     for name in ("algo", "data", "net"):

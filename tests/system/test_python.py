@@ -20,6 +20,7 @@ import bpfree
 from bpfree import rules
 from bpfree.rules.mono_forward import MonoForward
 from bpfree.runs import meters, provenance
+from bpfree.runs.hardware import hardware
 from bpfree.runs.model import evaluate
 from bpfree.runs.plan import Plan
 from bpfree.runs.probe import Probe
@@ -124,8 +125,8 @@ def test_record_says_how_the_meter_was_when_the_run_ended(arrays, tmp_path, monk
 def test_meter_counts_the_gpu_of_the_run_alone(monkeypatch):
     uuids = {0: "aaaa-0", 1: "bbbb-1"}
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuids[device.index]))
-    assert meters._gpus(torch.device("cuda:1")) == ["GPU-bbbb-1"]
-    assert meters._gpus(torch.device("cpu")) == []
+    assert hardware(torch.device("cuda:1")).gpus == ["GPU-bbbb-1"]
+    assert hardware(torch.device("cpu")).gpus == []
 
 
 def test_probe_sees_every_class_of_data_sorted_by_class(arrays, tmp_path):
