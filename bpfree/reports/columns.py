@@ -51,7 +51,7 @@ def table_columns(report: Mapping[str, Any]) -> list[Column]:
 
     unit = formatting.percent_unit if about["points"] else formatting.plain_unit
     shown = [summed("test", f"Test {about['name']}", unit)]
-    if about["majority_share"] is not None:
+    if about.get("majority_share") is not None:
         shown.append(summed("balanced_accuracy", "Balanced accuracy", unit))
     if report["target"] is not None:
         title = f"Reached {formatting.metric(report['target'], about)}"
@@ -134,7 +134,7 @@ def caption_note(report: Mapping[str, Any], budget: Mapping[str, Any]) -> str:
         notes.append("DRAFT: energy from a test double, not a measurement")
     if budget["note"]:
         notes.append(f"quick study: {budget['note']}")
-    if (share := report["metric"]["majority_share"]) is not None:
+    if (share := report["metric"].get("majority_share")) is not None:
         notes.append(f"the most frequent class alone gives {formatting.metric(share, report['metric'])} accuracy")
     if not report["energy"]["ranked"]:
         notes.append(f"energy is not measured ({report['energy']['method']}) and not ranked")

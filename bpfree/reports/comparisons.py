@@ -82,6 +82,7 @@ def _compare(
             if measure is ENERGY:
                 bounds.append(ratio_bound(err_bound(a[seed], basis), err_bound(b[seed], basis)))
             rows.append({"seed": seed, "a": x, "b": y, "d": math.log(x / y) if measure.scale == "ratio" else x - y})
+    known = [bound for bound in bounds if bound is not None]
     runs = [*a.values(), *b.values()]
     result: dict[str, Any] = next((run.record["result"] for run in runs if run.record), {})
     points = measure is TEST and result.get("metric") in POINTS

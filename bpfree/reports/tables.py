@@ -109,7 +109,7 @@ def results_csv(report: Report) -> str:
     for budget in report["budgets"]:
         for row in budget["rows"]:
             for key in keys:
-                summary = row[key] or dict.fromkeys(_INTERVAL)
+                summary = row.get(key) or dict.fromkeys(_INTERVAL)
                 method = row["method"] if key.endswith("_j") else ""
                 numbers = [summary[k] for k in _INTERVAL]
                 rows.append([budget["name"], row["arm"], key, *numbers, method, caption_note(report, budget)])

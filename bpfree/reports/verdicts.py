@@ -120,6 +120,8 @@ def drift_text(drift: Comparison) -> str:
 def _difference(c: Comparison, measure: Measure, basis: Basis) -> str:
     more = c["mean"] > 0 if measure is not TEST or c["maximize"] else c["mean"] < 0
     amount = unsigned(change(c, c["mean"])) + (" points" if c["points"] else "")
+    if amount.partition(" ")[0] == "0.00":
+        amount = f"under 0.01{amount[4:]}"
     claim = f"{c['a']} {(measure.more if more else measure.less).format(amount)} {c['b']}"
     if c["p"] is None:
         return f"{claim} (the same in all {_pairs(c)})."

@@ -35,13 +35,14 @@ from torch.nn.grad import conv2d_input
 from bpfree.errors import InputError
 from bpfree.functional.feedback import detour
 from bpfree.rules.backprop import LOSSES, Backprop
-from bpfree.training.trainer import Batch, Local, RuleSettings
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 
 
 class FA(Backprop):
     """Backpropagation through fixed random matrices."""
 
-    Settings = RuleSettings  # type: ignore[assignment]  # no deep supervision
+    Settings = RuleSettings  # type: ignore[assignment]  # no deep supervision, no checkpointing
+    forward_passes = Trainer.forward_passes
     tasks = ("classification", "regression")
 
     def setup(self) -> None:

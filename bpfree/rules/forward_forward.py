@@ -98,6 +98,8 @@ class ForwardForward(Trainer):
         ("optimizer", "weight_decay", "batch_size"): "those of Hinton's released recipe, as is the rate",
     }
 
+    on_few_rows = {"hidden": (128, 128)}
+
     @property
     def labelled(self) -> bool:
         """True where the label is part of the input; mixtures of images need none."""

@@ -38,7 +38,7 @@ from bpfree.errors import InputError
 from bpfree.functional.gradients import walk_std
 from bpfree.rules.backprop import LOSSES, Backprop
 from bpfree.training.contract import check_classifier
-from bpfree.training.trainer import Batch, Local, RuleSettings
+from bpfree.training.trainer import Batch, Local, RuleSettings, Trainer
 from bpfree.training.transforms import AnnealedNoise, Transform
 
 
@@ -50,7 +50,8 @@ class Settings(RuleSettings):
 class GradientNoise(Backprop):
     """Backpropagation, clip, annealed noise; one net or many side by side."""
 
-    Settings = Settings  # type: ignore[assignment]  # no deep supervision
+    Settings = Settings  # type: ignore[assignment]  # no deep supervision, no checkpointing
+    forward_passes = Trainer.forward_passes
     tasks = ("classification", "regression")
     replicated = True
     prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}

@@ -108,6 +108,7 @@ class LocalLoss(Trainer):
     image_net = "cnn"
     prefer = {"lr": 5e-3, "channels": (16, 32), "pool": "max", "norm": "batch"}
     because = {("lr",): "the similarity loss, 99 % of the sum, is a mean of small squares"}
+    on_few_rows = {"lr": 1e-3}  # made regressions of 400 rows: R2 is 0.06 higher, made classes as before
 
     def setup(self) -> None:
         if any(len(shape) == 2 for shape in self.shapes):

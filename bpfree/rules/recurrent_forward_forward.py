@@ -19,11 +19,14 @@ V_k           ``heads[k]``            (n_k, n_{k+1}), no bias; the top one (n_L,
 Task: classification.
 Shapes: ``batch.x (B, …)``, ``batch.y (B,)`` -> scores ``(B, C)``: goodness of each candidate label.
 Differences from the paper: which activity carries the goodness, the initial states (one pass from below) and the choice
-of wrong labels (uniform) are not given there.
+of wrong labels (uniform) are not given there. An input that is a vector gets a constant 1 appended before it is
+normalised, else its length were lost; blocks of your own see the input alone.
 Costs: two streams of ``frames + 1`` passes a step; C times ``last + 1`` passes a prediction. Updates are local in time.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +37,9 @@ from bpfree.errors import InputError
 from bpfree.functional import forward_forward as ff
 from bpfree.rules._goodness import GoodnessSettings
 from bpfree.training.trainer import Batch, Local, Trainer
+
+if TYPE_CHECKING:
+    from bpfree.training.data import Spec
 
 
 @settings
@@ -49,6 +55,8 @@ class RecurrentForwardForward(Trainer):
 
     Settings = Settings
     hidden_only = True
+    min_steps = 250  # each is one update of every layer a frame: 2,000 in all
+    on_few_rows = {"hidden": (128, 128)}
     prefer = {
         "optimizer": "sgd",
         "lr": 3e-4,
@@ -65,6 +73,18 @@ class RecurrentForwardForward(Trainer):
     @property
     def forward_passes(self) -> tuple[int, int]:
         return 2 * (self.settings.frames + 1), self.spec.classes * (self.settings.last + 1)
+
+    def net_spec(self, spec: "Spec") -> "Spec":
+        """The net sees a constant beside an input that is a vector."""
+        return replace(spec, shape=(spec.shape[0] + 1,)) if self.constant(spec) else spec
+
+    def constant(self, spec: "Spec") -> bool:
+        """True where a constant is appended to the input: a vector has few entries, and its length says something."""
+        return len(spec.shape) == 1 and self._build_net is not None
+
+    def image(self, x: Tensor) -> Tensor:
+        """The clamped input, normalised."""
+        return ff.rms_normalise(F.pad(x, (0, 1), value=1.0) if self.constant(self.spec) else x)
 
     def setup(self) -> None:
         if self.settings.first > self.settings.last:
@@ -86,7 +106,7 @@ class RecurrentForwardForward(Trainer):
         options, classes = self.settings, self.spec.classes
         wrong = ff.uniform_negatives(batch.y, self.uniform(batch, "negatives"), classes)
         label = F.one_hot(torch.cat([batch.y, wrong]), classes).to(batch.x)  # (2B, C)
-        image = ff.rms_normalise(torch.cat([batch.x, batch.x]))  # (2B, …)
+        image = self.image(torch.cat([batch.x, batch.x]))  # (2B, …)
         states = self.bottom_up(image)
         for _ in range(options.frames):
             seen = self.seen(image, states, label)
@@ -154,6 +174,6 @@ class RecurrentForwardForward(Trainer):
         return total
 
     def predict(self, batch: Batch) -> Tensor:
-        image = ff.rms_normalise(batch.x)
+        image = self.image(batch.x)
         labels = torch.eye(self.spec.classes, dtype=image.dtype, device=image.device)
         return torch.stack([self.energy(image, label.expand(len(image), -1)) for label in labels], 1)

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import os
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Plan:
         net: a name, or blocks in memory.
         rule_settings, net_settings, data_settings: instances of their ``Settings``.
         loop_settings: `RunSettings`.
-        open: names of settings that the data decide on.
+        open: settings that the data decide on (`bpfree.training.small_tables.undecided`).
     """
 
     cls: type[Trainer]
@@ -74,7 +74,7 @@ class Plan:
     net_settings: Any
     data_settings: Any
     loop_settings: RunSettings
-    open: Set[str] = frozenset()
+    open: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Plan:
         if not self.open:
             return self, data
         rule, net, data = fitted(self.rule_settings, self.net_settings, data, self.cls.min_steps, self.open)
-        return dataclasses.replace(self, rule_settings=rule, net_settings=net, open=frozenset()), data
+        return dataclasses.replace(self, rule_settings=rule, net_settings=net, open={}), data
 
     def build(self) -> Trainer:
         """A new trainer; its net is built when the data's shapes are known."""
@@ -215,7 +215,7 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
     if loop.metric:
         own_metric(loop.metric)
-    open_ = undecided(shape, values.keys(), cls.prefer.keys())
+    open_ = undecided(cls, shape, values)
     return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open_)
 
 

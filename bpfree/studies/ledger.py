@@ -140,7 +140,7 @@ class Ledger:
         with self._lock:
             new = [line for line in dict.fromkeys(chain(*notes.values())) if line not in self._told]
             self._told.update(new)
-        for line in new:
+        for line in dict.fromkeys(new):
             tell(line)
 
     def _report(self, run: Mapping[str, Any], status: str, error: str | None) -> None:

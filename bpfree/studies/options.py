@@ -8,6 +8,7 @@ from bpfree.config.flags import default_text
 from bpfree.config.settings import options as declarations
 from bpfree.config.settings import setting, settings
 from bpfree.errors import InputError
+from bpfree.reports.measures import POINTS
 
 
 @settings
@@ -85,5 +86,5 @@ def check_target(target: float | None, metrics: Iterable[str]) -> None:
     Raises:
         InputError: a target outside 0..1 for accuracy or ROC-AUC.
     """
-    if target is not None and not 0 <= target <= 1 and any(metric != "mse" for metric in metrics):
+    if target is not None and not 0 <= target <= 1 and any(metric in POINTS for metric in metrics):
         raise InputError(f"target = {target:g} is not valid: accuracy and ROC-AUC are shares, 0..1, such as 0.97")

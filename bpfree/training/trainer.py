@@ -79,6 +79,8 @@ class Trainer(nn.Module, ABC):
     replicated: ClassVar[bool] = False  # the rule can train replicas: every loss is a sum over them
     controls: ClassVar[tuple[str, ...]] = ()  # "key=value,…": with these settings the rule is a control of its own arms
     samples: ClassVar[bool] = False  # on a graph, the rule draws ``fan_out`` neighbours
+    not_for: ClassVar[str] = ""  # kinds of input that the rule is known not to learn well, and why
+    on_few_rows: ClassVar[Mapping[str, Any]] = {}  # the rule's own defaults on a table of few rows
     min_steps: ClassVar[int] = MIN_STEPS  # of a phase on a table, where nobody says how many epochs
     overlap: ClassVar[bool] = False  # never re-reads an owner within a batch: reduction may overlap the next block
 
@@ -104,9 +106,9 @@ class Trainer(nn.Module, ABC):
         if settings is None:
             classes = [self.Settings] if NetSettings is None else [self.Settings, NetSettings]
             settings, net_settings = (*resolve(classes, values, self.prefer), None)[:2]
-            self._open = undecided(net_settings, values.keys(), self.prefer.keys())
+            self._open = undecided(type(self), net_settings, values)
         else:
-            self._open = frozenset()
+            self._open = {}
         self.settings, self._defaults = settings, (settings, net_settings)
         self._build_net = build and partial(build, settings=net_settings, hidden_only=self.hidden_only)
         self.blocks: nn.ModuleList = None  # type: ignore[assignment]

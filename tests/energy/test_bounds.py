@@ -3,6 +3,8 @@
 import pytest
 from simulated_power import SHAPES, SOURCES, windows
 
+from energy.readings import compose
+
 
 @pytest.mark.parametrize("counter", SOURCES)
 @pytest.mark.parametrize("shape", SHAPES)
@@ -21,3 +23,10 @@ def test_the_bound_of_constant_power_would_not_hold():
 def test_the_bound_is_not_idle(counter):
     """Some window comes near it, or it would say nothing."""
     assert max(window.share for window in windows(counter, "square", 200, seed=1)) > 0.5
+
+
+@pytest.mark.parametrize(("tick_ms", "bound"), [(0.0, 0.0), (None, None), (10.0, 0.01 * 50 / 100)])
+def test_a_continuous_source_has_no_edge_error_and_an_unknown_tick_an_unknown_one(tick_ms, bound):
+    """100 J in 2 s: the edges of one window err by a tick at the highest power of 50 W; nothing, where none is."""
+    part = {"energy_j": 100.0, "method": "measured:counter", "tick_ms": tick_ms, "highest_w": 50.0, "fake": False}
+    assert compose(2.0, 2.0, 2, {"wall": part}, None)["err_bound"] == bound

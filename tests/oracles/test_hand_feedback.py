@@ -128,7 +128,8 @@ def test_fa_leaves_the_layers_as_they_were():
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Bilinear(49, 49, 10), nn.Conv2d(1, 1, 3, padding="same"), nn.Conv2d(1, 1, 3, padding_mode="circular")]
+    "layer",
+    [nn.ConvTranspose2d(1, 1, 3), nn.Conv2d(1, 1, 3, padding="same"), nn.Conv2d(1, 1, 3, padding_mode="circular")],
 )
 def test_fa_refuses_layers_that_it_cannot_align(layer: nn.Module):
     with pytest.raises(InputError, match=r"fa aligns linear layers and zero-padded 2-D convolutions, not "):

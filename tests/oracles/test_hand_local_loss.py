@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from plain import Array, cross_entropy, one_hot, relu, softmax
-from small import loop_of, make
+from small import loop_of, make, tiny
 from step import arrays, data_of, one_step, values_of
 
 from bpfree.functional.similarity import similarity, summary
@@ -118,7 +118,7 @@ def test_class_heads_see_maps_averaged_to_what_they_may_see():
     assert averaged((512, 4, 4), 8192) == (4, 4)
     assert averaged((7,), 4096) == ()
     settings = make("local-loss", head_features=20).settings
-    assert Head((5, 6, 6), 3, settings).classify.in_features == 5 * 2 * 2  # type: ignore[union-attr]
+    assert Head((5, 6, 6), tiny().spec, settings).classify.in_features == 5 * 2 * 2  # type: ignore[union-attr]
 
 
 def test_similarity_is_in_full_precision_under_autocast():

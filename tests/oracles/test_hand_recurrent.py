@@ -10,6 +10,7 @@ CLOSE = {"rtol": 0, "atol": 1e-11}
 B, N, C, D = 10, 8, 2, 0.3
 X, Y = arrays(B, N, C)
 HIDDEN = (6, 5)
+WITH_ONE = np.concatenate([X, np.ones((B, 1))], 1)  # so that the length of an input is not lost
 
 
 def bottom_up(v: dict[str, Array], image: Array) -> list[Array]:
@@ -35,9 +36,9 @@ def test_prediction_is_the_goodness_of_frames_3_to_5():
     v, expected = values_of(loop.trainer), np.zeros((B, C))
     for c in range(C):
         label = np.tile(np.eye(C)[c], (B, 1))
-        states = bottom_up(v, rms(X))
+        states = bottom_up(v, rms(WITH_ONE))
         for t in range(1, 6):
-            drives = [z for _, _, z in seen(v, states, rms(X), label)]
+            drives = [z for _, _, z in seen(v, states, rms(WITH_ONE), label)]
             states = [D * x + (1 - D) * relu(z) for x, z in zip(states, drives, strict=True)]
             if t >= 3:
                 expected[:, c] += sum((x**2).sum(1) for x in states)
@@ -52,8 +53,8 @@ def test_one_frame_is_the_hand_gradient():
     dw = [np.zeros_like(before[f"blocks.{k}.1.weight"]) for k in range(2)]
     dv = [np.zeros_like(before[f"heads.{k}.weight"]) for k in range(2)]
     for label, sign in ((one_hot(Y, C), 1), (one_hot(1 - Y, C), -1)):
-        states = bottom_up(before, rms(X))
-        for k, (down, up, z) in enumerate(seen(before, states, rms(X), label)):
+        states = bottom_up(before, rms(WITH_ONE))
+        for k, (down, up, z) in enumerate(seen(before, states, rms(WITH_ONE), label)):
             x = D * states[k] + (1 - D) * relu(z)
             p = sigmoid((x**2).sum(1) - HIDDEN[k])[:, None]
             dx = -(1 - p) * x if sign > 0 else p * x

@@ -14,9 +14,8 @@ SLOW = {"backprop:accumulate=4": 1.2, "backprop:checkpointing=true": 1.3}
 SETTINGS = {"backprop:accumulate=4": {"accumulate": 4}, "backprop:checkpointing=true": {"checkpointing": True}}
 
 
-def report(folder, names, budgets=(study.OWN,)) -> dict:
-    """A study in which mine needs 3 MB, plain backprop 8, with accumulation 2 at 1.2 times the time."""
-    arms = {
+def arms_of(names) -> dict:
+    return {
         name: {
             "algo": name.partition(":")[0],
             "role": {"mine": "arm", "backprop": "twin"}.get(name, "control"),
@@ -25,14 +24,19 @@ def report(folder, names, budgets=(study.OWN,)) -> dict:
         for name in names
     }
 
-    def run(arm: str, seed: int) -> dict:
-        train_s = (10 + seed) * SLOW.get(arm, 0.7 if arm == "mine" else 1.0) * (1 + ((seed * 3 + len(arm)) % 4) / 1000)
-        settings = {"lr": 0.1 if arm == "mine" else 0.01, "batch_size": 128, "hidden": [8, 8], **SETTINGS.get(arm, {})}
-        facts = {"test": 0.95 + seed / 1000, "peak": NEEDS[arm] * 10**6, "train_s": train_s, "config": settings}
-        return {**doubles.run(arm, seed, **facts), "algo": arm.partition(":")[0]}
 
-    made = doubles.write(folder, arms, run, range(5), **({"budgets": list(budgets)} if len(budgets) > 1 else {}))
-    return build(made)
+def run(arm: str, seed: int) -> dict:
+    """A run in which mine needs 3 MB, plain backprop 8, with accumulation 2 at 1.2 times the time."""
+    train_s = (10 + seed) * SLOW.get(arm, 0.7 if arm == "mine" else 1.0) * (1 + ((seed * 3 + len(arm)) % 4) / 1000)
+    settings = {"lr": 0.1 if arm == "mine" else 0.01, "batch_size": 128, "hidden": [8, 8], **SETTINGS.get(arm, {})}
+    facts = {"test": 0.95 + seed / 1000, "peak": NEEDS[arm] * 10**6, "train_s": train_s, "config": settings}
+    return {**doubles.run(arm, seed, **facts), "algo": arm.partition(":")[0]}
+
+
+def report(folder, names, budgets=(study.OWN,)) -> dict:
+    """A study of these runs."""
+    more = {"budgets": list(budgets)} if len(budgets) > 1 else {}
+    return build(doubles.write(folder, arms_of(names), run, range(5), **more))
 
 
 def test_a_rule_is_held_against_the_leanest_way_to_run_backprop(tmp_path):
@@ -51,6 +55,18 @@ def test_without_these_ways_the_question_stays_open(tmp_path):
     (answer,) = report(tmp_path, ["mine", "backprop"])["budgets"][0]["memory"]
     assert answer["verdict"] == "cannot conclude"
     assert "because neither backprop with gradient accumulation nor with checkpointing is among" in answer["memory"]
+
+
+def test_ways_that_ran_in_another_budget_leave_no_question_open_in_this_one(tmp_path):
+    """Micro-batches change no gradient, so that they have no runs at matched passes: no answer is due there."""
+    folders = {study.OWN: tmp_path / "own", study.MATCHED: tmp_path / "matched"}
+    own = doubles.write(folders[study.OWN], arms_of(NEEDS), run, range(5))
+    matched = doubles.write(folders[study.MATCHED], arms_of(NEEDS), run, range(5), study.MATCHED)
+    plain = [made for made in matched.runs if made.arm in ("mine", "backprop")]
+    both = study.Study({**own.plan, "budgets": [study.OWN, study.MATCHED]}, [*own.runs, *plain])
+    answers = {budget["name"]: budget["memory"] for budget in build(both)["budgets"]}
+    assert [answer["best"] for answer in answers[study.OWN]] == ["backprop:accumulate=4"]
+    assert answers[study.MATCHED] == []
 
 
 def test_page_and_markdown_answer_it(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 import study_doubles as doubles
 
 from bpfree.errors import InputError
-from bpfree.reports import study
+from bpfree.reports import study, tables
+from bpfree.reports.build import build
 from bpfree.reports.gathering import collect
 from bpfree.reports.validity import faults
 from bpfree.runs import record
@@ -304,3 +305,21 @@ def test_runs_that_failed_alike_make_one_warning(tmp_path):
     doubles.write(tmp_path, ARMS, lambda arm, seed: None if arm == "mine" else doubles.run(arm, seed))
     found = study.load(tmp_path)
     assert found.warnings == ["mine, own convergence, seeds 0, 1, 2: failed (the loss became NaN)"]
+
+
+def test_balanced_accuracy_stands_beside_accuracy_where_one_class_is_frequent(tmp_path):
+    """Of two classes one has 90 % of the rows: naming it alone is 90 % accurate, and right for half of the classes."""
+
+    def run(arm: str, seed: int) -> dict:
+        metrics = {"balanced_accuracy": 0.5, "majority_share": 0.9}
+        made = doubles.run(arm, seed, test=0.9, extensions={"metrics": metrics})
+        return {**made, "data": {**made["data"], "classes": 2}}
+
+    text, even = (
+        tables.markdown(build(doubles.write(tmp_path / name, doubles.ARMS, made)))
+        for name, made in (("skewed", run), ("even", doubles.run))
+    )
+    assert "Balanced accuracy" in text
+    assert "50 ± 0 %" in text
+    assert "The most frequent class alone gives 90.00 % accuracy." in text
+    assert "Balanced accuracy" not in even

@@ -7,6 +7,7 @@ import sound
 import study_doubles as doubles
 from sound import put, verdicts
 
+from bpfree.errors import InputError
 from bpfree.reports import study, validity
 from bpfree.reports.build import build
 
@@ -200,6 +201,23 @@ def test_equal_predictions_on_few_rows_are_no_copy_where_the_losses_differ(tmp_p
         made["history"][0]["loss"] = {"net": 0.7 + seed / 1000}
 
     assert sound.report(tmp_path, change)["faults"] == []
+
+
+@pytest.mark.parametrize(("others", "faulty"), [(19, False), (20, True)])
+def test_nets_that_give_nearly_all_rows_to_one_class_may_agree(tmp_path, others, faulty):
+    """All runs predict the same and score the same; the losses differ, and ``others`` rows are of the rarer class."""
+
+    def change(made: dict, arm: str, seed: int) -> None:
+        made["result"] |= {"predictions_sha256": "f" * 64, "test": 0.6}
+        made["history"] = [{**entry, "loss": {"net": seed + len(arm) / 10}} for entry in made["history"]]
+        made["extensions"] = {"metrics": {"confusion": [[300, 0], [200 - others, others]]}}
+
+    assert bool(sound.report(tmp_path, change)["faults"]) == faulty
+
+
+def test_a_confusion_matrix_that_is_none_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="as many columns as rows"):
+        sound.report(tmp_path, put("extensions", value={"metrics": {"confusion": [[1, 2], [3]]}}))
 
 
 def test_ways_to_run_backprop_in_less_memory_may_predict_what_it_predicts(tmp_path):

@@ -95,6 +95,29 @@ def test_an_effect_smaller_than_the_meters_own_bound_is_no_verdict(tmp_path):
     assert "the meter's ticks alone may err by up to 4.1%" in actual["because"]
 
 
+def test_a_meter_without_a_bound_of_its_error_ranks_nothing(tmp_path):
+    """A measured source that states no tick: 20 % less in every pair, and nobody knows what the meter adds."""
+
+    def run(arm: str, seed: int) -> dict:
+        parts = (("wall", "measured:counter", "a plug", None),)
+        watts, train_s = (80 if arm == "mine" else 100) + seed / 100, 10 + seed + len(arm) / 1e6
+        return doubles.run(arm, seed, watts=watts, train_s=train_s, parts=parts)
+
+    actual = comparison(report_of(tmp_path, run, range(5)), "energy_j")
+    assert actual["verdict"] == "cannot conclude"
+    assert actual["because"].startswith("the meter states no bound of its error")
+
+
+def test_a_difference_too_small_to_print_is_not_printed_as_none(tmp_path):
+    """One byte of 10 million is 0.00001 %."""
+
+    def run(arm: str, seed: int) -> dict:
+        return doubles.run(arm, seed, train_s=10 + seed + len(arm) / 1e6, peak=10**7 - (arm == "mine"))
+
+    sentence = comparison(report_of(tmp_path, run), "live_bytes")["sentence"]
+    assert sentence.startswith("mine needs under 0.01 % less working memory than backprop")
+
+
 def test_working_memory_is_the_same_in_every_pair_and_told_so(tmp_path):
     """Bytes of tensors have no spread: 3/4 of the twin's is a difference, and a repeat differs by nothing."""
 

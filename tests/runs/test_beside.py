@@ -126,3 +126,19 @@ def test_own_metric_is_checked_before_anything_is_trained(
     with pytest.raises(InputError, match=message):
         bpfree.train("backprop", f"npz:{uneven}", metric=f"{file}:{name}", out=tmp_path / "run", meter="none")
     assert not (tmp_path / "run").exists()
+
+
+def test_errors_of_numbers_are_in_the_units_of_the_data(tmp_path: Path):
+    """Numbers are learnt at mean 0 and deviation 1: of two targets of unlike units both count as they are."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(90, 3))
+    y = x[:, :2] * [500.0, 0.1] + [2000.0, -7.0] + rng.normal(size=(90, 2))
+    own = tmp_path / "mine.py"
+    own.write_text("def worst(numbers, targets):\n    return abs(numbers - targets).max()\n")
+    options = {"hidden": (8,), "epochs": 3, "out": tmp_path / "run", "meter": "none", "threads": 1}
+    record = bpfree.train("backprop", (x[:60], y[:60], x[60:], y[60:]), metric=f"{own}:worst", **options)
+    guess, ours = bpfree.load(tmp_path / "run").predict(x[60:]).numpy(), record["extensions"]["metrics"]
+    assert ours["mse"] == pytest.approx(sk.mean_squared_error(y[60:], guess), rel=1e-5)
+    assert ours["mae"] == pytest.approx(sk.mean_absolute_error(y[60:], guess), rel=1e-5)
+    assert ours["r2"] == pytest.approx(record["result"]["test"], rel=1e-5)
+    assert ours["own"]["value"] == pytest.approx(np.abs(guess - y[60:]).max(), rel=1e-5)

@@ -1,7 +1,9 @@
 """Arms: parted, built with their twins and controls, and the data that they share."""
 
+import numpy as np
 import pytest
 
+from bpfree.nets.mlp import Settings as MLP
 from bpfree.reports.study import OWN
 from bpfree.studies import arms, notation
 from bpfree.studies.plan import planned_runs
@@ -106,3 +108,13 @@ def test_a_control_that_a_rule_declares_stands_beside_its_own_arms_alone(data, t
 def test_quick_study_takes_all_rows_of_small_data(data):
     built, _, _ = arms.build_arms([MF], data, None, {}, controls=[], quick=True)  # 300 rows, not 2,000
     assert {arm.values["subset"] for arm in built} == {None}
+
+
+def test_arms_on_a_small_table_share_the_narrow_net_that_it_calls_for(tmp_path):
+    """A run of its own would take 128,128 on 40 rows: so do the arm, its repeat, its twin and its controls."""
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    np.savez(tmp_path / "t.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    built, _, _ = arms.build_arms([MF], f"npz:{tmp_path / 't.npz'}", None, {})
+    assert {arm.name for arm in built} >= {MF, AGAIN, BP, *LESS_MEMORY}
+    assert [arm.values["hidden"] for arm in built] == [list(MLP.on_few_rows["hidden"])] * len(built)
+    assert len({arm.net_key for arm in built}) == 1

@@ -22,6 +22,7 @@ from bpfree.reports import study as studies
 from bpfree.reports.comparisons import POINTS
 from bpfree.runs import record as records
 from bpfree.studies import arms, compare, workers
+from bpfree.training import loop
 from energy import EnergyError
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ def of(plan: dict, arm: str, budget: str) -> list[dict]:
 
 
 def test_reports_tell_every_metric_that_is_a_share_in_points():
-    assert set(POINTS) == METRICS.keys() - {"mse"}
+    assert set(POINTS) == METRICS.keys() - {"mse", "r2"}  # R2 is no share: it has no lower end
 
 
 BAD = {
@@ -443,3 +444,16 @@ def test_disk_that_fills_up_ends_in_one_line_and_keeps_what_is_finished(small_di
             assert record(small_disk / "study", run)["status"] == "finished"
         if run["status"] == "failed":
             assert "could not write" in run["error"]
+
+
+def test_a_study_tells_each_note_of_its_runs_once(monkeypatch, run_study, tmp_path, caplog):
+    """The runs, here in this process, are silenced as a worker's are; four of them have the same notes."""
+    monkeypatch.setattr(loop, "tell", lambda line: None)
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    np.savez(tmp_path / "t.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    run_study("backprop", data=f"npz:{tmp_path / 't.npz'}")
+    records_ = [records.read(file) for file in (tmp_path / "study").rglob("run.json")]
+    notes = {line for made in records_ for lines in made["extensions"]["notes"].values() for line in lines}
+    assert len(records_) > 1
+    assert len(notes) > 0
+    assert sorted(caplog.messages) == sorted(notes)

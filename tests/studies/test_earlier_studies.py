@@ -111,7 +111,7 @@ def test_arms_come_back_from_the_file_as_they_were(tmp_path, data):
     algos = [f"{ARM}:lr=0.02", f"{ARM}:hidden=8", "forward-forward"]
     common = {"hidden": (16,), "epochs": 3, "data_dir": "elsewhere"}
     built, specs, _ = arms.build_arms(algos, data, None, common)
-    plan = {"schema": study.SCHEMA, "name": "s", "budgets": [study.OWN], "seeds": [0]}
+    plan = {"schema": study.SCHEMA, "name": "s", "budgets": [study.OWN], "seeds": [0], "runs": []}
     ledger = Ledger(tmp_path, plan, built, print)
     ledger.save()
     restored, again = arms.restore_arms(study.read(tmp_path)["arms"], data, common)

@@ -89,7 +89,13 @@ def test_definition_has_settings_as_values_however_they_were_typed(typed, value)
 
 @pytest.mark.parametrize(
     ("target", "metrics", "valid"),
-    [(None, ["accuracy"], True), (0.97, ["accuracy"], True), (97, ["roc-auc"], False), (97, ["mse"], True)],
+    [
+        (-0.5, ["r2"], True),
+        (None, ["accuracy"], True),
+        (0.97, ["accuracy"], True),
+        (97, ["roc-auc"], False),
+        (97, ["mse"], True),
+    ],
 )
 def test_target_is_a_share_where_the_metric_is_one(target, metrics, valid):
     if valid:

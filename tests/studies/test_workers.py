@@ -246,3 +246,9 @@ def test_folder_with_a_live_job_is_refused(tmp_path):
         with pytest.raises(InputError, match=r"another process is working in .*: wait for it, or go"):
             workers.owned(tmp_path, "go").__enter__()
         assert [path.name for path in tmp_path.iterdir()] == [f"{LOCK}-0123abcd"]
+
+
+def test_a_process_keeps_its_notes_to_itself(worker, capfd):
+    """The study tells those of all its runs, each once."""
+    assert worker.run("bpfree.config.notes:tell", {"line": "of one run"}) == {"value": None}
+    assert "of one run" not in capfd.readouterr().err

@@ -28,14 +28,17 @@ class Few(MonoForward):
 def test_a_table_gets_two_thousand_steps(rows: int, batch: int, epochs: int):
     """Of the rows 5/6 train: 2000 / ceil(rows · 5/6 / batch), rounded up, but never below the default of 8."""
     data = as_data((torch.rand(rows, 1), torch.arange(rows) % 2))
-    settings, _, told = fitted(RuleSettings(batch_size=batch), None, data, 2000, {"epochs"})
+    settings, _, told = fitted(RuleSettings(batch_size=batch), None, data, 2000, {"epochs": None})
     assert settings.epochs == epochs
     assert len(told.notes) - len(data.notes) == (epochs > 8)
 
 
 def test_pictures_keep_the_default():
     data = as_data((torch.rand(60, 1, 4, 4), torch.arange(60) % 2))
-    assert fitted(RuleSettings(), Settings(), data, 2000, {"epochs", "hidden"})[:2] == (RuleSettings(), Settings())
+    assert fitted(RuleSettings(), Settings(), data, 2000, {"epochs": None, "hidden": (128, 128)})[:2] == (
+        RuleSettings(),
+        Settings(),
+    )
 
 
 def test_fit_and_train_make_the_same_number(tmp_path):
@@ -90,3 +93,42 @@ def test_widths_that_the_rule_or_the_user_says_are_kept():
     for trainer, widths in ((Wide(epochs=1), [9]), (MonoForward(epochs=1, hidden=(1000,)), [1000])):
         trainer.fit((X, Y), threads=1)
         assert trainer.features == widths
+
+
+@pytest.mark.parametrize(("rows", "batch", "keep"), [(60, 32, "last"), (12_000, 128, "best")])
+def test_few_rows_make_small_batches_and_no_choice_of_an_epoch(rows: int, batch: int, keep: str, tmp_path):
+    x, y = np.random.default_rng(0).standard_normal((rows, 3)), np.arange(rows) % 2
+    trainer = MonoForward(epochs=1, hidden=(4,))
+    trainer.fit((x, y), threads=1, max_steps=1)
+    assert (trainer.settings.batch_size, trainer.settings.keep) == (batch, keep)
+    options = {"meter": "none", "threads": 1, "epochs": 1, "max_steps": 1, "hidden": (4,)}
+    record = bpfree.train(MonoForward, (x, y), out=tmp_path / "run", **options)
+    assert (record["config"]["batch_size"], record["config"]["keep"]) == (batch, keep)
+    notes = [note for note in record["extensions"]["notes"]["data"] if "on a table of" in note]
+    told = ["batch_size = 32, not 128, on a table of 50 rows", "keep = last, not best, on a table of 50 rows"]
+    assert notes == (told if rows == 60 else [])
+
+
+def test_numbers_keep_the_best_state():
+    trainer = MonoForward(epochs=1)
+    trainer.fit((X, X[:, 0]), threads=1, max_steps=1)
+    assert (trainer.settings.batch_size, trainer.settings.keep) == (32, "best")
+
+
+def test_what_user_or_rule_decide_is_kept_on_few_rows():
+    class Own(MonoForward):
+        prefer = {"batch_size": 7}
+
+    class Narrow(Own):
+        on_few_rows = {"batch_size": 5, "hidden": (3,)}
+
+    for cls, values, expected in (
+        (Own, {}, (7, "last", (128, 128))),
+        (Own, {"keep": "best"}, (7, "best", (128, 128))),
+        (Own, {"patience": 3}, (7, "best", (128, 128))),
+        (Narrow, {}, (5, "last", (3,))),
+        (Narrow, {"hidden": (2,)}, (5, "last", (2,))),
+    ):
+        trainer = cls(epochs=1, **values)
+        trainer.fit((X, Y), threads=1, max_steps=1)
+        assert (trainer.settings.batch_size, trainer.settings.keep, tuple(trainer.features)) == expected

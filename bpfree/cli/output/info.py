@@ -123,5 +123,6 @@ def _costs(cls: "type[Trainer]") -> dict[str, Any]:
         "torchrun": f"{'same result' if cls.batch_separable else 'the result may differ'} on N processes",
         "readouts": " ".join(trainer.readouts) or None,
         "tasks": ", ".join(cls.tasks),
+        "not made for": cls.not_for or None,
         "data, net": f"{cls.data}, {plan.default_net(cls, cls.data)} when none is named",
     }

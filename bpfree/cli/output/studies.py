@@ -9,6 +9,8 @@ from typing import Any
 from bpfree.cli.output.tables import energy_text, print_table, text, time_text
 from bpfree.reports.migrations import migrated
 
+SHOWN = ("test", "balanced_accuracy", "energy_j", "train_s", "live_bytes", "data_passes")  # columns on a terminal
+
 
 def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:
     """Print faults, warnings, results and verdicts.
@@ -25,7 +27,7 @@ def print_report(report: Mapping[str, Any], files: Sequence[Path]) -> None:
         print(f"warning: {line}")
     _print_verdicts(report, None)
     for budget in report["budgets"]:
-        headers, rows = cells(report, budget, ("test", "energy_j", "train_s", "live_bytes", "data_passes"))
+        headers, rows = cells(report, budget, SHOWN)
         print()
         print_table(rows, budget["name"], headers)
         _print_verdicts(report, budget["name"])

@@ -1,7 +1,6 @@
 """One run that stands for several: repeated seeds, shared checkpoints, copied folders, records and times."""
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
@@ -85,6 +84,19 @@ def equal_times(done: Finished) -> Iterator[Fault]:
 CHECKS = (repeated_seeds, shared_results, shared_between_arms, shared_folders, equal_times)
 
 
+def of_one_class(run: Run) -> bool:
+    """True where all but a few test rows are given to one class: two nets that learnt little may well agree in that.
+
+    Args:
+        run: with its record; without a confusion matrix it is not known, and False.
+    """
+    counts = beside(run).get("confusion")
+    if not counts:
+        return False
+    predicted = [sum(column) for column in zip(*counts, strict=True)]
+    return sum(predicted) - max(predicted) < FEW_OTHERS
+
+
 def _once_an_arm(groups: Sequence[Sequence[Run]], words: str) -> Iterator[Fault]:
     """A fault for each set of arms and budgets with runs that are alike; the first ones by name."""
     by_arms: dict[frozenset[tuple[str, str]], list[Sequence[Run]]] = defaultdict(list)
@@ -120,19 +132,10 @@ def _predictions(run: Run) -> tuple[Hashable, ...] | None:
     if result["predictions_sha256"] is None:
         return None
     right = result["metric"] == "accuracy" and result["test"] == 1.0
-    if rows >= FEW_ROWS and _others(run) >= FEW_OTHERS and not right:
+    if rows >= FEW_ROWS and not of_one_class(run) and not right:
         return (result["predictions_sha256"],)
     losses = [entry["loss"] for entry in made["history"] if entry.get("loss")]
     return (result["predictions_sha256"], json.dumps(losses, sort_keys=True)) if losses else None
-
-
-def _others(run: Run) -> float:
-    """Test rows that are not given to the class that is predicted most often; without a confusion matrix, no limit."""
-    counts = beside(run).get("confusion")
-    if not counts:
-        return math.inf
-    predicted = [sum(column) for column in zip(*counts, strict=True)]
-    return sum(predicted) - max(predicted)
 
 
 def _kind(arm: dict[str, Any]) -> str:
