@@ -159,7 +159,9 @@ def _check_whole(array: np.ndarray, name: str) -> None:
     """Refuse floats that are missing or no whole numbers."""
     if np.isnan(array).any():
         raise _missing(name, int(np.isnan(array).argmax()))
-    broken = ~np.isfinite(array) | (array != np.floor(array))
+    if np.isinf(array).any():
+        raise InputError(f"{name} row {int(np.isinf(array).argmax())} is infinite: leave such rows out")
+    broken = array != np.floor(array)
     if broken.any():
         row = int(broken.argmax())
         raise InputError(f"{name} row {row} is {array[row]:g}: {_EXPECTED}")

@@ -292,7 +292,11 @@ def evaluate(
     """
     reader = reader_of(name)
     seed = model.config["seed"]
-    if issubclass(reader.Settings, GraphSettings):  # split as in training, unless the settings say otherwise
+    graph, nodes = issubclass(reader.Settings, GraphSettings), model.trainer.spec.nodes
+    if graph != bool(nodes):
+        words = ("a graph", "examples of their own") if graph else ("no graph", "one")
+        raise InputError(f"{name} is {words[0]}, and this model was trained on {words[1]}")
+    if graph:  # split as in training, unless the settings say otherwise
         names = {field.name for field in dataclasses.fields(GraphSettings)}
         then = {key: value for key, value in model.config.items() if key in names}
         data = reader.load({**then, **settings}, seed)

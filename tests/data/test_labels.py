@@ -109,7 +109,7 @@ REFUSED = {
     "missing in objects": (np.array(["a", None, "b"], object), "y row 1 is missing"),
     "masked": (np.ma.array([0, 1, 0], mask=[0, 0, 1]), "y row 2 is missing"),
     "fractions": ([0.0, 0.5, 1.0], "y row 1 is 0.5: expected class numbers or names"),
-    "infinity": ([0.0, float("inf")], "y row 1 is inf"),
+    "infinity": ([0.0, 0.5, float("inf")], "y row 2 is infinite: leave such rows out"),
     "text beside numbers": ([1, "a"], "y holds int and str: expected labels of one kind"),
     "booleans beside numbers": (np.array([True, 2], object), "y holds bool and int"),
     "dates": (np.array(["2020-01-01", "2021-01-01"], "M8[D]"), "y is an array of datetime64[D]"),

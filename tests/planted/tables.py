@@ -17,7 +17,7 @@ MUTANTS = {
         "data/tables/layout.py",
         "([np.isnan(numbers)[:, None]] if column.missing else [])",
         "([np.zeros((len(numbers), 1))] if column.missing else [])",
-        [COLUMNS + "test_features_equal_those_of_pandas"],
+        [COLUMNS + "test_missing_numbers_become_the_mean_of_the_training_part"],
     ),
     "tables: left as they are by default": Mutant(
         "data/rows.py",

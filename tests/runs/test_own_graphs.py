@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -86,3 +87,13 @@ def test_the_function_is_called_once_a_run_and_not_to_predict(own: Path, tmp_pat
 def test_a_setting_of_tables_is_refused_on_a_graph(own: Path):
     with pytest.raises(bpfree.InputError, match="unknown setting 'normalize'"):
         bpfree.train("backprop", f"{own}:mapping", normalize="none", **SMALL)
+
+
+def test_a_model_of_a_graph_is_evaluated_on_graphs_alone(own: Path, tmp_path: Path):
+    np.savez(tmp_path / "t.npz", x_train=np.eye(6), y_train=np.arange(6) % 2, x_test=np.eye(6), y_test=np.arange(6) % 2)
+    bpfree.train("backprop", f"{own}:mapping", out=tmp_path / "graph", **SMALL)
+    bpfree.train("backprop", f"npz:{tmp_path / 't.npz'}", val_fraction=0.34, out=tmp_path / "table", **SMALL)
+    with pytest.raises(bpfree.InputError, match="is no graph, and this model was trained on one"):
+        evaluate(bpfree.load(tmp_path / "graph"), f"npz:{tmp_path / 't.npz'}", {})
+    with pytest.raises(bpfree.InputError, match="is a graph, and this model was trained on examples of their own"):
+        evaluate(bpfree.load(tmp_path / "table"), f"{own}:mapping", {})
