@@ -99,7 +99,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch):
 
     def load_data(plan: plans.Plan) -> SimpleNamespace:
         about = ("classification", "accuracy", True, "0" * 64, "a stand-in")
-        return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object())
+        return SimpleNamespace(spec=Spec(plan.data, SHAPES[plan.data], 10, None, *about), test=object(), notes=())
 
     monkeypatch.setattr(plans.Plan, "load_data", load_data)
 
