@@ -148,7 +148,7 @@ def test_energy_readout_is_the_goodness_of_each_candidate_label(
     """Of every layer but the first, or of the only one."""
     options = {"readout": "energy", "negatives": "uniform", "goodness": reduction, "label_embedding": embedding}
     loop = loop_of(make("forward-forward", hidden=hidden, **options), data_of(X, Y), precision="fp64")
-    loop.trainer.label.measure(torch.from_numpy(X))
+    loop.trainer.label.measure(torch.from_numpy(X), len(X))
     v = values_of(loop.trainer)
     expected = np.zeros((B, C))
     for c in range(C):
@@ -210,7 +210,7 @@ def test_label_is_written_over_images_alone_and_only_into_one_row(shape: tuple[i
     trainer = make("forward-forward", hidden=(6, 5))
     trainer.build(spec)
     x = torch.rand(2, *shape)
-    trainer.label.measure(x)
+    trainer.label.measure(x, len(x))
     seen = trainer.label.join(x, torch.ones(classes))
     if place == "overlay":
         assert seen.flatten(1)[:, :classes].eq(1).all()

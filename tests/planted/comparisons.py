@@ -43,8 +43,8 @@ MUTANTS = {
     ),
     "search: test data in the trials": Mutant(
         "studies/trials.py",
-        "Data(data.spec, data.train, data.val, None)",
-        "data",
+        "return dataclasses.replace(data, test=None)",
+        "return data",
         ["studies/test_tune.py::test_search_never_sees_the_test_part"],
     ),
     "search: a signal between trials": Mutant(

@@ -2,7 +2,7 @@
 
 from planted.fault import Mutant
 
-_FILES, _FOLDER, _INPUTS = "data/images/test_files.py::", "data/images/test_folder.py::", "runs/test_inputs.py::"
+_FILES, _FOLDER, _INPUTS = "data/images/test_files.py::", "data/images/test_folder.py::", "data/test_inputs.py::"
 
 MUTANTS = {
     "pictures: transparency thrown away": Mutant(
@@ -36,7 +36,7 @@ MUTANTS = {
         [_FOLDER + "test_the_folder_val_is_the_validation_part"],
     ),
     "inputs: bytes for any floats": Mutant(
-        "runs/inputs.py",
+        "data/inputs.py",
         'training.get("low", -1.0) >= 0 and 0.5 < training["high"] <= 1',
         "True",
         [_INPUTS + "test_bytes_are_refused_where_floats_were_no_brightness"],

@@ -36,15 +36,15 @@ MUTANTS = {
         [_MIGRATIONS + "test_entries_of_extra_become_fields"],
     ),
     "inputs: bytes are not scaled": Mutant(
-        "runs/inputs.py",
+        "data/inputs.py",
         "x.double() * 255 if bytes_then else x.double() / 255",
         "x.double()",
-        ["runs/test_inputs.py::test_bytes_and_floats_stand_for_one_brightness"],
+        ["data/test_inputs.py::test_bytes_and_floats_stand_for_one_brightness"],
     ),
     "verdicts: a difference without Holm's correction": Mutant(
         "reports/verdicts.py",
-        'if c["p_holm"] is not None and c["p_holm"] < statistics.ALPHA:\n        bound',
-        'if c["p"] < statistics.ALPHA:\n        bound',
+        'if c["p_holm"] is not None and c["p_holm"] < statistics.ALPHA:\n        if measure',
+        'if c["p"] < statistics.ALPHA:\n        if measure',
         [_VERDICTS + "test_a_difference_that_does_not_survive_the_correction_is_no_verdict"],
     ),
     "verdicts: an A/A arm that differs is ignored": Mutant(

@@ -115,9 +115,9 @@ MUTANTS = {
         ["data/spikes/test_spike_file.py::test_counts_are_those_by_hand"],
     ),
     "spikes: judged on other bins than trained on": Mutant(
-        "data/spikes/reader.py",
-        '("channels", "bin_ms", "crop_s", "data_dir")',
-        "()",
+        "runs/model.py",
+        "return own if same else {",
+        "return {} if same else {",
         ["data/spikes/test_fsdd.py::test_a_model_is_evaluated_with_the_settings_of_its_training"],
     ),
 }

@@ -13,6 +13,7 @@ import pytest
 import recordings
 import torch
 from scipy.io import wavfile
+from sklearn.metrics import confusion_matrix
 
 import bpfree
 from bpfree.cli.commands import main
@@ -169,11 +170,24 @@ def test_what_has_no_picture_says_so(tmp_path):
 def test_a_model_is_evaluated_with_the_settings_of_its_training(here, tmp_path):
     """The same bins and the same speaker, without being told again; counts may come as floats."""
     values = {**here, "bin_ms": 5.0, "split": "speaker", "fold": 1}
-    run = {"epochs": 1, "threads": 1, "meter": "none", "hidden": (4,), "batch_size": 8}
+    run = {
+        "epochs": 20,
+        "threads": 1,
+        "meter": "none",
+        "hidden": (8,),
+        "batch_size": 4,
+        "optimizer": "adam",
+        "lr": 0.01,
+    }
     record = bpfree.train("backprop", "fsdd", net="conv1d", out=tmp_path / "run", **run, **values)
     model = bpfree.load(tmp_path / "run")
-    assert evaluate(model, "fsdd", {})["test"] == pytest.approx(record["result"]["test"])
-    x = counts(load("fsdd", values).test)
+    test = load("fsdd", values).test
+    y = np.concatenate([batch.y.numpy() for batch in test.batches(100)])
+    again = evaluate(model, "fsdd", {})
+    assert again["test"] == pytest.approx(record["result"]["test"])
+    x = counts(test)
+    hits = confusion_matrix(y, model.predict(x).argmax(-1).numpy(), labels=[0, 1])
+    np.testing.assert_array_equal(again["metrics"]["confusion"], hits)
     assert torch.equal(model.predict(x), model.predict(x.float()))
 
 
