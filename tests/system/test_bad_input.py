@@ -61,7 +61,7 @@ CASES = {
     "npz missing": ((*MF, "--data", "npz:none.npz"), "no such file"),
     "npz cut": ((*MF, "--data", "npz:cut.npz"), "cut.npz is damaged"),
     "npz NaN": ((*MF, "--data", "npz:nan.npz"), "row 3 holds NaN or infinity"),
-    "npz labels": ((*MF, "--data", "npz:labels.npz"), "39 labels"),
+    "npz labels": ((*MF, "--data", "npz:labels.npz"), "39 rows"),
     "one class": ((*MF, "--data", "folder:single"), "holds one class only"),
     "corrupt image": ((*MF, "--data", "folder:corrupt"), "cannot read image"),
 }
