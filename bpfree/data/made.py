@@ -10,7 +10,7 @@ from bpfree.data.convert import as_data, as_raw
 from bpfree.data.graphs.graph_object import graph_in_memory
 from bpfree.data.graphs.raw import GraphSettings, RawGraph
 from bpfree.data.graphs.reader import GraphReader
-from bpfree.data.graphs.recognition import is_graph
+from bpfree.data.graphs.recognition import is_graph, is_ready_graph
 from bpfree.data.reader import Raw, Reader
 from bpfree.data.settings import DataSettings, OwnSettings
 from bpfree.errors import InputError
@@ -28,7 +28,7 @@ class Maker:
     def __init__(self, name: str, function: Callable[[], Any]) -> None:
         self.name, self.function = name, function
         self.kept = self._call()
-        self.graph = is_graph(self.kept)
+        self.graph, self.ready_graph = is_graph(self.kept), is_ready_graph(self.kept)
 
     def __call__(self) -> Any:
         """The data: those of the first call once, so that their kind costs nothing, then those of another one."""
@@ -58,6 +58,7 @@ class Made(Reader):
     def __init__(self, name: str, make: Maker) -> None:
         super().__init__(name)
         self.make, self.source = make, f"made by {name}"
+        self.net = GraphReader.net if make.ready_graph else Reader.net
 
     def read(self, settings: DataSettings) -> Raw:
         return dataclasses.replace(as_raw(self.make(), settings), name=self.name, source=self.source)

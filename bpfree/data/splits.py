@@ -96,8 +96,9 @@ def subset(y: Tensor, rows: int, seed: int) -> Tensor:
     """
     counts = torch.bincount(y)
     if not len(counts) <= rows <= len(y):
+        least = f"{len(counts)} (one row a class)" if len(counts) > 1 else "1"
         raise InputError(
-            f"subset = {rows} is not valid: expected between {len(counts)} (one row a class) and {len(y)} "
+            f"subset = {rows} is not valid: expected between {least} and {len(y)} "
             f"(the training rows after the validation split)"
         )
     return _choose(y, _apportion(counts, rows, least=1), seed)[1]

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bpfree.config.settings import as_dict, resolve, setting, settings, with_abs
 from bpfree.config.user_files import absolute, file_and_object, short_name
 from bpfree.data import locations
 from bpfree.data.graphs.raw import GraphSettings
-from bpfree.data.graphs.recognition import is_graph
+from bpfree.data.graphs.recognition import is_graph, is_ready_graph
 from bpfree.data.settings import DataSettings, OwnSettings
 from bpfree.errors import InputError
 from bpfree.rules import RULES
@@ -183,12 +183,14 @@ def default_net(algo: str | type[Trainer], data: Any) -> str:
     """
     cls = _class_of(algo)
     if not isinstance(data, str) or data.startswith(GIVEN):
-        return cls.net or ("gnn" if is_graph(data) else "mlp")
+        return cls.net or ("gnn" if is_graph(data) or is_ready_graph(data) else "mlp")
     reader = data_room.reader_of(data)
     return (reader.images and cls.image_net) or cls.net or reader.net
 
 
-def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, Any]) -> Plan:
+def plan(
+    algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, Any], open_too: Collection[str] = ()
+) -> Plan:
     """Check a configuration.
 
     Args:
@@ -196,6 +198,7 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
         data: a name, or data in memory; None: the rule's default.
         net: a name, or blocks in memory; None: `default_net`.
         values: settings of rule, net, data and loop, in one flat namespace.
+        open_too: names of those that small tables may still change, as if nobody had decided on them.
 
     Raises:
         InputError: a name or setting that does not exist, or a value out of range.
@@ -215,7 +218,7 @@ def plan(algo: str | type[Trainer], data: Any, net: Any, values: Mapping[str, An
     loop = dataclasses.replace(loop, device=str(pick_device(loop.device)))
     if loop.metric:
         own_metric(loop.metric)
-    open_ = undecided(cls, shape, values)
+    open_ = undecided(cls, shape, values.keys() - set(open_too))
     return Plan(cls, algo_name(algo), data, net, rule, shape, source, loop, open_)
 
 

@@ -57,6 +57,7 @@ class Arm:
         repeats: name of the arm whose searched settings it has, too; None: a search of its own.
         budgets: those that it runs in.
         net_key: hash of net and data.
+        open_too: settings in ``values`` that small tables may still change.
         search: cost and result of the search of its settings.
         slug: its name in paths.
     """
@@ -71,6 +72,7 @@ class Arm:
     reference: str | None = None
     repeats: str | None = None
     budgets: Sequence[str] = (OWN, MATCHED)
+    open_too: Sequence[str] = ()
     net_key: str | None = None
     search: dict[str, Any] | None = None
     slug: str = ""
@@ -78,7 +80,7 @@ class Arm:
     @functools.cached_property
     def plan(self) -> plans.Plan:
         """The checked plan of a run of this arm, with the rule as its file was when the study began."""
-        return plans.plan(self.algo, self.data, self.net, self.values)
+        return plans.plan(self.algo, self.data, self.net, self.values, self.open_too)
 
     def settle(self, data: Data) -> Sequence[str]:
         """Fix the settings that the data decide on, so that twin, controls and repeats have the same.
@@ -144,6 +146,9 @@ def build_arms(
         raise InputError(f"arm {repeated} is given twice: its repeats are the seeds")
     values = {**PROTOCOL, **(QUICK if quick else {}), **common}
     typed = [_typed(text, data, net, values) for text in algos]
+    if quick and "hidden" not in common:  # narrow beside a net for pictures, wide beside one for a small table
+        for arm in typed:
+            arm.open_too = [] if "hidden" in arm.written else ["hidden"]
     _refuse_unknown(common, typed)
     loaded: dict[str, Data] = {}
     settled: list[str] = []

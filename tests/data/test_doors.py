@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 import bpfree.data
 from bpfree.data import as_data
+from bpfree.runs.plan import default_net
 from bpfree.training.data import Data
 from bpfree.training.random_streams import Streams
 
@@ -208,3 +209,5 @@ def test_a_graph_and_spikes_are_the_same_from_a_file(tmp_path):
             loop.run()
             hashes.append(weights_hash(loop.trainer))
         assert len(set(hashes)) == 1
+    for graph in (by_name, f"{tmp_path / 'own.py'}:graph"):
+        assert default_net("backprop", graph) == "gnn"

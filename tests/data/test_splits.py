@@ -122,6 +122,11 @@ def test_refusal_names_a_fraction_that_works(counts, fraction, seed):
     assert set(y[kept].tolist()) == set(y[held].tolist()) == set(range(len(counts)))
 
 
+def test_a_subset_of_numbers_is_not_asked_for_classes():
+    with pytest.raises(InputError, match=r"expected between 1 and 60 \("):
+        subset(torch.zeros(60, dtype=torch.int64), 70, 0)
+
+
 def test_a_class_of_one_row_is_named():
     with pytest.raises(InputError, match="class eel has 1 training row: a validation split needs at least 2"):
         split(torch.tensor([0, 0, 0, 1]), 0.5, 0, ("cat", "eel"))

@@ -118,3 +118,15 @@ def test_arms_on_a_small_table_share_the_narrow_net_that_it_calls_for(tmp_path):
     assert {arm.name for arm in built} >= {MF, AGAIN, BP, *LESS_MEMORY}
     assert [arm.values["hidden"] for arm in built] == [list(MLP.on_few_rows["hidden"])] * len(built)
     assert len({arm.net_key for arm in built}) == 1
+
+
+@pytest.mark.parametrize(
+    ("algo", "common", "width"),
+    [(MF, {}, 128), (f"{MF}:hidden=160", {}, 160), (MF, {"hidden": (160,)}, 160)],
+)
+def test_quick_does_not_widen_the_net_of_a_small_table(algo: str, common: dict, width: int, tmp_path):
+    """What is typed counts; else the narrow net, not the 256,256 that are narrow for pictures."""
+    x, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    np.savez(tmp_path / "t.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    built, _, _ = arms.build_arms([algo], f"npz:{tmp_path / 't.npz'}", None, common, quick=True)
+    assert {arm.plan.net_settings.hidden[0] for arm in built} == {width}

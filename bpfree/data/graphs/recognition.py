@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from bpfree.training.data import Data
+
 
 def is_graph(value: Any) -> bool:
     """True for a mapping or an object with ``edge_index``, a data set of torch_geometric or a graph of networkx."""
@@ -15,6 +17,11 @@ def is_graph(value: Any) -> bool:
         or is_of(value, "torch_geometric", "len")
         or array_of(value, "edge_index") is not None
     )
+
+
+def is_ready_graph(value: Any) -> bool:
+    """True for bpfree data of a graph, split already."""
+    return isinstance(value, Data) and bool(value.spec.nodes)
 
 
 def is_of(value: Any, library: str, attribute: str) -> bool:
