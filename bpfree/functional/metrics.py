@@ -11,6 +11,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CONFUSION_CLASSES = 100  # no confusion matrix is kept of more
+NAMES = {  # in words, of the metrics that stand beside the selected one
+    "balanced_accuracy": "balanced accuracy",
+    "top5_accuracy": "top-5 accuracy",
+    "f1_macro": "F1, mean over classes",
+    "auc_one_vs_rest": "AUC, one against the rest",
+    "majority_share": "share of the largest class",
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+}
 
 
 def accuracy(scores: Tensor, y: Tensor) -> Tensor:

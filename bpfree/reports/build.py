@@ -11,6 +11,7 @@ from bpfree.reports.arm_settings import arm_settings
 from bpfree.reports.comparisons import comparisons
 from bpfree.reports.measures import POINTS, Basis, beside, energy_basis, no_energy, values
 from bpfree.reports.memory import memory_answers
+from bpfree.reports.other_metrics import other_metrics
 from bpfree.reports.results import budget_results
 from bpfree.reports.study import EXTENSION, Run, Study
 from bpfree.reports.validity import faults
@@ -88,6 +89,7 @@ def build(study: Study, at: Intensity | None = None, pue: float = 1.0) -> dict[s
                 "note": QUICK if plan["quick"] else "",
                 "settings": arm_settings(study, name),
                 "memory": memory_answers(study, name, compared),
+                "other_metrics": other_metrics(study, name),
                 **_undrawn(budget_results(study, basis, name, at, pue), [c for c in compared if c["budget"] == name]),
             }
             for name in plan["budgets"]

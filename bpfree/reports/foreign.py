@@ -1,7 +1,7 @@
 """Records from elsewhere: the parts that the schema leaves open, checked before a report reads them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -76,7 +76,7 @@ class Beside(Open):
 
     balanced_accuracy: float | None = None
     majority_share: float | None = None
-    confusion: list[list[int]] | None = None
+    confusion: list[list[Annotated[int, Field(ge=0, le=2**53)]]] | None = None
 
     @field_validator("confusion")
     @classmethod

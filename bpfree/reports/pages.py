@@ -6,7 +6,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from bpfree.reports import charts, details
+from bpfree.reports import charts, details, other_metrics
 from bpfree.reports.columns import caption_note, runs_of, table_columns, voided
 from bpfree.reports.measures import COMPARED
 
@@ -49,6 +49,7 @@ def _sections(report: Report) -> Iterable[str]:
         yield _table(report, budget, number)
         yield details.settings(budget)
         yield details.memory(budget)
+        yield other_metrics.section(budget)
         yield charts.legend(report)
         yield '<div class="grid2">' + "".join(_figures(report, budget)) + "</div>"
     if drawn := charts.depth(report):

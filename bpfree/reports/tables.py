@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from bpfree.reports import formatting
+from bpfree.reports import formatting, other_metrics
 from bpfree.reports.columns import boundary_notes, caption_note, runs_of, table_columns, voided
 from bpfree.reports.results import MEANS
 
@@ -44,6 +44,10 @@ def markdown(report: Report) -> str:
             "- " + _md(" ".join(filter(None, (answer["memory"], answer["time"], answer["cost"]))))
             for answer in budget["memory"]
         ]
+        if beside := budget.get("other_metrics"):
+            lines += ["", "### Other metrics", "", *_md_table(*other_metrics.table(beside))]
+            shares = other_metrics.recalls(beside)
+            lines += ["", "### Recall of each class", "", *_md_table(*shares)] if shares else []
     lines += ["", "Mean ± half the 95 % t interval (n runs).", "", "## Inside the measurement", ""]
     for part in report["boundary"]:
         detail = part["reason"] if part["method"] == "unavailable" else f"{part['boundary']}; {part['source']}"

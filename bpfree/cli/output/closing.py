@@ -7,15 +7,6 @@ from typing import Any
 from bpfree.cli.output.tables import energy_text, metric_text, print_mapping, print_table, text, time_text
 
 UNEVEN = 1.5  # the largest class is told of when it has more than this times an equal share of the rows
-_NAMES = {
-    "balanced_accuracy": "balanced accuracy",
-    "top5_accuracy": "top-5 accuracy",
-    "f1_macro": "F1, mean over classes",
-    "auc_one_vs_rest": "AUC, one against the rest",
-    "majority_share": "share of the largest class",
-    "mse": "mean squared error",
-    "mae": "mean absolute error",
-}
 
 
 def print_run(record: Mapping[str, Any]) -> None:
@@ -48,11 +39,13 @@ def print_run(record: Mapping[str, Any]) -> None:
 
 def _beside(record: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """The metrics beside the one that is selected by, where they tell something that it does not."""
+    from bpfree.functional.metrics import NAMES
+
     values, classes = record["extensions"].get("metrics", {}), record["data"].get("classes") or 0
     names = ["mse", "mae"] if "r2" in values else []
     if classes and values.get("majority_share", 0) * classes > UNEVEN:
         names = ["balanced_accuracy", "majority_share"]
-    yield from ((f"  {_NAMES[name]}", metric_text(values[name], name)) for name in names)
+    yield from ((f"  {NAMES[name]}", metric_text(values[name], name)) for name in names)
     yield from _own(values)
 
 
@@ -69,12 +62,14 @@ def print_evaluation(values: Mapping[str, Any], as_json: bool) -> None:
         values: returned by `bpfree.runs.model.evaluate`.
         as_json: print JSON.
     """
+    from bpfree.functional.metrics import NAMES
+
     if as_json:
         print_mapping(values, as_json)
         return
     facts, beside = dict(values), dict(values["metrics"])
     del facts["metrics"]
-    shown = [(_NAMES[name], metric_text(value, name)) for name, value in beside.items() if name in _NAMES]
+    shown = [(NAMES[name], metric_text(value, name)) for name, value in beside.items() if name in NAMES]
     rows = [(key.replace("_", " "), text(value)) for key, value in facts.items() if key not in ("metric", "test")]
     selected = (f"test {facts['metric']}", metric_text(facts["test"], facts["metric"]))
     print_table([*rows, selected, *shown, *_own(beside)])
