@@ -15,7 +15,7 @@ from bpfree.training.evaluation import evaluating
 if TYPE_CHECKING:
     from bpfree.training.data import Spec
 
-LENGTH = 0.3  # on iris, 5 folds of 600 steps: 91.3 %, with 0.5 89.3 %; on MNIST a pixel of 1 is 0.11 of an image
+LENGTH = 0.3  # tests/bench/label_length.py: 0.1 to 1 are a tie, 89.2 to 89.9 % of validation rows, 0.5 best by .4 ± .6
 
 
 class Overlay(nn.Module):
