@@ -215,9 +215,17 @@ def test_nets_that_give_nearly_all_rows_to_one_class_may_agree(tmp_path, others,
     assert bool(sound.report(tmp_path, change)["faults"]) == faulty
 
 
-def test_a_confusion_matrix_that_is_none_is_refused_in_one_line(tmp_path):
-    with pytest.raises(InputError, match="as many columns as rows"):
-        sound.report(tmp_path, put("extensions", value={"metrics": {"confusion": [[1, 2], [3]]}}))
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ([[1, 2], [3]], "as many columns as rows"),
+        ([[1, -2], [3, 4]], "greater than or equal to 0"),
+        ([[1, 10**30], [3, 4]], "less than or equal to"),
+    ],
+)
+def test_a_confusion_matrix_that_is_none_is_refused_in_one_line(tmp_path, counts, reason):
+    with pytest.raises(InputError, match=reason):
+        sound.report(tmp_path, put("extensions", value={"metrics": {"confusion": counts}}))
 
 
 def test_ways_to_run_backprop_in_less_memory_may_predict_what_it_predicts(tmp_path):
